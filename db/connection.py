@@ -1,0 +1,302 @@
+"""Opening a home: its folders, the database with its pragmas and migrations, transactions, and the writer thread."""
+
+import contextlib
+import fcntl
+import json
+import os
+import queue
+import re
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from sqlite_utils import Database
+
+from db.errors import UserError
+from db.migrations import migrations
+
+T = TypeVar("T")
+
+APPLICATION_ID = 0x54617374  # "Tast"
+PROJECT = Path(__file__).resolve().parent.parent
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+@-]{0,79}")
+
+
+def checked_name(name: str, noun: str) -> str:
+    """The name if it is safe as a name of a model, campaign, set or run (and so of a folder), else a UserError."""
+    if not NAME.fullmatch(name) or ".." in name or name.endswith((" ", ".")):
+        raise UserError(
+            f"{name!r} cannot be the name of a {noun}",
+            "use 1 to 80 letters, digits, spaces, dots, dashes, underscores, plus or at signs, beginning with a letter or digit",
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A folder that holds everything one team knows: arena.db, runs/, exports/, backups/."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.root / "arena.db"
+
+    @property
+    def runs(self) -> Path:
+        """Where training writes."""
+        return self.root / "runs"
+
+    @property
+    def exports(self) -> Path:
+        """Where the studio's exports go."""
+        return self.root / "exports"
+
+    @property
+    def backups(self) -> Path:
+        """Where copies of the database go."""
+        return self.root / "backups"
+
+    @property
+    def logs(self) -> Path:
+        """Where jobs write what they print."""
+        return self.root / "logs"
+
+    @property
+    def lock(self) -> Path:
+        """The file that a running server holds."""
+        return self.root / "serve.lock"
+
+    def locate(self, source: str) -> str:
+        """A model's source as a loader takes it: folders of the home or the project resolved, hub ids as they are."""
+        for base in (self.root, PROJECT):
+            if (base / source).exists():
+                return str((base / source).resolve())
+        return source
+
+    def relative(self, path: Path) -> str:
+        """A path as it is stored: relative where it lies in the home, so that a home can be moved."""
+        resolved = path.resolve()
+        root = self.root.resolve()
+        return str(resolved.relative_to(root)) if resolved.is_relative_to(root) else str(resolved)
+
+
+def home_at(path: Path) -> Home:
+    """The home in this folder, made with its sub-folders where they are missing."""
+    home = Home(path.expanduser().resolve())
+    try:
+        for folder in (home.root, home.runs, home.exports, home.backups, home.logs):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot use {home.root} as home: {error.strerror}", "name another folder with --home") from None
+    return home
+
+
+def _connect(path: str, *, uri: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit mode with the house's pragmas, usable from the thread that is handed it."""
+    conn = sqlite3.connect(path, uri=uri, timeout=10, isolation_level=None, check_same_thread=False)
+    # trusted_schema stays on: SQLite 3.40 calls json_valid() in a CHECK and fts5 in a trigger unsafe without it
+    for pragma in ("foreign_keys=ON", "recursive_triggers=ON", "busy_timeout=10000"):
+        conn.execute(f"PRAGMA {pragma}")
+    return conn
+
+
+def open_writer(home: Home) -> Database:
+    """A writing connection, with the schema brought up to date first."""
+    try:
+        conn = _connect(str(home.database))
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "journal_size_limit=67108864"):
+            conn.execute(f"PRAGMA {pragma}")
+        db = Database(conn)
+        _migrate(db)
+    except sqlite3.DatabaseError as error:
+        if "not a database" in str(error) or "malformed" in str(error):
+            raise UserError(f"{home.database} is damaged or not a Tastebench database ({error})",
+                            "restore a backup from backups/ or name another home") from None  # fmt: skip
+        if "disk" in str(error) or "full" in str(error):
+            raise UserError(f"cannot write {home.database}: {error}", "free some disk space") from None
+        raise
+    return db
+
+
+def _migrate(db: Database) -> None:
+    """Apply what is pending; refuse a database written by a newer version."""
+    known = {m.name for m in migrations.pending(Database(memory=True))}
+    applied = {m.name for m in migrations.applied(db)}
+    if applied - known:
+        raise UserError(f"this home was written by a newer version (it has {sorted(applied - known)[0]})",
+                        "update the program, or name another home with --home")  # fmt: skip
+    if applied != known:
+        migrations.apply(db)
+        db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+
+
+def open_reader(home: Home) -> Database:
+    """A read-only connection; UserError where the home has no database yet."""
+    if not home.database.exists():
+        raise UserError(f"{home.root} holds no arena.db", "start `serve` there once, or import something")
+    conn = _connect(f"file:{home.database}?mode=ro", uri=True)
+    conn.execute("PRAGMA query_only=ON")
+    return Database(conn)
+
+
+@contextlib.contextmanager
+def transaction(db: Database) -> Iterator[None]:
+    """BEGIN IMMEDIATE ... COMMIT, rolled back on any error; joins a transaction already open by a savepoint."""
+    nested = db.conn.in_transaction
+    begin, commit, back = (
+        ("SAVEPOINT step", "RELEASE step", "ROLLBACK TO step") if nested
+        else ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
+    )  # fmt: skip
+    db.conn.execute(begin)
+    try:
+        yield
+    except BaseException:
+        if db.conn.in_transaction:  # a full disk may have rolled it back already
+            db.conn.execute(back)
+            if nested:
+                db.conn.execute(commit)
+        raise
+    db.conn.execute(commit)
+
+
+class Readers:
+    """One read-only connection a thread, opened on first use."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._local = threading.local()
+
+    def get(self) -> Database:
+        """This thread's connection."""
+        if not hasattr(self._local, "db"):
+            self._local.db = open_reader(self._home)
+        db: Database = self._local.db
+        return db
+
+
+class Writer:
+    """The server's only writing connection, in one thread; requests waiting together share one commit.
+
+    Each request runs in a savepoint of its own, so a refused one spoils no other. A future resolves only after
+    COMMIT returned with synchronous=FULL: what it reports is on disk.
+    """
+
+    GROUP = 64
+
+    def __init__(self, home: Home) -> None:
+        self._queue: queue.SimpleQueue[tuple[Callable[[Database], object], Future[object]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._db = open_writer(home)
+        self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, request: Callable[[Database], T]) -> "Future[T]":
+        """Run the request in the writer's thread and transaction; the future holds its result or its error."""
+        future: Future[T] = Future()
+        self._queue.put((request, future))  # type: ignore[arg-type]
+        return future
+
+    def call(self, request: Callable[[Database], T]) -> T:
+        """Submit and wait."""
+        return self.submit(request).result()
+
+    def close(self) -> None:
+        """Finish what waits, then stop."""
+        self._queue.put(None)
+        self._thread.join()
+        self._db.conn.close()
+
+    def _work(self) -> None:
+        while (first := self._queue.get()) is not None:
+            group = [first]
+            stop = False
+            while len(group) < self.GROUP and not self._queue.empty():
+                item = self._queue.get()
+                if item is None:
+                    stop = True
+                    break
+                group.append(item)
+            self._commit(group)
+            if stop:
+                break
+
+    def _commit(self, group: list[tuple[Callable[[Database], object], "Future[object]"]]) -> None:
+        """One transaction for the group; on a failed BEGIN or COMMIT every request of it fails with that error."""
+        results: list[tuple[Future[object], object, BaseException | None]] = []
+        try:
+            with transaction(self._db):
+                for request, future in group:
+                    try:
+                        with transaction(self._db):
+                            results.append((future, request(self._db), None))
+                    except sqlite3.OperationalError:
+                        raise  # disk full, locked: the whole group's commit is in doubt
+                    except Exception as error:  # noqa: BLE001 - handed to the one who asked
+                        results.append((future, None, error))
+        except BaseException as error:  # noqa: BLE001 - handed to those who asked
+            for _, future in group:
+                future.set_exception(error)
+            return
+        for future, value, failure in results:
+            if failure is None:
+                future.set_result(value)
+            else:
+                future.set_exception(failure)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Who holds the home's lock."""
+
+    pid: int
+    address: str
+
+
+class Lock:
+    """The home's lock, held by `serve` while it runs."""
+
+    def __init__(self, home: Home) -> None:
+        self._file = home.lock.open("a+")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = server_of(home)
+            where = f" (process {holder.pid}, {holder.address})" if holder else ""
+            raise UserError(f"another server runs on {home.root}{where}",
+                            "stop it first, or name another folder with --home") from None  # fmt: skip
+
+    def announce(self, address: str) -> None:
+        """Write down where the server listens, for verbs that run beside it."""
+        self._file.seek(0)
+        self._file.truncate()
+        json.dump({"pid": os.getpid(), "address": address}, self._file)
+        self._file.flush()
+
+    def release(self) -> None:
+        """Let go of the home."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._file.close()
+
+
+def server_of(home: Home) -> Server | None:
+    """The running server of the home, or None; a stale file of a dead one does not count."""
+    if not home.lock.exists():
+        return None
+    with home.lock.open("r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            text = file.read()
+            if text:
+                held = json.loads(text)
+                return Server(int(held["pid"]), str(held["address"]))
+            return Server(0, "")
+        return None

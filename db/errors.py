@@ -1,0 +1,31 @@
+"""The errors of the program.
+
+    Exception
+    └── UserError          the person can mend it: shown as one line, exit code 2
+        ├── NotFound       a name that nothing answers to
+        ├── Conflict       it contradicts what is already stored (HTTP 409)
+        └── Refused        not allowed for whoever asks (HTTP 403)
+
+Anything that is not a UserError is a bug and keeps its traceback.
+"""
+
+
+class UserError(Exception):
+    """What went wrong and what to do about it, in one line for the person who asked."""
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        self.what = what.strip().rstrip(".;")
+        self.remedy = remedy.strip()
+        super().__init__(f"{self.what}; {self.remedy}" if self.remedy else self.what)
+
+
+class NotFound(UserError):
+    """Nothing in the home has this name or id."""
+
+
+class Conflict(UserError):
+    """The request contradicts what is stored already."""
+
+
+class Refused(UserError):
+    """Whoever asks may not do this."""

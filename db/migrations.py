@@ -1,0 +1,436 @@
+"""The schema, as an ordered set of migrations; merged ones are never edited.
+
+Each step runs in one transaction together with the record that it ran. SQL goes through `db.execute`, one
+statement at a time: `db.conn.executescript` would commit behind the migration's back.
+"""
+
+from sqlite_utils import Database, Migrations
+
+migrations = Migrations("tastebench")
+
+NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+
+
+def _run(db: Database, statements: str) -> None:
+    """Execute statements separated by lines that hold only `--`."""
+    for statement in statements.split("\n--\n"):
+        db.execute(statement)
+
+
+def _append_only(db: Database, *tables: str) -> None:
+    """Forbid UPDATE and DELETE on the tables, also by INSERT OR REPLACE (recursive_triggers is on)."""
+    for table in tables:
+        for verb in ("update", "delete"):
+            db.execute(
+                f"CREATE TRIGGER {table}_no_{verb} BEFORE {verb.upper()} ON {table} "
+                f"BEGIN SELECT raise(ABORT, '{table} is append-only'); END"
+            )
+
+
+@migrations()
+def m001_catalog(db: Database) -> None:
+    """Prompts, sets, models, responses, scores and the imports that brought them."""
+    _run(db, f"""
+CREATE TABLE imports (
+  id INTEGER PRIMARY KEY,
+  kind TEXT NOT NULL, source TEXT NOT NULL, campaign INTEGER,
+  read INTEGER NOT NULL DEFAULT 0, added INTEGER NOT NULL DEFAULT 0,
+  already_there INTEGER NOT NULL DEFAULT 0, refused INTEGER NOT NULL DEFAULT 0,
+  started_at TEXT NOT NULL DEFAULT ({NOW}), finished_at TEXT
+) STRICT
+--
+CREATE TABLE prompts (
+  number INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE CHECK (length(id) = 32),
+  messages TEXT NOT NULL CHECK (json_valid(messages)),
+  text TEXT NOT NULL,
+  split TEXT NOT NULL CHECK (split IN ('train', 'heldout')),
+  created_at TEXT NOT NULL DEFAULT ({NOW})
+) STRICT
+--
+CREATE TABLE prompt_tags (
+  prompt TEXT NOT NULL REFERENCES prompts(id), tag TEXT NOT NULL CHECK (tag <> ''),
+  PRIMARY KEY (prompt, tag)
+) STRICT, WITHOUT ROWID
+--
+CREATE TABLE prompt_refs (
+  ref TEXT NOT NULL, prompt TEXT NOT NULL REFERENCES prompts(id),
+  PRIMARY KEY (ref, prompt)
+) STRICT, WITHOUT ROWID
+--
+CREATE TABLE prompt_sets (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE CHECK (name <> ''),
+  created_at TEXT NOT NULL DEFAULT ({NOW})
+) STRICT
+--
+CREATE TABLE prompt_set_members (
+  prompt_set INTEGER NOT NULL REFERENCES prompt_sets(id), prompt TEXT NOT NULL REFERENCES prompts(id),
+  PRIMARY KEY (prompt_set, prompt)
+) STRICT, WITHOUT ROWID
+--
+CREATE TABLE models (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE CHECK (name <> ''),
+  kind TEXT NOT NULL CHECK (kind IN ('checkpoint', 'adapter', 'endpoint', 'recorded')),
+  source TEXT, adapter TEXT,
+  quantize TEXT CHECK (quantize IN ('4bit', '8bit')),
+  endpoint TEXT, remote_name TEXT,
+  parent INTEGER REFERENCES models(id), run INTEGER REFERENCES runs(id),
+  note TEXT NOT NULL DEFAULT '',
+  created_at TEXT NOT NULL DEFAULT ({NOW}),
+  removed_at TEXT,
+  CHECK ((kind IN ('checkpoint', 'adapter')) = (source IS NOT NULL)),
+  CHECK ((kind = 'adapter') = (adapter IS NOT NULL)),
+  CHECK ((kind = 'endpoint') = (endpoint IS NOT NULL)),
+  CHECK (run IS NULL OR parent IS NOT NULL)
+) STRICT
+--
+CREATE TABLE responses (
+  number INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE CHECK (length(id) = 32),
+  prompt TEXT NOT NULL REFERENCES prompts(id),
+  model INTEGER REFERENCES models(id),
+  text TEXT,
+  sample INTEGER NOT NULL DEFAULT 0 CHECK (sample >= 0),
+  finish_reason TEXT, settings TEXT CHECK (settings IS NULL OR json_valid(settings)),
+  created_at TEXT NOT NULL DEFAULT ({NOW}),
+  UNIQUE (prompt, id)
+) STRICT
+--
+CREATE INDEX responses_by_model ON responses(model, prompt, sample)
+--
+CREATE TABLE scores (
+  response TEXT NOT NULL REFERENCES responses(id), scorer TEXT NOT NULL CHECK (scorer <> ''),
+  score REAL NOT NULL, truncated INTEGER NOT NULL DEFAULT 0 CHECK (truncated IN (0, 1)),
+  created_at TEXT NOT NULL DEFAULT ({NOW}),
+  PRIMARY KEY (response, scorer)
+) STRICT, WITHOUT ROWID
+--
+CREATE TABLE settings (
+  name TEXT PRIMARY KEY, value TEXT NOT NULL
+) STRICT, WITHOUT ROWID
+--
+CREATE TABLE audit (
+  id INTEGER PRIMARY KEY, at TEXT NOT NULL DEFAULT ({NOW}), who TEXT NOT NULL, what TEXT NOT NULL
+) STRICT""")
+    _append_only(db, "prompts", "responses", "scores", "audit")
+    db["prompts"].enable_fts(["text"], create_triggers=True)
+
+
+@migrations()
+def m002_campaigns(db: Database) -> None:
+    """Campaigns, battles, raters, seats, sessions and assignments."""
+    _run(db, f"""
+CREATE TABLE campaigns (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE CHECK (name <> ''),
+  prompts TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('draft', 'open', 'paused', 'closed')),
+  purpose TEXT NOT NULL CHECK (purpose IN ('collect', 'evaluate')),
+  overlap INTEGER NOT NULL DEFAULT 1 CHECK (overlap >= 1),
+  criteria TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(criteria)),
+  guidelines TEXT NOT NULL DEFAULT '',
+  consent_text TEXT NOT NULL DEFAULT '', consent_version TEXT NOT NULL DEFAULT '',
+  reveal TEXT NOT NULL DEFAULT 'never' CHECK (reveal IN ('never', 'each', 'end')),
+  undo_seconds INTEGER NOT NULL DEFAULT 120 CHECK (undo_seconds >= 0),
+  lease_seconds INTEGER NOT NULL DEFAULT 900 CHECK (lease_seconds > 0),
+  target INTEGER CHECK (target > 0),
+  lineage INTEGER REFERENCES campaigns(id),
+  parent_run INTEGER REFERENCES runs(id),
+  demo TEXT,
+  created_at TEXT NOT NULL DEFAULT ({NOW})
+) STRICT
+--
+CREATE INDEX campaigns_by_lineage ON campaigns(lineage)
+--
+CREATE TABLE campaign_models (
+  campaign INTEGER NOT NULL REFERENCES campaigns(id), position INTEGER NOT NULL,
+  model INTEGER NOT NULL REFERENCES models(id),
+  PRIMARY KEY (campaign, position), UNIQUE (campaign, model)
+) STRICT, WITHOUT ROWID
+--
+CREATE TABLE battles (
+  id INTEGER PRIMARY KEY,
+  campaign INTEGER NOT NULL REFERENCES campaigns(id),
+  prompt TEXT NOT NULL REFERENCES prompts(id),
+  response_a TEXT NOT NULL, response_b TEXT NOT NULL,
+  model_a INTEGER NOT NULL REFERENCES models(id), model_b INTEGER NOT NULL REFERENCES models(id),
+  turn INTEGER,
+  chance REAL NOT NULL DEFAULT 1.0 CHECK (chance > 0 AND chance <= 1),
+  CHECK (response_a <> response_b),
+  FOREIGN KEY (prompt, response_a) REFERENCES responses(prompt, id),
+  FOREIGN KEY (prompt, response_b) REFERENCES responses(prompt, id),
+  UNIQUE (campaign, response_a, response_b)
+) STRICT
+--
+CREATE TRIGGER battles_canonical BEFORE INSERT ON battles
+WHEN EXISTS (SELECT 1 FROM battles WHERE campaign = new.campaign
+             AND response_a = new.response_b AND response_b = new.response_a)
+BEGIN SELECT raise(ABORT, 'this battle exists with its slots the other way round'); END
+--
+CREATE TRIGGER battles_evaluate_heldout BEFORE INSERT ON battles
+WHEN (SELECT purpose FROM campaigns WHERE id = new.campaign) = 'evaluate'
+ AND (SELECT split FROM prompts WHERE id = new.prompt) <> 'heldout'
+BEGIN SELECT raise(ABORT, 'an evaluate campaign takes held-out prompts only'); END
+--
+CREATE TABLE raters (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE CHECK (name <> ''),
+  kind TEXT NOT NULL CHECK (kind IN ('person', 'simulated', 'judge')),
+  external TEXT,
+  created_at TEXT NOT NULL DEFAULT ({NOW})
+) STRICT
+--
+CREATE TABLE rater_decisions (
+  id INTEGER PRIMARY KEY, rater INTEGER NOT NULL REFERENCES raters(id),
+  counted INTEGER NOT NULL CHECK (counted IN (0, 1)), reason TEXT NOT NULL CHECK (reason <> ''),
+  at TEXT NOT NULL DEFAULT ({NOW})
+) STRICT
+--
+CREATE INDEX rater_decisions_by_rater ON rater_decisions(rater, id)
+--
+CREATE VIEW excluded_raters AS
+SELECT rater, reason, at FROM rater_decisions d
+WHERE counted = 0 AND id = (SELECT max(id) FROM rater_decisions WHERE rater = d.rater)
+--
+CREATE TABLE seats (
+  id INTEGER PRIMARY KEY,
+  rater INTEGER NOT NULL REFERENCES raters(id),
+  campaign INTEGER NOT NULL REFERENCES campaigns(id),
+  lineage INTEGER NOT NULL REFERENCES campaigns(id),
+  owner INTEGER NOT NULL DEFAULT 0 CHECK (owner IN (0, 1)),
+  token_hash TEXT UNIQUE,
+  session INTEGER REFERENCES sessions(id),
+  consent_version TEXT,
+  created_at TEXT NOT NULL DEFAULT ({NOW}),
+  expires_at TEXT, revoked_at TEXT
+) STRICT
+--
+CREATE TABLE sessions (
+  id INTEGER PRIMARY KEY,
+  token_hash TEXT NOT NULL UNIQUE,
+  seat INTEGER REFERENCES seats(id),
+  role TEXT NOT NULL CHECK (role IN ('rater', 'owner')),
+  created_at TEXT NOT NULL DEFAULT ({NOW}),
+  expires_at TEXT NOT NULL, ended_at TEXT,
+  CHECK ((role = 'rater') = (seat IS NOT NULL))
+) STRICT
+--
+CREATE TABLE owner_tokens (
+  token_hash TEXT PRIMARY KEY, created_at TEXT NOT NULL DEFAULT ({NOW}),
+  expires_at TEXT NOT NULL, used_at TEXT
+) STRICT, WITHOUT ROWID
+--
+CREATE TABLE assignments (
+  number INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE CHECK (length(id) >= 22),
+  battle INTEGER NOT NULL REFERENCES battles(id),
+  rater INTEGER NOT NULL REFERENCES raters(id),
+  left_is TEXT NOT NULL CHECK (left_is IN ('a', 'b')),
+  lent_at TEXT NOT NULL, expires_at TEXT NOT NULL
+) STRICT
+--
+CREATE INDEX assignments_by_rater ON assignments(rater, number)
+--
+CREATE INDEX assignments_by_battle ON assignments(battle, expires_at)""")
+    _append_only(db, "battles", "assignments", "rater_decisions")
+
+
+@migrations()
+def m003_votes(db: Database) -> None:
+    """Votes and retractions (append-only), the counts kept up by them, and the views people read."""
+    _run(db, f"""
+CREATE TABLE votes (
+  id INTEGER PRIMARY KEY,
+  receipt TEXT NOT NULL UNIQUE,
+  assignment TEXT UNIQUE REFERENCES assignments(id),
+  campaign INTEGER NOT NULL REFERENCES campaigns(id),
+  battle INTEGER NOT NULL REFERENCES battles(id),
+  rater INTEGER NOT NULL REFERENCES raters(id),
+  outcome TEXT NOT NULL CHECK (outcome IN ('a', 'b', 'tie', 'both_good', 'both_bad', 'skip')),
+  key TEXT, body TEXT,
+  strength TEXT CHECK (strength IN ('slight', 'clear')),
+  acceptable_a INTEGER CHECK (acceptable_a IN (0, 1)),
+  acceptable_b INTEGER CHECK (acceptable_b IN (0, 1)),
+  criteria TEXT NOT NULL DEFAULT '{{}}' CHECK (json_valid(criteria)),
+  tags_a TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(tags_a)),
+  tags_b TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(tags_b)),
+  comment TEXT, better TEXT, reason TEXT, report TEXT,
+  elapsed_ms INTEGER CHECK (elapsed_ms >= 0),
+  consent_version TEXT,
+  revealed INTEGER NOT NULL DEFAULT 0 CHECK (revealed IN (0, 1)),
+  import INTEGER REFERENCES imports(id),
+  created_at TEXT NOT NULL DEFAULT ({NOW}),
+  UNIQUE (rater, key),
+  CHECK ((assignment IS NULL) = (import IS NOT NULL))
+) STRICT
+--
+CREATE INDEX votes_by_campaign ON votes(campaign, id)
+--
+CREATE INDEX votes_by_rater ON votes(rater, campaign)
+--
+CREATE INDEX votes_by_battle ON votes(battle)
+--
+CREATE TABLE retractions (
+  id INTEGER PRIMARY KEY, vote INTEGER NOT NULL UNIQUE REFERENCES votes(id),
+  created_at TEXT NOT NULL DEFAULT ({NOW})
+) STRICT
+--
+CREATE TRIGGER votes_own_assignment BEFORE INSERT ON votes WHEN new.assignment IS NOT NULL
+ AND NOT EXISTS (SELECT 1 FROM assignments s JOIN battles b ON b.id = s.battle WHERE s.id = new.assignment
+                 AND s.rater = new.rater AND s.battle = new.battle AND b.campaign = new.campaign)
+BEGIN SELECT raise(ABORT, 'the assignment belongs to another rater or battle'); END
+--
+CREATE TRIGGER votes_once BEFORE INSERT ON votes WHEN new.assignment IS NOT NULL
+ AND EXISTS (SELECT 1 FROM votes v WHERE v.rater = new.rater AND v.battle = new.battle
+             AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id))
+BEGIN SELECT raise(ABORT, 'this rater has a standing vote on this battle'); END
+--
+CREATE TABLE vote_counts (
+  campaign INTEGER NOT NULL, model_a INTEGER NOT NULL, model_b INTEGER NOT NULL,
+  rater INTEGER NOT NULL, outcome TEXT NOT NULL, n INTEGER NOT NULL,
+  PRIMARY KEY (campaign, model_a, model_b, rater, outcome)
+) STRICT, WITHOUT ROWID
+--
+CREATE TRIGGER votes_counted AFTER INSERT ON votes WHEN new.import IS NULL
+BEGIN
+  INSERT INTO vote_counts SELECT new.campaign, model_a, model_b, new.rater, new.outcome, 1
+    FROM battles WHERE id = new.battle
+  ON CONFLICT DO UPDATE SET n = n + 1;
+END
+--
+CREATE TRIGGER retractions_counted AFTER INSERT ON retractions
+BEGIN
+  UPDATE vote_counts SET n = n - 1
+  WHERE (campaign, model_a, model_b, rater, outcome) = (
+    SELECT v.campaign, b.model_a, b.model_b, v.rater, v.outcome
+    FROM votes v JOIN battles b ON b.id = v.battle WHERE v.id = new.vote);
+END
+--
+CREATE VIEW vote_states AS
+SELECT v.id AS vote, v.campaign, v.rater, v.battle, v.outcome,
+  CASE WHEN r.vote IS NOT NULL THEN 'retracted'
+       WHEN v.import IS NOT NULL AND i.finished_at IS NULL THEN 'import unfinished'
+       WHEN x.rater IS NOT NULL THEN 'rater excluded'
+       WHEN v.outcome = 'skip' THEN 'skipped'
+       ELSE 'counted' END AS state
+FROM votes v
+LEFT JOIN retractions r ON r.vote = v.id
+LEFT JOIN imports i ON i.id = v.import
+LEFT JOIN excluded_raters x ON x.rater = v.rater
+--
+CREATE VIEW vote_pairs AS
+SELECT p.messages AS prompt,
+       CASE v.outcome WHEN 'a' THEN a.text ELSE b.text END AS chosen,
+       CASE v.outcome WHEN 'a' THEN b.text ELSE a.text END AS rejected,
+       t.name AS rater, v.id AS vote, c.name AS campaign, p.id AS prompt_id, p.split,
+       CASE v.outcome WHEN 'a' THEN ma.name ELSE mb.name END AS chosen_model,
+       CASE v.outcome WHEN 'a' THEN mb.name ELSE ma.name END AS rejected_model,
+       v.strength, v.created_at
+FROM votes v
+JOIN vote_states s ON s.vote = v.id AND s.state = 'counted'
+JOIN battles w ON w.id = v.battle
+JOIN prompts p ON p.id = w.prompt
+JOIN responses a ON a.id = w.response_a
+JOIN responses b ON b.id = w.response_b
+JOIN models ma ON ma.id = w.model_a
+JOIN models mb ON mb.id = w.model_b
+JOIN campaigns c ON c.id = v.campaign
+JOIN raters t ON t.id = v.rater AND t.kind <> 'judge'
+WHERE v.outcome IN ('a', 'b') AND a.text IS NOT NULL AND b.text IS NOT NULL AND a.text <> b.text""")
+    _append_only(db, "votes", "retractions")
+
+
+@migrations()
+def m004_runs(db: Database) -> None:
+    """Named pairs, snapshots, runs with their metrics, promotions and jobs."""
+    _run(db, f"""
+CREATE TABLE pair_sets (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE CHECK (name <> ''), source TEXT NOT NULL,
+  created_at TEXT NOT NULL DEFAULT ({NOW})
+) STRICT
+--
+CREATE TABLE pairs (
+  id INTEGER PRIMARY KEY,
+  pair_set INTEGER NOT NULL REFERENCES pair_sets(id),
+  prompt TEXT NOT NULL REFERENCES prompts(id),
+  chosen TEXT NOT NULL, rejected TEXT NOT NULL,
+  CHECK (chosen <> rejected),
+  FOREIGN KEY (prompt, chosen) REFERENCES responses(prompt, id),
+  FOREIGN KEY (prompt, rejected) REFERENCES responses(prompt, id),
+  UNIQUE (pair_set, chosen, rejected)
+) STRICT
+--
+CREATE TABLE snapshots (
+  id TEXT PRIMARY KEY CHECK (length(id) = 32),
+  source TEXT NOT NULL, policy TEXT NOT NULL CHECK (json_valid(policy)),
+  train INTEGER NOT NULL, heldout INTEGER NOT NULL,
+  created_at TEXT NOT NULL DEFAULT ({NOW})
+) STRICT, WITHOUT ROWID
+--
+CREATE TABLE snapshot_pairs (
+  snapshot TEXT NOT NULL REFERENCES snapshots(id), position INTEGER NOT NULL,
+  part TEXT NOT NULL CHECK (part IN ('train', 'heldout')),
+  prompt TEXT NOT NULL REFERENCES prompts(id),
+  chosen TEXT NOT NULL, rejected TEXT NOT NULL,
+  votes TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(votes)),
+  agreement REAL, margin REAL,
+  CHECK (chosen <> rejected),
+  FOREIGN KEY (prompt, chosen) REFERENCES responses(prompt, id),
+  FOREIGN KEY (prompt, rejected) REFERENCES responses(prompt, id),
+  PRIMARY KEY (snapshot, position)
+) STRICT, WITHOUT ROWID
+--
+CREATE INDEX snapshot_pairs_by_prompt ON snapshot_pairs(prompt, part)
+--
+CREATE TRIGGER snapshot_pairs_wall BEFORE INSERT ON snapshot_pairs
+WHEN new.part = 'train' AND (SELECT split FROM prompts WHERE id = new.prompt) = 'heldout'
+BEGIN SELECT raise(ABORT, 'a held-out prompt must not be trained on'); END
+--
+CREATE TRIGGER snapshot_pairs_purpose BEFORE INSERT ON snapshot_pairs
+WHEN EXISTS (SELECT 1 FROM json_each(new.votes) j JOIN votes v ON v.id = j.value
+             JOIN campaigns c ON c.id = v.campaign WHERE c.purpose = 'evaluate')
+BEGIN SELECT raise(ABORT, 'votes of an evaluate campaign never train'); END
+--
+CREATE TABLE runs (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE CHECK (name <> ''),
+  kind TEXT NOT NULL CHECK (kind IN ('sft', 'dpo', 'kto', 'reward')),
+  parent INTEGER NOT NULL REFERENCES models(id),
+  snapshot TEXT NOT NULL REFERENCES snapshots(id),
+  campaign INTEGER REFERENCES campaigns(id),
+  job INTEGER REFERENCES jobs(id),
+  status TEXT NOT NULL CHECK (status IN ('running', 'succeeded', 'failed', 'cancelled')),
+  folder TEXT NOT NULL,
+  settings TEXT NOT NULL CHECK (json_valid(settings)),
+  reference_proof TEXT CHECK (reference_proof IS NULL OR json_valid(reference_proof)),
+  metrics TEXT CHECK (metrics IS NULL OR json_valid(metrics)),
+  versions TEXT CHECK (versions IS NULL OR json_valid(versions)),
+  error TEXT, seconds REAL, rematch TEXT,
+  pid INTEGER, pid_started REAL,
+  started_at TEXT NOT NULL DEFAULT ({NOW}), finished_at TEXT,
+  CHECK ((status = 'running') = (finished_at IS NULL))
+) STRICT
+--
+CREATE UNIQUE INDEX runs_one_active ON runs(status) WHERE status = 'running'
+--
+CREATE TABLE run_metrics (
+  run INTEGER NOT NULL REFERENCES runs(id), step INTEGER NOT NULL, total INTEGER NOT NULL,
+  name TEXT NOT NULL, value REAL NOT NULL,
+  PRIMARY KEY (run, name, step)
+) STRICT, WITHOUT ROWID
+--
+CREATE TABLE promotions (
+  id INTEGER PRIMARY KEY, model INTEGER NOT NULL REFERENCES models(id),
+  reason TEXT NOT NULL CHECK (reason <> ''), at TEXT NOT NULL DEFAULT ({NOW})
+) STRICT
+--
+CREATE TABLE jobs (
+  id INTEGER PRIMARY KEY,
+  command TEXT NOT NULL CHECK (json_valid(command)),
+  status TEXT NOT NULL CHECK (status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+  progress REAL CHECK (progress BETWEEN 0 AND 1), message TEXT NOT NULL DEFAULT '',
+  log TEXT, pid INTEGER, pid_started REAL, exit_code INTEGER,
+  created_at TEXT NOT NULL DEFAULT ({NOW}), started_at TEXT, finished_at TEXT
+) STRICT""")
+    _append_only(db, "snapshots", "snapshot_pairs", "promotions")
