@@ -93,7 +93,9 @@ def home_at(path: Path) -> Home:
         for folder in (home.root, home.runs, home.exports, home.backups, home.logs):
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot use {home.root} as home: {error.strerror}", "name another folder with --home") from None
+        raise UserError(
+            f"cannot use {home.root} as home: {error.strerror}", "name another folder with --home"
+        ) from None
     return home
 
 

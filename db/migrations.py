@@ -30,7 +30,9 @@ def _append_only(db: Database, *tables: str) -> None:
 @migrations()
 def m001_catalog(db: Database) -> None:
     """Prompts, sets, models, responses, scores and the imports that brought them."""
-    _run(db, f"""
+    _run(
+        db,
+        f"""
 CREATE TABLE imports (
   id INTEGER PRIMARY KEY,
   kind TEXT NOT NULL, source TEXT NOT NULL, campaign INTEGER,
@@ -112,7 +114,8 @@ CREATE TABLE settings (
 --
 CREATE TABLE audit (
   id INTEGER PRIMARY KEY, at TEXT NOT NULL DEFAULT ({NOW}), who TEXT NOT NULL, what TEXT NOT NULL
-) STRICT""")
+) STRICT""",
+    )
     _append_only(db, "prompts", "responses", "scores", "audit")
     db["prompts"].enable_fts(["text"], create_triggers=True)
 
@@ -120,7 +123,9 @@ CREATE TABLE audit (
 @migrations()
 def m002_campaigns(db: Database) -> None:
     """Campaigns, battles, raters, seats, sessions and assignments."""
-    _run(db, f"""
+    _run(
+        db,
+        f"""
 CREATE TABLE campaigns (
   id INTEGER PRIMARY KEY,
   name TEXT NOT NULL UNIQUE CHECK (name <> ''),
@@ -232,14 +237,17 @@ CREATE TABLE assignments (
 --
 CREATE INDEX assignments_by_rater ON assignments(rater, number)
 --
-CREATE INDEX assignments_by_battle ON assignments(battle, expires_at)""")
+CREATE INDEX assignments_by_battle ON assignments(battle, expires_at)""",
+    )
     _append_only(db, "battles", "assignments", "rater_decisions")
 
 
 @migrations()
 def m003_votes(db: Database) -> None:
     """Votes and retractions (append-only), the counts kept up by them, and the views people read."""
-    _run(db, f"""
+    _run(
+        db,
+        f"""
 CREATE TABLE votes (
   id INTEGER PRIMARY KEY,
   receipt TEXT NOT NULL UNIQUE,
@@ -337,14 +345,17 @@ JOIN models ma ON ma.id = w.model_a
 JOIN models mb ON mb.id = w.model_b
 JOIN campaigns c ON c.id = v.campaign
 JOIN raters t ON t.id = v.rater AND t.kind <> 'judge'
-WHERE v.outcome IN ('a', 'b') AND a.text IS NOT NULL AND b.text IS NOT NULL AND a.text <> b.text""")
+WHERE v.outcome IN ('a', 'b') AND a.text IS NOT NULL AND b.text IS NOT NULL AND a.text <> b.text""",
+    )
     _append_only(db, "votes", "retractions")
 
 
 @migrations()
 def m004_runs(db: Database) -> None:
     """Named pairs, snapshots, runs with their metrics, promotions and jobs."""
-    _run(db, f"""
+    _run(
+        db,
+        f"""
 CREATE TABLE pair_sets (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE CHECK (name <> ''), source TEXT NOT NULL,
   created_at TEXT NOT NULL DEFAULT ({NOW})
@@ -432,5 +443,6 @@ CREATE TABLE jobs (
   progress REAL CHECK (progress BETWEEN 0 AND 1), message TEXT NOT NULL DEFAULT '',
   log TEXT, pid INTEGER, pid_started REAL, exit_code INTEGER,
   created_at TEXT NOT NULL DEFAULT ({NOW}), started_at TEXT, finished_at TEXT
-) STRICT""")
+) STRICT""",
+    )
     _append_only(db, "snapshots", "snapshot_pairs", "promotions")

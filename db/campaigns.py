@@ -1,0 +1,507 @@
+"""Campaigns with their battles; raters, seats and sessions; assignments."""
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlite_utils import Database
+
+from db.catalog import _prompt_filter, get_model
+from db.connection import checked_name, transaction
+from db.entities import (
+    Assignment,
+    Battle,
+    Campaign,
+    CampaignSettings,
+    CampaignStatus,
+    Purpose,
+    Rater,
+    RaterKind,
+    Seat,
+)
+from db.errors import Conflict, NotFound, UserError
+
+# -- campaigns -------------------------------------------------------------------------------------------------
+
+_CAMPAIGN = """SELECT c.id, c.name,
+  (SELECT json_group_array(name) FROM (SELECT m.name FROM campaign_models cm JOIN models m ON m.id = cm.model
+   WHERE cm.campaign = c.id ORDER BY cm.position)),
+  c.prompts, c.status, c.lineage, c.parent_run, c.demo, c.created_at,
+  c.purpose, c.overlap, c.criteria, c.guidelines, c.consent_text, c.consent_version, c.reveal, c.undo_seconds,
+  c.lease_seconds, c.target FROM campaigns c"""
+
+
+def _campaign(r: Sequence[object]) -> Campaign:
+    values = dict(zip(_SETTINGS, r[9:], strict=True))
+    values["purpose"] = Purpose(str(values["purpose"]))
+    values["criteria"] = tuple(json.loads(str(values["criteria"])))
+    return Campaign(
+        id=int(str(r[0])), name=str(r[1]), models=tuple(json.loads(str(r[2]))), prompts=str(r[3]),
+        status=CampaignStatus(str(r[4])), lineage=int(str(r[5])),
+        parent_run=None if r[6] is None else int(str(r[6])), demo=None if r[7] is None else str(r[7]),
+        created_at=str(r[8]), settings=CampaignSettings(**values),  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+_SETTINGS = (
+    "purpose", "overlap", "criteria", "guidelines", "consent_text", "consent_version", "reveal", "undo_seconds",
+    "lease_seconds", "target",
+)  # fmt: skip
+
+
+class Created(NamedTuple):
+    """A new campaign and what became of its prompts."""
+
+    campaign: Campaign
+    battles: int
+    missing: int
+    """(prompt, two models) without a response of both."""
+    identical: int
+    """(prompt, two models) whose texts are the same or empty: nothing to compare."""
+
+
+def create_campaign(
+    db: Database,
+    name: str,
+    models: Sequence[str],
+    prompts: str,
+    settings: CampaignSettings,
+    *,
+    status: CampaignStatus = CampaignStatus.OPEN,
+    parent_run: int | None = None,
+    lineage: int | None = None,
+    demo: str | None = None,
+) -> Created:
+    """Make a campaign and its battles: each two of its models over each prompt of the choice that both answered."""
+    checked_name(name, "campaign")
+    if len(set(models)) < 2 or len(set(models)) != len(models):
+        raise UserError("a campaign compares two or more different models", "name them with --models A,B")
+    with transaction(db):
+        if db.conn.execute("SELECT 1 FROM campaigns WHERE name = ?", (name,)).fetchone():
+            raise Conflict(f"there is already a campaign named {name!r}", "choose another name")
+        ids = [get_model(db, m).id for m in models]
+        campaign_id = _insert_campaign(db, name, prompts, settings, status, parent_run, lineage, demo)
+        db.conn.executemany(
+            "INSERT INTO campaign_models VALUES (?, ?, ?)", [(campaign_id, i, m) for i, m in enumerate(ids)]
+        )
+        battles, missing, identical = _add_battles(db, campaign_id, ids, prompts, settings.purpose)
+        return Created(get_campaign(db, name), battles, missing, identical)
+
+
+def _insert_campaign(
+    db: Database, name: str, prompts: str, settings: CampaignSettings, status: CampaignStatus,
+    parent_run: int | None, lineage: int | None, demo: str | None,
+) -> int:  # fmt: skip
+    values = [getattr(settings, f) for f in _SETTINGS]
+    values[_SETTINGS.index("criteria")] = json.dumps(settings.criteria)
+    cursor = db.conn.execute(
+        f"""INSERT INTO campaigns(name, prompts, status, parent_run, lineage, demo, {", ".join(_SETTINGS)})
+        VALUES ({", ".join("?" * (6 + len(_SETTINGS)))})""",
+        (name, prompts, status, parent_run, lineage, demo, *values),
+    )
+    campaign_id = int(cursor.lastrowid or 0)
+    if lineage is None:
+        db.conn.execute("UPDATE campaigns SET lineage = id WHERE id = ?", (campaign_id,))
+    return campaign_id
+
+
+def _add_battles(
+    db: Database, campaign: int, models: Sequence[int], prompts: str, purpose: Purpose
+) -> tuple[int, int, int]:
+    where, values = _prompt_filter(db, prompts)
+    if purpose is Purpose.EVALUATE:
+        where += " AND p.split = 'heldout'"
+    total = int(db.conn.execute(f"SELECT count(*) FROM prompts p WHERE {where}", values).fetchone()[0])
+    added = missing = identical = 0
+    for i, first in enumerate(models):
+        for second in models[i + 1 :]:
+            both = f"""FROM prompts p
+                JOIN responses a ON a.prompt = p.id AND a.model = ? AND a.sample = 0 AND a.text IS NOT NULL
+                JOIN responses b ON b.prompt = p.id AND b.model = ? AND b.sample = 0 AND b.text IS NOT NULL
+                WHERE {where}"""
+            pair = (first, second, *values)
+            n = int(db.conn.execute(f"SELECT count(*) {both}", pair).fetchone()[0])
+            cursor = db.conn.execute(
+                f"""INSERT OR IGNORE INTO battles(campaign, prompt, response_a, response_b, model_a, model_b)
+                SELECT ?, p.id, a.id, b.id, a.model, b.model {both}
+                AND trim(a.text, ' ' || char(9, 10, 13)) <> trim(b.text, ' ' || char(9, 10, 13))
+                AND trim(a.text, ' ' || char(9, 10, 13)) <> '' AND trim(b.text, ' ' || char(9, 10, 13)) <> ''
+                ORDER BY p.number""",
+                (campaign, *pair),
+            )
+            added += cursor.rowcount
+            missing += total - n
+            identical += n - cursor.rowcount
+    return added, missing, identical
+
+
+def add_battle(
+    db: Database, campaign: int, prompt: str, response_a: str, response_b: str, model_a: int, model_b: int,
+    turn: int | None = None,
+) -> tuple[int, bool]:  # fmt: skip
+    """The battle between two responses in a campaign, made if missing; and whether its slots are the other way round."""
+    find = "SELECT id FROM battles WHERE campaign = ? AND response_a = ? AND response_b = ?"
+    for swapped, (x, y) in ((False, (response_a, response_b)), (True, (response_b, response_a))):
+        row = db.conn.execute(find, (campaign, x, y)).fetchone()
+        if row:
+            return int(row[0]), swapped
+    cursor = db.conn.execute(
+        """INSERT INTO battles(campaign, prompt, response_a, response_b, model_a, model_b, turn)
+        VALUES (?, ?, ?, ?, ?, ?, ?)""",
+        (campaign, prompt, response_a, response_b, model_a, model_b, turn),
+    )
+    return int(cursor.lastrowid or 0), False
+
+
+def add_campaign_models(db: Database, campaign: int, models: Sequence[int]) -> None:
+    """Let further models take part in a campaign that an import fills."""
+    for model in models:
+        db.conn.execute(
+            """INSERT OR IGNORE INTO campaign_models
+            SELECT ?1, coalesce(max(position), -1) + 1, ?2 FROM campaign_models WHERE campaign = ?1""",
+            (campaign, model),
+        )
+
+
+def find_campaign(db: Database, name: str) -> Campaign | None:
+    """A campaign by name, or None."""
+    row = db.conn.execute(f"{_CAMPAIGN} WHERE c.name = ?", (name,)).fetchone()
+    return _campaign(row) if row else None
+
+
+def get_campaign(db: Database, name: str) -> Campaign:
+    """A campaign by name; NotFound lists what there is."""
+    campaign = find_campaign(db, name)
+    if campaign is None:
+        names = ", ".join(c.name for c in list_campaigns(db)) or "none yet"
+        raise NotFound(
+            f"there is no campaign {name!r}", f"create it with `campaign create`, or use one of: {names}"
+        )
+    return campaign
+
+
+def campaign_by_id(db: Database, campaign_id: int) -> Campaign:
+    """A campaign by its row number, which must exist."""
+    return _campaign(db.conn.execute(f"{_CAMPAIGN} WHERE c.id = ?", (campaign_id,)).fetchone())
+
+
+def list_campaigns(db: Database, *, lineage: int | None = None) -> list[Campaign]:
+    """Every campaign (of one lineage), oldest first."""
+    where, values = ("", ()) if lineage is None else (" WHERE c.lineage = ?", (lineage,))
+    return [_campaign(r) for r in db.conn.execute(f"{_CAMPAIGN}{where} ORDER BY c.id", values)]
+
+
+def set_status(db: Database, name: str, status: CampaignStatus) -> Campaign:
+    """Open, pause or close a campaign."""
+    with transaction(db):
+        campaign = get_campaign(db, name)
+        db.conn.execute("UPDATE campaigns SET status = ? WHERE id = ?", (status, campaign.id))
+        return get_campaign(db, name)
+
+
+class Coverage(NamedTuple):
+    """How far a campaign is."""
+
+    battles: int
+    votes: int
+    """standing votes, skips left out"""
+    wanted: int
+    """battles x overlap, or the campaign's target where one is set"""
+
+
+def coverage(db: Database, campaign: Campaign) -> Coverage:
+    """Battles, standing votes and votes wanted of a campaign."""
+    battles = int(
+        db.conn.execute("SELECT count(*) FROM battles WHERE campaign = ?", (campaign.id,)).fetchone()[0]
+    )
+    votes = db.conn.execute(
+        "SELECT coalesce(sum(n), 0) FROM vote_counts WHERE campaign = ? AND outcome <> 'skip'", (campaign.id,)
+    ).fetchone()[0]
+    return Coverage(battles, int(votes), campaign.settings.target or battles * campaign.settings.overlap)
+
+
+# -- raters, seats, sessions -----------------------------------------------------------------------------------
+
+
+def add_rater(db: Database, name: str, kind: RaterKind, external: str | None = None) -> int:
+    """The rater of this pseudonym, made if missing; its row number."""
+    db.conn.execute(
+        "INSERT INTO raters(name, kind, external) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (checked_name(name, "rater"), kind, external),
+    )
+    return int(db.conn.execute("SELECT id FROM raters WHERE name = ?", (name,)).fetchone()[0])
+
+
+def get_rater(db: Database, name: str) -> Rater:
+    """A rater by pseudonym; NotFound."""
+    row = db.conn.execute(f"{_RATER} WHERE t.name = ?", (name,)).fetchone()
+    if row is None:
+        raise NotFound(f"there is no rater {name!r}", "`raters list` shows them")
+    return Rater(row[0], row[1], RaterKind(row[2]), row[3])
+
+
+_RATER = (
+    """SELECT t.id, t.name, t.kind, x.reason FROM raters t LEFT JOIN excluded_raters x ON x.rater = t.id"""
+)
+
+
+def list_raters(db: Database) -> list[Rater]:
+    """Every rater, in order of arrival."""
+    rows = db.conn.execute(f"{_RATER} ORDER BY t.id")
+    return [Rater(r[0], r[1], RaterKind(r[2]), r[3]) for r in rows]
+
+
+def decide_rater(db: Database, name: str, *, counted: bool, reason: str) -> None:
+    """Leave a rater's votes out of the figures, or take them in again. Nothing is deleted; the reason stays."""
+    if not reason.strip():
+        raise UserError("a decision about a rater needs a reason", "give one with --reason")
+    with transaction(db):
+        db.conn.execute(
+            "INSERT INTO rater_decisions(rater, counted, reason) VALUES (?, ?, ?)",
+            (get_rater(db, name).id, int(counted), reason.strip()),
+        )
+
+
+def add_seat(
+    db: Database,
+    campaign: Campaign,
+    token_hash: str,
+    *,
+    kind: RaterKind = RaterKind.PERSON,
+    owner: bool = False,
+) -> Seat:
+    """A new seat with a new rater of its own."""
+    with transaction(db):
+        n = int(db.conn.execute("SELECT coalesce(max(id), 0) + 1 FROM raters").fetchone()[0])
+        prefix = "owner" if owner else {RaterKind.PERSON: "rater", RaterKind.SIMULATED: "sim"}[kind]
+        rater = add_rater(db, prefix if owner and n == 1 else f"{prefix}-{n}", kind)
+        cursor = db.conn.execute(
+            "INSERT INTO seats(rater, campaign, lineage, owner, token_hash) VALUES (?, ?, ?, ?, ?)",
+            (rater, campaign.id, campaign.lineage, int(owner), token_hash),
+        )
+        return get_seat(db, int(cursor.lastrowid or 0))
+
+
+def get_seat(db: Database, seat_id: int) -> Seat:
+    """A seat by number; NotFound."""
+    row = db.conn.execute(
+        "SELECT id, rater, campaign, lineage, owner, created_at FROM seats WHERE id = ?", (seat_id,)
+    ).fetchone()
+    if row is None:
+        raise NotFound(f"there is no seat {seat_id}")
+    return Seat(row[0], row[1], row[2], row[3], bool(row[4]), row[5])
+
+
+def owner_seat(db: Database) -> Seat | None:
+    """The owner's own seat, if there is one."""
+    row = db.conn.execute("SELECT id FROM seats WHERE owner = 1 ORDER BY id LIMIT 1").fetchone()
+    return get_seat(db, row[0]) if row else None
+
+
+def reissue_seat(db: Database, seat_id: int, token_hash: str) -> Seat:
+    """Give a seat a new link. The browser that has the seat keeps it until another takes it by the new link."""
+    with transaction(db):
+        seat = get_seat(db, seat_id)
+        db.conn.execute(
+            "UPDATE seats SET token_hash = ?, revoked_at = NULL WHERE id = ?", (token_hash, seat_id)
+        )
+        return seat
+
+
+def revoke_seat(db: Database, seat_id: int) -> None:
+    """Close a seat: its link and its browser stop working; its votes stay."""
+    with transaction(db):
+        get_seat(db, seat_id)
+        db.conn.execute(
+            "UPDATE seats SET revoked_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE id = ?", (seat_id,)
+        )
+
+
+class SeatRow(NamedTuple):
+    """A seat as the owner sees it."""
+
+    seat: int
+    rater: str
+    kind: str
+    campaign: str
+    taken: bool
+    revoked: bool
+    votes: int
+
+
+def list_seats(db: Database) -> list[SeatRow]:
+    """Every seat with its rater and how many votes it holds."""
+    rows = db.conn.execute(
+        """SELECT s.id, t.name, t.kind, c.name, s.session IS NOT NULL, s.revoked_at IS NOT NULL,
+          (SELECT coalesce(sum(n), 0) FROM vote_counts v WHERE v.rater = t.id AND v.outcome <> 'skip')
+        FROM seats s JOIN raters t ON t.id = s.rater JOIN campaigns c ON c.id = s.campaign ORDER BY s.id"""
+    )
+    return [SeatRow(r[0], r[1], r[2], r[3], bool(r[4]), bool(r[5]), r[6]) for r in rows]
+
+
+class Session(NamedTuple):
+    """A browser that was let in: an owner's, or a rater's with its seat."""
+
+    id: int
+    role: str
+    seat: int | None
+    rater: int | None
+    campaign: int | None
+    lineage: int | None
+    owner_seat: bool
+    bound: bool
+    """whether this browser holds the seat"""
+    taken: bool
+    """whether some browser holds the seat"""
+    revoked: bool
+    seat_created_at: str | None
+    consent_version: str | None
+
+
+def seat_of_token(db: Database, token_hash: str, now: str) -> int | None:
+    """The seat a link's token stands for; None where it is unknown, revoked or past its end."""
+    row = db.conn.execute(
+        """SELECT id FROM seats WHERE token_hash = ? AND revoked_at IS NULL
+        AND (expires_at IS NULL OR expires_at > ?)""", (token_hash, now)).fetchone()  # fmt: skip
+    return int(row[0]) if row else None
+
+
+def add_session(db: Database, token_hash: str, expires_at: str, seat: int | None) -> int:
+    """A new session: a rater's on a seat, or an owner's."""
+    with transaction(db):
+        cursor = db.conn.execute(
+            "INSERT INTO sessions(token_hash, seat, role, expires_at) VALUES (?, ?, ?, ?)",
+            (token_hash, seat, "rater" if seat is not None else "owner", expires_at),
+        )
+        return int(cursor.lastrowid or 0)
+
+
+def session_of(db: Database, token_hash: str, now: str) -> Session | None:
+    """The live session of a cookie, or None."""
+    row = db.conn.execute(
+        """SELECT x.id, x.role, s.id, s.rater, s.campaign, s.lineage, s.owner, s.session = x.id,
+          s.session IS NOT NULL, s.revoked_at IS NOT NULL, s.created_at, s.consent_version
+        FROM sessions x LEFT JOIN seats s ON s.id = x.seat
+        WHERE x.token_hash = ? AND x.ended_at IS NULL AND x.expires_at > ?""",
+        (token_hash, now),
+    ).fetchone()
+    if row is None:
+        return None
+    return Session(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]), bool(row[7]), bool(row[8]),
+                   bool(row[9]), row[10], row[11])  # fmt: skip
+
+
+def bind_seat(db: Database, seat: int, session: int) -> None:
+    """Let this browser hold the seat from now on. The link that was used is spent."""
+    db.conn.execute("UPDATE seats SET session = ? WHERE id = ?", (session, seat))
+
+
+def agree(db: Database, seat: int, version: str) -> None:
+    """Remember which consent text the rater on this seat agreed to."""
+    with transaction(db):
+        db.conn.execute("UPDATE seats SET consent_version = ? WHERE id = ?", (version, seat))
+
+
+def end_session(db: Database, session: int) -> None:
+    """Log a browser out."""
+    with transaction(db):
+        db.conn.execute(
+            "UPDATE sessions SET ended_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE id = ?", (session,)
+        )
+
+
+def add_owner_token(db: Database, token_hash: str, expires_at: str) -> None:
+    """A one-time token that opens the studio."""
+    with transaction(db):
+        db.conn.execute(
+            "INSERT INTO owner_tokens(token_hash, expires_at) VALUES (?, ?)", (token_hash, expires_at)
+        )
+
+
+def use_owner_token(db: Database, token_hash: str, now: str) -> bool:
+    """Spend a one-time token; False where it is unknown, spent or past its end."""
+    with transaction(db):
+        cursor = db.conn.execute(
+            "UPDATE owner_tokens SET used_at = ?2 WHERE token_hash = ?1 AND used_at IS NULL AND expires_at > ?2",
+            (token_hash, now),
+        )
+        return int(cursor.rowcount) == 1
+
+
+# -- assignments -----------------------------------------------------------------------------------------------
+
+_BATTLE = """SELECT b.id, b.campaign, b.prompt, b.response_a, b.response_b, ma.name, mb.name
+  FROM battles b JOIN models ma ON ma.id = b.model_a JOIN models mb ON mb.id = b.model_b"""
+
+
+def get_battle(db: Database, battle_id: int) -> Battle:
+    """A battle by number, which must exist."""
+    return Battle(*db.conn.execute(f"{_BATTLE} WHERE b.id = ?", (battle_id,)).fetchone())
+
+
+def battles_of(db: Database, campaign: int) -> list[Battle]:
+    """Every battle of a campaign, in order."""
+    return [Battle(*r) for r in db.conn.execute(f"{_BATTLE} WHERE b.campaign = ? ORDER BY b.id", (campaign,))]
+
+
+_ASSIGNMENT = "SELECT s.id, s.battle, s.rater, s.left_is, s.lent_at, s.expires_at FROM assignments s"
+
+
+def get_assignment(db: Database, assignment_id: str) -> Assignment | None:
+    """An assignment by its random id, or None."""
+    row = db.conn.execute(f"{_ASSIGNMENT} WHERE s.id = ?", (assignment_id,)).fetchone()
+    return Assignment(*row) if row else None
+
+
+def add_assignment(db: Database, assignment: Assignment) -> None:
+    """Lend a battle to a rater."""
+    db.conn.execute(
+        "INSERT INTO assignments(id, battle, rater, left_is, lent_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (assignment.id, assignment.battle, assignment.rater, assignment.left_is, assignment.lent_at,
+         assignment.expires_at),
+    )  # fmt: skip
+
+
+def unvoted_assignments(db: Database, campaign: int, rater: int) -> list[Assignment]:
+    """The rater's assignments in a campaign whose battle has no standing vote of theirs: the newest of each battle."""
+    rows = db.conn.execute(
+        f"""{_ASSIGNMENT} JOIN battles b ON b.id = s.battle
+        WHERE s.rater = ?1 AND b.campaign = ?2
+        AND s.number = (SELECT max(number) FROM assignments o WHERE o.rater = ?1 AND o.battle = s.battle)
+        AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.rater = ?1 AND v.battle = s.battle
+                        AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id))
+        ORDER BY s.number""",
+        (rater, campaign),
+    )
+    return [Assignment(*r) for r in rows]
+
+
+def free_battles(db: Database, campaign: int, rater: int, overlap: int, now: str) -> list[tuple[int, int]]:
+    """(battle, covered) for battles never lent to this rater and still short of votes.
+
+    Covered counts standing votes (skips left out) and live leases of others without a vote.
+    """
+    rows = db.conn.execute(
+        """SELECT id, covered FROM (SELECT b.id,
+          (SELECT count(*) FROM votes v WHERE v.battle = b.id AND v.outcome <> 'skip'
+             AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)) +
+          (SELECT count(*) FROM assignments s WHERE s.battle = b.id AND s.expires_at > ?4 AND s.rater <> ?2
+             AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.assignment = s.id)) AS covered
+        FROM battles b WHERE b.campaign = ?1
+          AND NOT EXISTS (SELECT 1 FROM assignments s WHERE s.battle = b.id AND s.rater = ?2))
+        WHERE covered < ?3""",
+        (campaign, rater, overlap, now),
+    )
+    return [(int(r[0]), int(r[1])) for r in rows]
+
+
+def covered(db: Database, battle: int, rater: int, now: str) -> int:
+    """Standing votes and live leases of others on one battle."""
+    row = db.conn.execute(
+        """SELECT (SELECT count(*) FROM votes v WHERE v.battle = ?1 AND v.outcome <> 'skip' AND v.rater <> ?2
+             AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)) +
+          (SELECT count(*) FROM assignments s WHERE s.battle = ?1 AND s.expires_at > ?3 AND s.rater <> ?2
+             AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.assignment = s.id))""",
+        (battle, rater, now),
+    ).fetchone()
+    return int(row[0])

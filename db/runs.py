@@ -1,0 +1,396 @@
+"""Pair sets, snapshots, runs, promotions and jobs: from votes to a model, and who did it when."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from sqlite_utils import Database
+
+from db.catalog import Added, get_model
+from db.connection import checked_name, transaction
+from db.entities import (
+    Job,
+    JobStatus,
+    Model,
+    ModelKind,
+    PreferencePair,
+    Run,
+    RunKind,
+    RunStatus,
+    Snapshot,
+    Split,
+)
+from db.errors import Conflict, NotFound
+
+NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+
+# -- named pair sets -------------------------------------------------------------------------------------------
+
+
+def add_pairs(db: Database, name: str, source: str, pairs: Iterable[tuple[str, str, str]]) -> Added:
+    """Add (prompt, chosen response, rejected response) to a named pair set, kept apart from people's votes."""
+    added = seen = 0
+    with transaction(db):
+        db.conn.execute(
+            "INSERT INTO pair_sets(name, source) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            (checked_name(name, "pair set"), source),
+        )
+        set_id = db.conn.execute("SELECT id FROM pair_sets WHERE name = ?", (name,)).fetchone()[0]
+        for prompt, chosen, rejected in pairs:
+            seen += 1
+            added += db.conn.execute(
+                "INSERT INTO pairs(pair_set, prompt, chosen, rejected) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (set_id, prompt, chosen, rejected),
+            ).rowcount
+    return Added(added, seen - added)
+
+
+def pair_sets(db: Database) -> list[tuple[str, str, int]]:
+    """(name, source, pairs) of every named pair set."""
+    rows = db.conn.execute(
+        """SELECT s.name, s.source, count(p.id) FROM pair_sets s LEFT JOIN pairs p ON p.pair_set = s.id
+        GROUP BY s.id ORDER BY s.id"""
+    )
+    return [(str(r[0]), str(r[1]), int(r[2])) for r in rows]
+
+
+def pairs_of_set(db: Database, name: str) -> list[PreferencePair]:
+    """The pairs of a named set, in order; NotFound."""
+    row = db.conn.execute("SELECT id FROM pair_sets WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        names = ", ".join(n for n, _, _ in pair_sets(db)) or "none yet"
+        raise NotFound(
+            f"there is no pair set {name!r}", f"import one with `import pairs`, or use one of: {names}"
+        )
+    rows = db.conn.execute(
+        """SELECT q.prompt, q.chosen, q.rejected, p.split FROM pairs q JOIN prompts p ON p.id = q.prompt
+        WHERE q.pair_set = ? ORDER BY q.id""",
+        (row[0],),
+    )
+    return [PreferencePair(r[0], r[1], r[2], (), 1.0, Split(r[3])) for r in rows]
+
+
+# -- snapshots -------------------------------------------------------------------------------------------------
+
+
+def add_snapshot(
+    db: Database, snapshot_id: str, source: str, policy: Mapping[str, object], pairs: Sequence[PreferencePair]
+) -> Snapshot:
+    """Freeze pairs under their hash. The same pairs again give the same snapshot; a held-out prompt never trains."""
+    with transaction(db):
+        old = find_snapshot(db, snapshot_id)
+        if old:
+            return old
+        parts = [p.split for p in pairs]
+        db.conn.execute(
+            "INSERT INTO snapshots(id, source, policy, train, heldout) VALUES (?, ?, ?, ?, ?)",
+            (snapshot_id, source, json.dumps(policy, sort_keys=True), parts.count(Split.TRAIN),
+             parts.count(Split.HELDOUT)),
+        )  # fmt: skip
+        db.conn.executemany(
+            "INSERT INTO snapshot_pairs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    snapshot_id,
+                    i,
+                    p.split,
+                    p.prompt,
+                    p.chosen,
+                    p.rejected,
+                    json.dumps(p.votes),
+                    p.agreement,
+                    p.margin,
+                )
+                for i, p in enumerate(pairs)
+            ],
+        )
+        return get_snapshot(db, snapshot_id)
+
+
+def find_snapshot(db: Database, snapshot_id: str) -> Snapshot | None:
+    """A snapshot by its hash (or the first digits of it), or None."""
+    rows = db.conn.execute(
+        "SELECT id, source, policy, train, heldout, created_at FROM snapshots WHERE id LIKE ? || '%' LIMIT 2",
+        (snapshot_id,),
+    ).fetchall()
+    return Snapshot(*rows[0]) if len(rows) == 1 and len(snapshot_id) >= 6 else None
+
+
+def get_snapshot(db: Database, snapshot_id: str) -> Snapshot:
+    """A snapshot by its hash; NotFound."""
+    snapshot = find_snapshot(db, snapshot_id)
+    if snapshot is None:
+        raise NotFound(f"there is no snapshot {snapshot_id!r}", "`snapshot show` lists them")
+    return snapshot
+
+
+def list_snapshots(db: Database) -> list[Snapshot]:
+    """Every snapshot, newest first."""
+    rows = db.conn.execute(
+        "SELECT id, source, policy, train, heldout, created_at FROM snapshots ORDER BY created_at DESC"
+    )
+    return [Snapshot(*r) for r in rows]
+
+
+class SnapshotRow(NamedTuple):
+    """A pair of a snapshot with its texts: one line of the file a trainer reads."""
+
+    position: int
+    part: str
+    prompt_id: str
+    prompt: list[dict[str, str]]
+    chosen: str
+    rejected: str
+    chosen_model: str | None
+    rejected_model: str | None
+    votes: list[int]
+    agreement: float | None
+    margin: float | None
+
+
+def snapshot_rows(db: Database, snapshot_id: str) -> Iterator[SnapshotRow]:
+    """The pairs of a snapshot with their texts, in order."""
+    rows = db.conn.execute(
+        """SELECT s.position, s.part, s.prompt, p.messages, a.text, b.text, ma.name, mb.name, s.votes, s.agreement,
+          s.margin FROM snapshot_pairs s JOIN prompts p ON p.id = s.prompt
+        JOIN responses a ON a.id = s.chosen JOIN responses b ON b.id = s.rejected
+        LEFT JOIN models ma ON ma.id = a.model LEFT JOIN models mb ON mb.id = b.model
+        WHERE s.snapshot = ? ORDER BY s.position""",
+        (snapshot_id,),
+    )
+    for r in rows:
+        yield SnapshotRow(
+            r[0], r[1], r[2], json.loads(r[3]), r[4], r[5], r[6], r[7], json.loads(r[8]), r[9], r[10]
+        )
+
+
+# -- runs ------------------------------------------------------------------------------------------------------
+
+_RUN = """SELECT r.id, r.name, r.kind, p.name, r.snapshot, r.status, r.folder, r.settings, r.reference_proof,
+  r.metrics, r.campaign, (SELECT name FROM models m WHERE m.run = r.id), r.job, r.error, r.rematch, r.started_at,
+  r.finished_at, r.seconds FROM runs r JOIN models p ON p.id = r.parent"""
+
+
+def _run(r: Sequence[object]) -> Run:
+    return Run(
+        id=int(str(r[0])), name=str(r[1]), kind=RunKind(str(r[2])), parent=str(r[3]), snapshot=str(r[4]),
+        status=RunStatus(str(r[5])), folder=str(r[6]), settings=json.loads(str(r[7])),
+        reference_proof=json.loads(str(r[8])) if r[8] else None, metrics=json.loads(str(r[9])) if r[9] else None,
+        campaign=_int(r[10]), model=_str(r[11]), job=_int(r[12]), error=_str(r[13]), rematch=_str(r[14]),
+        started_at=str(r[15]), finished_at=_str(r[16]), seconds=None if r[17] is None else float(str(r[17])),
+    )  # fmt: skip
+
+
+def _int(value: object) -> int | None:
+    return None if value is None else int(str(value))
+
+
+def _str(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def add_run(
+    db: Database, name: str, kind: RunKind, *, parent: str, snapshot: str, folder: str,
+    settings: Mapping[str, object], campaign: int | None, job: int | None, pid: int, pid_started: float,
+) -> Run:  # fmt: skip
+    """Begin a run; Conflict where another is running or the name is taken."""
+    with transaction(db):
+        active = active_run(db)
+        if active is not None:
+            raise Conflict(
+                f"run {active.name!r} is training", "wait for it or cancel its job, then start again"
+            )
+        if db.conn.execute("SELECT 1 FROM runs WHERE name = ?", (checked_name(name, "run"),)).fetchone():
+            raise Conflict(f"there is already a run named {name!r}", "choose another --name")
+        db.conn.execute(
+            """INSERT INTO runs(name, kind, parent, snapshot, status, folder, settings, campaign, job, pid, pid_started)
+            VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?)""",
+            (name, kind, get_model(db, parent).id, snapshot, folder, json.dumps(settings), campaign, job, pid,
+             pid_started),
+        )  # fmt: skip
+        return get_run(db, name)
+
+
+def active_run(db: Database) -> Run | None:
+    """The run that is training now, if any."""
+    row = db.conn.execute(f"{_RUN} WHERE r.status = 'running'").fetchone()
+    return _run(row) if row else None
+
+
+def active_run_process(db: Database) -> tuple[int, int, float] | None:
+    """(run, process id, start of that process in seconds) of the run that is training now."""
+    row = db.conn.execute("SELECT id, pid, pid_started FROM runs WHERE status = 'running'").fetchone()
+    return (int(row[0]), int(row[1]), float(row[2])) if row else None
+
+
+def get_run(db: Database, name: str) -> Run:
+    """A run by name; NotFound."""
+    row = db.conn.execute(f"{_RUN} WHERE r.name = ?", (name,)).fetchone()
+    if row is None:
+        raise NotFound(f"there is no run {name!r}")
+    return _run(row)
+
+
+def run_by_id(db: Database, run_id: int) -> Run:
+    """A run by number, which must exist."""
+    return _run(db.conn.execute(f"{_RUN} WHERE r.id = ?", (run_id,)).fetchone())
+
+
+def list_runs(db: Database) -> list[Run]:
+    """Every run, newest first."""
+    return [_run(r) for r in db.conn.execute(f"{_RUN} ORDER BY r.id DESC")]
+
+
+def add_metrics(db: Database, run_id: int, step: int, total: int, values: Mapping[str, float]) -> None:
+    """Store what a run measured at a step."""
+    with transaction(db):
+        db.conn.executemany(
+            "INSERT OR REPLACE INTO run_metrics VALUES (?, ?, ?, ?, ?)",
+            [(run_id, step, total, name, float(value)) for name, value in values.items()],
+        )
+
+
+def metrics_of(db: Database, run_id: int) -> dict[str, list[tuple[int, float]]]:
+    """{name: [(step, value), ...]} of a run, steps rising."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    rows = db.conn.execute(
+        "SELECT name, step, value FROM run_metrics WHERE run = ? ORDER BY name, step", (run_id,)
+    )
+    for name, step, value in rows:
+        found.setdefault(name, []).append((step, value))
+    return found
+
+
+def run_progress(db: Database, run_id: int) -> tuple[int, int]:
+    """(last step, steps in all) of a run; (0, 0) before the first."""
+    row = db.conn.execute("SELECT max(step), max(total) FROM run_metrics WHERE run = ?", (run_id,)).fetchone()
+    return int(row[0] or 0), int(row[1] or 0)
+
+
+def finish_run(
+    db: Database, run_id: int, *, model: str, kind: ModelKind, source: str, adapter: str | None,
+    quantize: str | None, reference_proof: Mapping[str, object] | None, metrics: Mapping[str, object],
+    versions: Mapping[str, object], seconds: float,
+) -> Model:  # fmt: skip
+    """The run succeeded and its model is registered, in one transaction: never one without the other."""
+    with transaction(db):
+        run = run_by_id(db, run_id)
+        db.conn.execute(
+            """INSERT INTO models(name, kind, source, adapter, quantize, parent, run)
+            VALUES (?, ?, ?, ?, ?, ?, ?)""",
+            (
+                checked_name(model, "model"),
+                kind,
+                source,
+                adapter,
+                quantize,
+                get_model(db, run.parent).id,
+                run_id,
+            ),
+        )
+        db.conn.execute(
+            f"""UPDATE runs SET status = 'succeeded', finished_at = {NOW}, reference_proof = ?, metrics = ?,
+            versions = ?, seconds = ? WHERE id = ?""",
+            (json.dumps(reference_proof) if reference_proof else None, json.dumps(metrics), json.dumps(versions),
+             seconds, run_id),
+        )  # fmt: skip
+        return get_model(db, model)
+
+
+def end_run(db: Database, run_id: int, status: RunStatus, error: str) -> None:
+    """The run ended without a model."""
+    with transaction(db):
+        db.conn.execute(
+            f"UPDATE runs SET status = ?, error = ?, finished_at = {NOW} WHERE id = ? AND status = 'running'",
+            (status, error, run_id),
+        )
+
+
+def note_rematch(db: Database, run_id: int, rematch: str) -> None:
+    """Remember the campaign in which a run's model meets its parent."""
+    with transaction(db):
+        db.conn.execute("UPDATE runs SET rematch = ? WHERE id = ?", (rematch, run_id))
+
+
+def champion(db: Database) -> str | None:
+    """The model promoted last, or None."""
+    row = db.conn.execute(
+        "SELECT m.name FROM promotions p JOIN models m ON m.id = p.model ORDER BY p.id DESC LIMIT 1"
+    ).fetchone()
+    return str(row[0]) if row else None
+
+
+# -- jobs ------------------------------------------------------------------------------------------------------
+
+_JOB = """SELECT j.id, j.command, j.status, j.progress, j.message, j.log, j.pid, j.exit_code,
+  (SELECT r.id FROM runs r WHERE r.job = j.id), j.created_at, j.started_at, j.finished_at FROM jobs j"""
+
+
+def _job(r: Sequence[object]) -> Job:
+    return Job(
+        id=int(str(r[0])), command=tuple(json.loads(str(r[1]))), status=JobStatus(str(r[2])),
+        progress=None if r[3] is None else float(str(r[3])), message=str(r[4]), log=_str(r[5]), pid=_int(r[6]),
+        exit_code=_int(r[7]), run=_int(r[8]), created_at=str(r[9]), started_at=_str(r[10]), finished_at=_str(r[11]),
+    )  # fmt: skip
+
+
+def add_job(db: Database, command: Sequence[str], log: str | None = None) -> Job:
+    """Write down a command that is about to run."""
+    with transaction(db):
+        cursor = db.conn.execute(
+            "INSERT INTO jobs(command, status, log) VALUES (?, 'queued', ?)", (json.dumps(list(command)), log)
+        )
+        return get_job(db, int(cursor.lastrowid or 0))
+
+
+def set_job_log(db: Database, job_id: int, log: str) -> None:
+    """Where the job writes what it prints, relative to the home."""
+    with transaction(db):
+        db.conn.execute("UPDATE jobs SET log = ? WHERE id = ?", (log, job_id))
+
+
+def start_job(db: Database, job_id: int, pid: int, pid_started: float) -> bool:
+    """The job's process runs; False where it was cancelled before."""
+    with transaction(db):
+        cursor = db.conn.execute(
+            f"""UPDATE jobs SET status = 'running', pid = ?, pid_started = ?, started_at = coalesce(started_at, {NOW})
+            WHERE id = ? AND status IN ('queued', 'running')""",
+            (pid, pid_started, job_id),
+        )
+        return int(cursor.rowcount) == 1
+
+
+def job_progress(db: Database, job_id: int, progress: float | None, message: str) -> None:
+    """How far the job is (0 to 1) and what it does."""
+    with transaction(db):
+        db.conn.execute("UPDATE jobs SET progress = ?, message = ? WHERE id = ?", (progress, message, job_id))
+
+
+def end_job(db: Database, job_id: int, status: JobStatus, exit_code: int | None, message: str) -> None:
+    """The job is over; the first end stays."""
+    with transaction(db):
+        db.conn.execute(
+            f"""UPDATE jobs SET status = ?, exit_code = ?, message = ?, finished_at = {NOW},
+            progress = CASE WHEN ? = 'succeeded' THEN 1 ELSE progress END
+            WHERE id = ? AND status IN ('queued', 'running')""",
+            (status, exit_code, message, status, job_id),
+        )
+
+
+def get_job(db: Database, job_id: int) -> Job:
+    """A job by number; NotFound."""
+    row = db.conn.execute(f"{_JOB} WHERE j.id = ?", (job_id,)).fetchone()
+    if row is None:
+        raise NotFound(f"there is no job {job_id}", "`jobs list` shows them")
+    return _job(row)
+
+
+def list_jobs(db: Database, limit: int = 200) -> list[Job]:
+    """The newest jobs first."""
+    return [_job(r) for r in db.conn.execute(f"{_JOB} ORDER BY j.id DESC LIMIT ?", (limit,))]
+
+
+def job_processes(db: Database) -> list[tuple[int, int | None, float | None]]:
+    """(job, process id, start of that process) of the jobs that should be running."""
+    rows = db.conn.execute("SELECT id, pid, pid_started FROM jobs WHERE status = 'running'")
+    return [(int(r[0]), r[1], r[2]) for r in rows]

@@ -1,0 +1,239 @@
+"""Votes and retractions, append-only; what is counted, and why the rest is not."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from sqlite_utils import Database
+
+from db.connection import transaction
+from db.entities import Outcome, RaterKind, Split, Strength, Vote, VoteDetails
+
+
+class StoredVote(NamedTuple):
+    """A vote as the vote path needs it back."""
+
+    id: int
+    receipt: str
+    outcome: Outcome
+    key: str | None
+    body: str | None
+    created_at: str
+    revealed: bool
+    retracted: bool
+
+
+_STORED = """SELECT v.id, v.receipt, v.outcome, v.key, v.body, v.created_at, v.revealed,
+  EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id) FROM votes v"""
+
+
+def _stored(row: Sequence[object] | None) -> StoredVote | None:
+    if row is None:
+        return None
+    return StoredVote(int(str(row[0])), str(row[1]), Outcome(str(row[2])), None if row[3] is None else str(row[3]),
+                      None if row[4] is None else str(row[4]), str(row[5]), bool(row[6]), bool(row[7]))  # fmt: skip
+
+
+def vote_of_assignment(db: Database, assignment: str) -> StoredVote | None:
+    """The vote cast with this assignment, retracted or not."""
+    return _stored(db.conn.execute(f"{_STORED} WHERE v.assignment = ?", (assignment,)).fetchone())
+
+
+def vote_of_key(db: Database, rater: int, key: str) -> StoredVote | None:
+    """The vote a rater sent under this idempotency key."""
+    return _stored(db.conn.execute(f"{_STORED} WHERE v.rater = ? AND v.key = ?", (rater, key)).fetchone())
+
+
+def standing_vote(db: Database, rater: int, battle: int) -> StoredVote | None:
+    """The rater's vote on the battle that is not retracted."""
+    return _stored(
+        db.conn.execute(
+            f"""{_STORED} WHERE v.rater = ? AND v.battle = ?
+            AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)""",
+            (rater, battle),
+        ).fetchone()
+    )
+
+
+def add_vote(
+    db: Database, *, receipt: str, assignment: str, campaign: int, battle: int, rater: int, outcome: Outcome,
+    key: str, body: str, details: VoteDetails, consent_version: str | None, revealed: bool = False,
+) -> int:  # fmt: skip
+    """Store a vote cast on a ballot. The caller's transaction makes it durable."""
+    cursor = db.conn.execute(
+        """INSERT INTO votes(receipt, assignment, campaign, battle, rater, outcome, key, body, strength, acceptable_a,
+          acceptable_b, criteria, tags_a, tags_b, comment, better, reason, report, elapsed_ms, consent_version, revealed)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (receipt, assignment, campaign, battle, rater, outcome, key, body, details.strength,
+         _flag(details.acceptable_a), _flag(details.acceptable_b), json.dumps(dict(details.criteria)),
+         json.dumps(details.tags_a), json.dumps(details.tags_b), details.comment, details.better, details.reason,
+         details.report, details.elapsed_ms, consent_version, int(revealed)),
+    )  # fmt: skip
+    return int(cursor.lastrowid or 0)
+
+
+def _flag(value: bool | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def retract(db: Database, vote: int) -> None:
+    """Undo a vote: a row beside it. Once."""
+    db.conn.execute("INSERT INTO retractions(vote) VALUES (?)", (vote,))
+
+
+class ImportedVote(NamedTuple):
+    """A vote that was given elsewhere."""
+
+    receipt: str
+    campaign: int
+    battle: int
+    rater: int
+    outcome: Outcome
+    created_at: str | None
+
+
+def add_imported_votes(db: Database, votes: Iterable[ImportedVote], import_id: int) -> int:
+    """Store votes of an import; they count once the import is finished. Those there already add nothing."""
+    added = 0
+    with transaction(db):
+        for v in votes:
+            cursor = db.conn.execute(
+                """INSERT INTO votes(receipt, campaign, battle, rater, outcome, import, created_at)
+                VALUES (?, ?, ?, ?, ?, ?, coalesce(?, strftime('%Y-%m-%dT%H:%M:%fZ', 'now')))
+                ON CONFLICT (receipt) DO NOTHING""",
+                (v.receipt, v.campaign, v.battle, v.rater, v.outcome, import_id, v.created_at),
+            )
+            added += cursor.rowcount
+    return added
+
+
+class ImportCounts(NamedTuple):
+    """What an import did."""
+
+    read: int
+    added: int
+    already_there: int
+    refused: int
+
+
+def begin_import(db: Database, kind: str, source: str, campaign: int | None = None) -> int:
+    """Open an import; what it brings becomes visible when it is finished."""
+    with transaction(db):
+        cursor = db.conn.execute(
+            "INSERT INTO imports(kind, source, campaign) VALUES (?, ?, ?)", (kind, source, campaign)
+        )
+        return int(cursor.lastrowid or 0)
+
+
+def finish_import(db: Database, import_id: int, counts: ImportCounts) -> None:
+    """Make an import's votes count, in one step."""
+    with transaction(db):
+        db.conn.execute(
+            """UPDATE imports SET read = ?, added = ?, already_there = ?, refused = ?,
+            finished_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE id = ?""",
+            (*counts, import_id),
+        )
+        db.conn.execute(
+            """INSERT INTO vote_counts SELECT v.campaign, b.model_a, b.model_b, v.rater, v.outcome, count(*)
+            FROM votes v JOIN battles b ON b.id = v.battle WHERE v.import = ? GROUP BY 1, 2, 3, 4, 5
+            ON CONFLICT DO UPDATE SET n = n + excluded.n""",
+            (import_id,),
+        )
+
+
+class Counts(NamedTuple):
+    """What happened to ballots and votes of a campaign. stored = counted + retracted + sum of excluded."""
+
+    shown: int
+    stored: int
+    counted: int
+    retracted: int
+    excluded: dict[str, int]
+
+
+def counts(db: Database, campaign: int | None = None) -> Counts:
+    """Shown, stored, counted, retracted and excluded (by reason), of one campaign or of the home."""
+    where, values = ("", ()) if campaign is None else (" WHERE campaign = ?", (campaign,))
+    states = dict(db.conn.execute(f"SELECT state, count(*) FROM vote_states{where} GROUP BY state", values))
+    shown = db.conn.execute(
+        f"SELECT count(*) FROM assignments s JOIN battles b ON b.id = s.battle{where}", values
+    ).fetchone()[0]
+    counted, retracted = states.pop("counted", 0), states.pop("retracted", 0)
+    return Counts(int(shown), counted + retracted + sum(states.values()), counted, retracted, states)
+
+
+_VOTE = """SELECT v.id, v.campaign, v.battle, v.rater, v.outcome, s.left_is, v.created_at, b.prompt, b.response_a,
+  b.response_b, ma.name, mb.name, t.name, t.kind, p.split, v.strength, v.elapsed_ms, b.turn
+FROM votes v JOIN vote_states z ON z.vote = v.id
+JOIN battles b ON b.id = v.battle JOIN models ma ON ma.id = b.model_a JOIN models mb ON mb.id = b.model_b
+JOIN raters t ON t.id = v.rater JOIN prompts p ON p.id = b.prompt
+LEFT JOIN assignments s ON s.id = v.assignment"""
+
+
+def _vote(r: Sequence[object]) -> Vote:
+    return Vote(
+        id=int(str(r[0])), campaign=int(str(r[1])), battle=int(str(r[2])), rater=int(str(r[3])),
+        outcome=Outcome(str(r[4])), left_is=None if r[5] is None else str(r[5]), created_at=str(r[6]),
+        prompt=str(r[7]), response_a=str(r[8]), response_b=str(r[9]), model_a=str(r[10]), model_b=str(r[11]),
+        rater_name=str(r[12]), rater_kind=RaterKind(str(r[13])), split=Split(str(r[14])),
+        strength=Strength(str(r[15])) if r[15] else None, elapsed_ms=None if r[16] is None else int(str(r[16])),
+        turn=None if r[17] is None else int(str(r[17])),
+    )  # fmt: skip
+
+
+def counted_votes(db: Database, campaign: int) -> Iterator[Vote]:
+    """The votes people gave that count (simulated people too; judges not), in order of arrival."""
+    rows = db.conn.execute(
+        f"{_VOTE} WHERE v.campaign = ? AND z.state = 'counted' AND t.kind <> 'judge' ORDER BY v.id",
+        (campaign,),
+    )
+    return map(_vote, rows)
+
+
+def votes_with_texts(db: Database, vote_ids: Sequence[int]) -> dict[int, Vote]:
+    """Votes by number, whatever their state."""
+    rows = db.conn.execute(
+        f"{_VOTE} WHERE v.id IN (SELECT value FROM json_each(?))", (json.dumps(list(vote_ids)),)
+    )
+    return {v.id: v for v in map(_vote, rows)}
+
+
+class VoteRow(NamedTuple):
+    """A vote as the owner browses it."""
+
+    vote: int
+    campaign: str
+    rater: str
+    prompt: str
+    model_a: str
+    model_b: str
+    outcome: str
+    state: str
+    created_at: str
+
+
+def browse_votes(
+    db: Database, campaign: str | None = None, words: str = "", limit: int = 100
+) -> list[VoteRow]:
+    """The newest votes, of one campaign, whose prompt or comment holds the words."""
+    rows = db.conn.execute(
+        """SELECT v.id, c.name, t.name, p.text, ma.name, mb.name, v.outcome, z.state, v.created_at
+        FROM votes v JOIN vote_states z ON z.vote = v.id JOIN campaigns c ON c.id = v.campaign
+        JOIN raters t ON t.id = v.rater JOIN battles b ON b.id = v.battle JOIN prompts p ON p.id = b.prompt
+        JOIN models ma ON ma.id = b.model_a JOIN models mb ON mb.id = b.model_b
+        WHERE (?1 IS NULL OR c.name = ?1)
+          AND (?2 = '' OR instr(lower(p.text), lower(?2)) OR instr(lower(coalesce(v.comment, '')), lower(?2)))
+        ORDER BY v.id DESC LIMIT ?3""",
+        (campaign, words.strip(), limit),
+    )
+    return [VoteRow(*r) for r in rows]
+
+
+def rater_progress(db: Database, rater: int, campaigns: Sequence[int]) -> int:
+    """How many standing votes (skips too) the rater has in these campaigns."""
+    row = db.conn.execute(
+        """SELECT coalesce(sum(n), 0) FROM vote_counts
+        WHERE rater = ? AND campaign IN (SELECT value FROM json_each(?))""",
+        (rater, json.dumps(list(campaigns))),
+    ).fetchone()
+    return int(row[0])
