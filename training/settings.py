@@ -196,12 +196,14 @@ def with_overrides(settings: DpoSettings, overrides: Sequence[str]) -> DpoSettin
         key, equals, value = text.partition("=")
         key = key.strip()
         if not equals or key not in hints:
-            raise UserError(f"{text!r} sets nothing that is known", f"write key=value with one of {', '.join(hints)}")
+            raise UserError(
+                f"{text!r} sets nothing that is known", f"write key=value with one of {', '.join(hints)}"
+            )
         changes[key] = _read(key, value.strip(), hints[key])
     return replace(settings, **changes)
 
 
-def _read(key: str, text: str, kind: Any) -> Any:
+def _read(key: str, text: str, kind: Any) -> Any:  # noqa: ANN401 - a value of any field's type
     """The value in `text` as the field's type; UserError names the key and what it takes."""
     if get_origin(kind) is UnionType:
         if text.lower() in ("none", ""):
@@ -209,7 +211,9 @@ def _read(key: str, text: str, kind: Any) -> Any:
         kind = next(k for k in get_args(kind) if k is not type(None))
     try:
         if kind is bool:
-            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
+                text.lower()
+            ]
         value = kind(text)
     except (ValueError, KeyError):
         raise UserError(f"{key}={text} is not possible", f"{key} takes {_allowed(kind)}") from None
@@ -218,7 +222,7 @@ def _read(key: str, text: str, kind: Any) -> Any:
     return value
 
 
-def _allowed(kind: Any) -> str:
+def _allowed(kind: type) -> str:
     """What a field of this type takes, in words."""
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return "one of " + ", ".join(kind)
@@ -269,7 +273,9 @@ def from_mapping(stored: Mapping[str, object]) -> DpoSettings:
     """The same from values already read, as a database row holds them."""
     known = {f.name for f in fields(DpoSettings)}
     if unknown := sorted(set(stored) - known):
-        raise UserError(f"unknown settings {', '.join(unknown)}", f"the known ones are {', '.join(sorted(known))}")
+        raise UserError(
+            f"unknown settings {', '.join(unknown)}", f"the known ones are {', '.join(sorted(known))}"
+        )
     return with_overrides(DpoSettings(), [f"{key}={_as_text(value)}" for key, value in stored.items()])
 
 

@@ -1,0 +1,355 @@
+"""Direct preference optimisation of one model on one frozen snapshot. Heavy; read from top to bottom.
+
+The loss pushes up log p(chosen) - log p(rejected) of the policy over that of a frozen reference, by beta
+(2305.18290). The reference is the model the policy starts from unless the run names another, and the first step
+proves it: a run whose reference is wrong stops there, and nothing of it is kept.
+"""
+
+import json
+import platform
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.trainer_callback import PrinterCallback
+from trl import DPOConfig, DPOTrainer
+
+from db.entities import Split
+from db.errors import UserError
+from training.folders import written_aside
+from training.loading import PLAIN_TEMPLATE, load_policy, quiet, stored_dtype
+from training.monitoring import (
+    Cancelled,
+    Metric,
+    Monitor,
+    ReferenceProof,
+    as_callback,
+    prove_reference,
+    refuse_unproven,
+    starting_loss,
+)
+from training.preflight import Preflight, Row, preflight, read_rows, tokenize, usable
+from training.settings import DpoSettings, ModelFiles, RunSpec, to_json, warnings_for
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Pairs: used for training and evaluation, left out (dropped for length or identical), and cut."""
+
+    trained: int
+    evaluated: int
+    dropped: int
+    identical: int
+    cut: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a run made. `metrics` are the last value of each key; `notes` is what a reader should know of it."""
+
+    model_folder: Path
+    is_adapter: bool
+    reference_proof: ReferenceProof
+    metrics: dict[str, float]
+    seconds: float
+    steps: int
+    counts: Counts
+    plain_template: bool
+    notes: tuple[str, ...]
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The models of a run in memory. `reference` None: the trainer keeps a frozen copy of the start."""
+
+    policy: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    reference: PreTrainedModel | None
+
+
+def train(
+    spec: RunSpec,
+    observe: Callable[[Metric], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Trained:
+    """Run the spec: `spec.folder` gets settings.json, metrics.jsonl and, if all goes well, model/.
+
+    `observe` sees every log; `should_stop` is asked after each step and ends the run with `Cancelled`.
+    UserError: rows that cannot train, models that do not load or fit, a reference that is not the one asked for,
+    a loss that is no longer a number, no memory, no disk.
+    """
+    try:
+        return fit(spec, load(spec), observe, should_stop)
+    except (torch.OutOfMemoryError, MemoryError) as e:
+        s = spec.settings
+        raise UserError(
+            f"out of memory with batches of {s.batch_size} pairs of up to {s.max_length} tokens",
+            f"set batch_size={max(1, s.batch_size // 2)} gradient_accumulation={s.gradient_accumulation * 2} "
+            "checkpointing=true, or a shorter max_length",
+        ) from e
+
+
+def load(spec: RunSpec) -> Loaded:
+    """The policy to train and, only where it is needed, a second model as reference.
+
+    Adapter start: the trainer copies the adapter to a frozen `ref`. Checkpoint start with LoRA: the reference is
+    the same model with the adapter switched off. Full training, or another reference: a second model in memory.
+    """
+    quiet()
+    s = spec.settings
+    start = ModelFiles(spec.start.source, spec.start.adapter, s.quantize or spec.start.quantize)
+    if start.adapter and not s.lora:
+        raise UserError(
+            "full training starts from a whole checkpoint",
+            "merge the start's adapter first, or set lora=true",
+        )
+    # Rates as small as those of full training vanish in 16-bit weights.
+    dtype = None if s.lora else torch.float32
+    policy, tokenizer = load_policy(start, trainable=True, dtype=dtype)
+    other = spec.reference if names_another(spec) else None
+    if other is None and s.lora:
+        return Loaded(policy, tokenizer, None)
+    reference, its_tokenizer = load_policy(other or start, dtype=dtype)
+    if its_tokenizer.get_vocab() != tokenizer.get_vocab():
+        raise UserError(
+            f"the reference {other} does not share the start's tokenizer, so their probabilities cannot be compared",
+            "name a reference of the same family",
+        )
+    return Loaded(policy, tokenizer, reference)
+
+
+def names_another(spec: RunSpec) -> bool:
+    """Whether the reference is to be another model than the start."""
+    return spec.reference not in (None, spec.start)
+
+
+def fit(
+    spec: RunSpec, models: Loaded, observe: Callable[[Metric], None], should_stop: Callable[[], bool]
+) -> Trained:
+    """The run itself, on models already in memory."""
+    started = time.monotonic()
+    report = preflight(spec.rows, models.tokenizer, spec.settings)
+    refuse_rows(report)
+    spec.folder.mkdir(parents=True, exist_ok=True)
+    (spec.folder / "settings.json").write_text(to_json(spec.settings) + "\n", encoding="utf-8")
+    with (spec.folder / "metrics.jsonl").open("w", encoding="utf-8") as file:
+        trainer = build_trainer(spec, models)
+        monitor = Monitor(file, observe, should_stop, partial(proven, trainer, spec.settings))
+        trainer.remove_callback(PrinterCallback)  # it prints to standard output, which belongs to --json
+        trainer.add_callback(as_callback(monitor))
+        if should_stop():
+            raise Cancelled("the run was cancelled before its first step", "start it again when it suits")
+        trainer.train()
+    with suppress(OSError):
+        Path(trainer.args.output_dir).rmdir()  # nothing is kept there while runs cannot be resumed
+    if monitor.stopped_at is not None:
+        raise Cancelled(
+            f"the run was cancelled at step {monitor.stopped_at} of {trainer.state.max_steps}; no model was kept",
+            "start it again when it suits",
+        )
+    assert monitor.proof is not None
+    folder = save(spec, trainer, models.tokenizer)
+    trained = Trained(
+        model_folder=folder,
+        is_adapter=spec.settings.lora,
+        reference_proof=monitor.proof,
+        metrics=monitor.last,
+        seconds=round(time.monotonic() - started, 2),
+        steps=trainer.state.global_step,
+        counts=Counts(
+            report.trained, report.evaluated, len(report.dropped), len(report.identical), len(report.cut)
+        ),
+        plain_template=models.tokenizer.chat_template == PLAIN_TEMPLATE,
+        notes=report.problems + warnings_for(spec.settings, report.trained),
+        versions=versions(),
+    )
+    (spec.folder / "result.json").write_text(
+        json.dumps(asdict(trained), default=str) + "\n", encoding="utf-8"
+    )
+    return trained
+
+
+def refuse_rows(report: Preflight) -> None:
+    """UserError where no honest run can start from these rows."""
+    if report.split_prompts:
+        raise UserError(
+            f"{len(report.split_prompts)} pairs have a prompt that both trains and is held out",
+            "freeze the snapshot again, so that each prompt stands on one side",
+        )
+    if report.trained < 2:
+        reasons = "; ".join(report.problems)
+        raise UserError(
+            f"{report.trained} of {report.train} pairs can train" + (f" ({reasons})" if reasons else ""),
+            "collect at least 2 decisive votes on train prompts",
+        )
+
+
+def build_trainer(spec: RunSpec, models: Loaded) -> "WitnessedTrainer":
+    """The trainer over the snapshot's rows; fresh LoRA on a checkpoint, none on a model that has its adapter."""
+    s = spec.settings
+    rows = [row for row in read_rows(spec.rows) if usable(row, tokenize(row, models.tokenizer), s)]
+    heldout = as_dataset(rows, Split.HELDOUT)
+    fresh = s.lora and not spec.start.adapter
+    trainer = WitnessedTrainer(
+        model=models.policy,
+        ref_model=models.reference,
+        args=arguments(spec, as_dataset(rows, Split.TRAIN).num_rows, heldout.num_rows),
+        train_dataset=as_dataset(rows, Split.TRAIN),
+        eval_dataset=heldout if heldout.num_rows else None,
+        processing_class=models.tokenizer,
+        peft_config=lora(s) if fresh else None,
+    )
+    trainer.settings, trainer.other_reference = s, names_another(spec)
+    # On a quantised base the trainer rounds the trained adapter to bfloat16 but not its frozen copy.
+    for name, parameter in trainer.model.named_parameters():
+        if ".ref." in name:
+            trained = trainer.model.get_parameter(name.replace(".ref.", ".default."))
+            parameter.data = parameter.data.to(trained.dtype)
+    return trainer
+
+
+def as_dataset(rows: list[Row], part: Split) -> Dataset:
+    """The rows of one part with the three columns the trainer reads, and no other."""
+    chosen = [row for row in rows if row.part is part]
+    return Dataset.from_list(
+        [{"prompt": list(r.prompt), "chosen": list(r.chosen), "rejected": list(r.rejected)} for r in chosen]
+    )
+
+
+def lora(s: DpoSettings) -> LoraConfig:
+    """LoRA on every linear layer but the output, which the trainer reads past."""
+    return LoraConfig(
+        r=s.lora_r,
+        lora_alpha=s.lora_alpha,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+
+
+def arguments(spec: RunSpec, trained: int, evaluated: int) -> DPOConfig:
+    """Our settings in the trainer's words."""
+    s = spec.settings
+    cuda = torch.cuda.is_available()
+    if torch.cuda.device_count() > 1:
+        raise UserError("more than one GPU is visible", "choose one, for example CUDA_VISIBLE_DEVICES=0")
+    steps = s.max_steps or -(-trained // s.effective_batch) * s.epochs
+    return DPOConfig(
+        output_dir=str(spec.folder / "trainer"),
+        loss_type=[s.loss.value],
+        beta=s.beta,
+        label_smoothing=s.label_smoothing,
+        learning_rate=s.learning_rate,
+        num_train_epochs=s.epochs,
+        max_steps=s.max_steps or -1,
+        per_device_train_batch_size=s.batch_size,
+        per_device_eval_batch_size=even_batch(evaluated, s.batch_size),
+        gradient_accumulation_steps=s.gradient_accumulation,
+        max_length=s.max_length,
+        warmup_steps=s.warmup_ratio,
+        lr_scheduler_type=s.schedule.value,
+        max_grad_norm=s.max_grad_norm,
+        seed=s.seed,
+        data_seed=s.seed,
+        use_cpu=not cuda,
+        bf16=cuda and torch.cuda.is_bf16_supported(),
+        fp16=cuda and not torch.cuda.is_bf16_supported(),
+        activation_checkpointing=s.checkpointing,
+        gradient_checkpointing=s.checkpointing,
+        eval_strategy="no" if not evaluated else "steps" if s.eval_every else "epoch",
+        eval_steps=s.eval_every or None,
+        eval_on_start=bool(evaluated),
+        logging_strategy="steps",
+        logging_steps=max(1, int(steps // 500)),
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        dataloader_pin_memory=cuda,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )
+
+
+def even_batch(rows: int, at_most: int) -> int:
+    """A batch size that splits the rows evenly: the trainer averages batches, not rows, so ragged ones bias."""
+    batches = -(-rows // at_most)
+    return -(-rows // batches) if batches else at_most
+
+
+class WitnessedTrainer(DPOTrainer):  # type: ignore[misc]
+    """The DPO trainer, with a second reckoning of its first step where the reference is another model.
+
+    `expected` holds, for each batch of the first step, margin and loss by plain forward passes of both models.
+    It stays empty where the reference is the start itself: then margin 0 is what the first step must show.
+    """
+
+    settings: DpoSettings
+    other_reference = False
+    expected: tuple[tuple[float, float], ...] = ()
+
+    def compute_loss(
+        self, model: PreTrainedModel, inputs: Mapping[str, torch.Tensor], *args: object, **kwargs: object
+    ) -> torch.Tensor:
+        """As the trainer's own."""
+        if self.other_reference and self.state.global_step == 0 and self.model.training:
+            gain = answer_logps(self.model, inputs) - answer_logps(self.ref_model, inputs)
+            chosen, rejected = gain.chunk(2)
+            self.expected = (*self.expected, self.reckoned((self.beta * (chosen - rejected)).tolist()))
+        return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def reckoned(self, margins: list[float]) -> tuple[float, float]:
+        """Mean margin and mean loss of one batch."""
+        losses = [starting_loss(self.settings, margin) for margin in margins]
+        return sum(margins) / len(margins), sum(losses) / len(losses)
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def answer_logps(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """log p(answer | prompt) of each sequence, shape (2 * pairs,): one row at a time, to need little memory."""
+    sums = []
+    for ids, attention, answer in zip(
+        inputs["input_ids"], inputs["attention_mask"], inputs["completion_mask"], strict=True
+    ):
+        logits = model(input_ids=ids[None], attention_mask=attention[None], use_cache=False).logits[0, :-1]
+        logps = logits.float().log_softmax(-1).gather(-1, ids[1:, None])[:, 0]
+        sums.append((logps * answer[1:]).sum())
+    return torch.stack(sums)
+
+
+def proven(trainer: WitnessedTrainer, settings: DpoSettings, values: Mapping[str, float]) -> ReferenceProof:
+    """The proof from the first step's log, or UserError and with it the end of the run."""
+    if trainer.expected:
+        margin, loss = (sum(column) / len(column) for column in zip(*trainer.expected, strict=True))
+    else:
+        margin, loss = 0.0, starting_loss(settings)
+    proof = prove_reference(values, margin, loss)
+    refuse_unproven(proof)
+    return proof
+
+
+def save(spec: RunSpec, trainer: WitnessedTrainer, tokenizer: PreTrainedTokenizerBase) -> Path:
+    """Write the adapter (or the whole model, in its start's number type) with its tokenizer; sealed at the end."""
+    folder = spec.folder / "model"
+    with written_aside(folder) as aside:
+        if spec.settings.lora:
+            # Naming the adapter leaves the frozen copy `ref` out.
+            trainer.model.save_pretrained(str(aside), selected_adapters=["default"])
+        else:
+            trainer.model.to(stored_dtype(spec.start.source)).save_pretrained(str(aside))
+        tokenizer.save_pretrained(str(aside))
+    return folder
+
+
+def versions() -> dict[str, str]:
+    """What the run was made with."""
+    packages = ("trl", "transformers", "peft", "datasets", "torch")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

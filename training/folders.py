@@ -1,0 +1,94 @@
+"""Model folders that are whole or not there: written aside, sealed with sizes and hashes, then renamed.
+
+Nothing here needs torch: the web process may call `verify` and `count_parameters`.
+"""
+
+import errno
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from db.errors import UserError
+
+MARKER = "COMPLETE"
+
+
+@contextmanager
+def written_aside(folder: Path) -> Iterator[Path]:
+    """A fresh folder beside `folder` to write into; sealed and renamed at the end, removed on any failure.
+
+    Refuses a folder that exists: a model's files never change once it has a name.
+    """
+    if folder.exists():
+        raise UserError(f"{folder} exists already", "choose another name, or remove that folder first")
+    aside = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        seal(aside)
+        aside.rename(folder)
+    except OSError as e:
+        if e.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(f"the disk is full, {folder.name} was not written", "make room and try again") from e
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def seal(folder: Path) -> None:
+    """Write the marker: size and SHA-256 of every file in the folder."""
+    files = {
+        str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        for path in _files(folder)
+    }
+    (folder / MARKER).write_text(json.dumps(files, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def verify(folder: Path) -> None:
+    """Hold the folder against its marker; UserError names the first file that is missing or differs."""
+    marker = folder / MARKER
+    if not marker.is_file():
+        raise UserError(
+            f"{folder} has no {MARKER} marker, so its writing was cut short", "make the model again"
+        )
+    for name, expected in json.loads(marker.read_text(encoding="utf-8")).items():
+        path = folder / name
+        if not path.is_file():
+            raise UserError(f"{path} is missing", "restore it from a backup, or make the model again")
+        if path.stat().st_size != expected["bytes"] or _sha256(path) != expected["sha256"]:
+            raise UserError(
+                f"{path} is not what was written", "restore it from a backup, or make the model again"
+            )
+
+
+def content_hash(folder: Path) -> str:
+    """One SHA-256 over the names and contents of every file but the marker: two equal folders have one hash."""
+    lines = [f"{path.relative_to(folder)} {_sha256(path)}" for path in _files(folder)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def count_parameters(source: str) -> int | None:
+    """Weights in a checkpoint folder, from the headers of its safetensors files; None where there are none.
+
+    The file starts with the length of its header in 8 bytes, little-endian, then the header as JSON.
+    """
+    total = 0
+    for path in sorted(Path(source).glob("*.safetensors")) if Path(source).is_dir() else []:
+        with path.open("rb") as f:
+            header = json.loads(f.read(int.from_bytes(f.read(8), "little")))
+        total += sum(math.prod(t["shape"]) for name, t in header.items() if name != "__metadata__")
+    return total or None
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MARKER)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()

@@ -1,0 +1,279 @@
+"""What the rows of a snapshot look like to the trainer, before anything is trained.
+
+Rows are rendered through the tokenizer's own chat template exactly as the trainer does it: the loss falls on
+the tokens after the longest common beginning of prompt and prompt-with-answer. Needs a tokenizer, never torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from db.entities import Message, Split
+from db.errors import UserError
+from training.settings import DpoSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One preference pair of a snapshot file, with the line it stands on."""
+
+    pair: int
+    part: Split
+    prompt: tuple[Message, ...]
+    chosen: tuple[Message, ...]
+    rejected: tuple[Message, ...]
+
+    @property
+    def identical(self) -> bool:
+        """Whether both answers say the same, so that nothing can be learned from it."""
+        return _texts(self.chosen) == _texts(self.rejected)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A row in tokens: the part both sequences share, then what each answer adds. Only answers carry loss."""
+
+    prompt: list[int]
+    chosen: list[int]
+    rejected: list[int]
+    lost: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedToken:
+    """One token as text, and whether the loss counts it."""
+
+    text: str
+    loss: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedRow:
+    """A pair as the trainer sees it: the end of `prompt` is where the loss begins."""
+
+    pair: int
+    prompt: str
+    chosen: tuple[RenderedToken, ...]
+    rejected: tuple[RenderedToken, ...]
+    prompt_tokens: int
+    ends: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """Counts and pair ids of a snapshot. Lengths are tokens of prompt plus longer answer, uncut.
+
+    `trained` and `evaluated` are what is left after identical and dropped rows. `split_prompts` are the pairs
+    whose prompt stands in both parts; `shifted` those whose prompt changes when the answer is appended.
+    """
+
+    train: int
+    heldout: int
+    trained: int
+    evaluated: int
+    identical: tuple[int, ...]
+    duplicate: tuple[int, ...]
+    contradictory: tuple[int, ...]
+    dropped: tuple[int, ...]
+    cut: tuple[int, ...]
+    shifted: tuple[int, ...]
+    unended: tuple[int, ...]
+    split_prompts: tuple[int, ...]
+    lengths: dict[str, int]
+    rendered: tuple[RenderedRow, ...]
+    max_length: int
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One sentence for each thing a person should know before starting; empty when all is well."""
+        found = [
+            (
+                self.dropped,
+                f"left out: the prompt alone fills max_length {self.max_length}; raise max_length",
+            ),
+            (
+                self.cut,
+                f"cut at max_length {self.max_length}, so an answer loses its end token; raise max_length",
+            ),
+            (self.identical, "left out: both answers are the same"),
+            (self.duplicate, "in the file more than once"),
+            (self.contradictory, "contradicting another pair: the same two answers the other way round"),
+            (
+                self.shifted,
+                "losing the end of the prompt: the chat template renders it differently before an answer",
+            ),
+            (self.unended, "with an answer that has no end token: the chat template does not end the turn"),
+            (self.split_prompts, "with a prompt that both trains and is held out; no run starts like this"),
+        ]
+        return tuple(f"{_pairs(ids)} {sentence} ({_some(ids)})" for ids, sentence in found if ids)
+
+    def to_json(self) -> str:
+        """Everything above as one JSON object."""
+        return json.dumps({**asdict(self), "problems": self.problems}, ensure_ascii=False)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The pairs of a snapshot file; UserError names the file and the line that is not a pair."""
+    if not path.is_file():
+        raise UserError(f"there is no file of pairs {path}", "check the path, or freeze a snapshot first")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [_row(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def usable(row: Row, tokens: Tokens, settings: DpoSettings) -> bool:
+    """Whether the trainer can learn from the row at all."""
+    return not row.identical and len(tokens.prompt) < settings.max_length
+
+
+def tokenize(row: Row, tokenizer: PreTrainedTokenizerBase) -> Tokens:
+    """The row in tokens, split where the trainer splits it."""
+    prompt = _ids(tokenizer, row.prompt, add_generation_prompt=True)
+    chosen = _ids(tokenizer, row.prompt + row.chosen)
+    rejected = _ids(tokenizer, row.prompt + row.rejected)
+    n = min(_common(prompt, chosen), _common(prompt, rejected))
+    return Tokens(prompt[:n], chosen[n:], rejected[n:], prompt[n:])
+
+
+def preflight(rows: Path, tokenizer: PreTrainedTokenizerBase, settings: DpoSettings) -> Preflight:
+    """Counts, pair ids, lengths and three rendered rows of the snapshot file `rows`."""
+    read = [(row, tokenize(row, tokenizer)) for row in read_rows(rows)]
+    keys = Counter(_key(row) for row, _ in read)
+    good = [(row, tokens) for row, tokens in read if usable(row, tokens, settings)]
+    both = _prompts(read, Split.TRAIN) & _prompts(read, Split.HELDOUT)
+
+    def ids(found: Iterable[tuple[Row, Tokens]]) -> tuple[int, ...]:
+        return tuple(row.pair for row, _ in found)
+
+    return Preflight(
+        train=sum(row.part is Split.TRAIN for row, _ in read),
+        heldout=sum(row.part is Split.HELDOUT for row, _ in read),
+        trained=sum(row.part is Split.TRAIN for row, _ in good),
+        evaluated=sum(row.part is Split.HELDOUT for row, _ in good),
+        identical=ids(r for r in read if r[0].identical),
+        duplicate=ids(r for r in read if keys[_key(r[0])] > 1),
+        contradictory=ids(r for r in read if not r[0].identical and keys[_key(r[0], swapped=True)]),
+        dropped=ids(r for r in read if len(r[1].prompt) >= settings.max_length),
+        cut=ids(r for r in good if _length(r[1]) > settings.max_length),
+        shifted=ids(r for r in read if r[1].lost),
+        unended=ids(r for r in read if not _ends(r[1], tokenizer)),
+        split_prompts=ids(r for r in read if _prompt_key(r[0]) in both),
+        lengths=_quantiles([_length(tokens) for _, tokens in read]),
+        rendered=tuple(_rendered(row, tokens, tokenizer, settings) for row, tokens in read[:SHOWN]),
+        max_length=settings.max_length,
+    )
+
+
+def _prompts(read: Iterable[tuple[Row, Tokens]], part: Split) -> set[tuple[tuple[str, str], ...]]:
+    return {_prompt_key(row) for row, _ in read if row.part is part}
+
+
+def _row(path: Path, number: int, line: str) -> Row:
+    where = f"{path.name}, line {number}"
+    try:
+        raw = json.loads(line)
+        prompt, chosen, rejected = (_messages(raw[key]) for key in ("prompt", "chosen", "rejected"))
+        row = Row(int(raw.get("pair", number)), Split(raw.get("part", "train")), prompt, chosen, rejected)
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as e:
+        raise UserError(
+            f"{where} is not a preference pair ({type(e).__name__}: {e})",
+            "each line needs prompt, chosen and rejected as lists of messages",
+        ) from e
+    if not prompt or prompt[-1]["role"] != "user" or not chosen or not rejected:
+        raise UserError(
+            f"{where}: the prompt must end with the user, and both answers must be there", "mend that line"
+        )
+    return row
+
+
+def _messages(raw: object) -> tuple[Message, ...]:
+    if not isinstance(raw, list):
+        raise TypeError("messages must be a list")
+    return tuple({"role": str(m["role"]), "content": str(m["content"])} for m in raw)
+
+
+def _ids(
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], add_generation_prompt: bool = False
+) -> list[int]:
+    from jinja2 import TemplateError
+
+    try:
+        rendered = tokenizer.apply_chat_template(
+            list(messages), tokenize=True, return_dict=True, add_generation_prompt=add_generation_prompt
+        )
+    except TemplateError as e:
+        raise UserError(f"the model's chat template refuses a prompt: {e}", "leave such prompts out") from e
+    return list(rendered["input_ids"])
+
+
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    """Length of the longest common beginning."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def _length(tokens: Tokens) -> int:
+    return len(tokens.prompt) + max(len(tokens.chosen), len(tokens.rejected))
+
+
+def _ends(tokens: Tokens, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether both answers end their turn: a special token among the last three (a line break may follow it)."""
+    special = set(tokenizer.all_special_ids)
+    return all(special & set(ids[-3:]) for ids in (tokens.chosen, tokens.rejected))
+
+
+def _rendered(
+    row: Row, tokens: Tokens, tokenizer: PreTrainedTokenizerBase, settings: DpoSettings
+) -> RenderedRow:
+    room = settings.max_length - len(tokens.prompt)
+
+    def shown(ids: list[int]) -> tuple[RenderedToken, ...]:
+        return tuple(RenderedToken(tokenizer.decode([i]), n < room) for n, i in enumerate(ids))
+
+    return RenderedRow(
+        pair=row.pair,
+        prompt=tokenizer.decode(tokens.prompt),
+        chosen=shown(tokens.chosen),
+        rejected=shown(tokens.rejected),
+        prompt_tokens=len(tokens.prompt),
+        ends=_ends(tokens, tokenizer) and _length(tokens) <= settings.max_length,
+    )
+
+
+def _quantiles(lengths: Sequence[int]) -> dict[str, int]:
+    """Smallest, median, 90th and 99th percentile (nearest rank) and largest length."""
+    ordered = sorted(lengths)
+    if not ordered:
+        return {}
+    at = {"min": 0.0, "p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+    return {name: ordered[round(share * (len(ordered) - 1))] for name, share in at.items()}
+
+
+def _texts(messages: Sequence[Message]) -> tuple[str, ...]:
+    return tuple(m["content"].strip() for m in messages)
+
+
+def _prompt_key(row: Row) -> tuple[tuple[str, str], ...]:
+    return tuple((m["role"], m["content"]) for m in row.prompt)
+
+
+def _key(row: Row, swapped: bool = False) -> tuple[object, ...]:
+    first, second = (row.rejected, row.chosen) if swapped else (row.chosen, row.rejected)
+    return _prompt_key(row), _texts(first), _texts(second)
+
+
+def _pairs(ids: Sequence[int]) -> str:
+    return "1 pair" if len(ids) == 1 else f"{len(ids)} pairs"
+
+
+def _some(ids: Sequence[int]) -> str:
+    shown = ", ".join(map(str, ids[:5]))
+    return f"pair {shown}" + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
