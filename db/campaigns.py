@@ -28,7 +28,7 @@ _CAMPAIGN = """SELECT c.id, c.name,
    WHERE cm.campaign = c.id ORDER BY cm.position)),
   c.prompts, c.status, c.lineage, c.parent_run, c.demo, c.created_at,
   c.purpose, c.overlap, c.criteria, c.guidelines, c.consent_text, c.consent_version, c.reveal, c.undo_seconds,
-  c.lease_seconds, c.target FROM campaigns c"""
+  c.lease_seconds, c.target, c.rater_cap FROM campaigns c"""
 
 
 def _campaign(r: Sequence[object]) -> Campaign:
@@ -45,7 +45,7 @@ def _campaign(r: Sequence[object]) -> Campaign:
 
 _SETTINGS = (
     "purpose", "overlap", "criteria", "guidelines", "consent_text", "consent_version", "reveal", "undo_seconds",
-    "lease_seconds", "target",
+    "lease_seconds", "target", "rater_cap",
 )  # fmt: skip
 
 
@@ -303,7 +303,8 @@ def reissue_seat(db: Database, seat_id: int, token_hash: str) -> Seat:
     with transaction(db):
         seat = get_seat(db, seat_id)
         db.conn.execute(
-            "UPDATE seats SET token_hash = ?, revoked_at = NULL WHERE id = ?", (token_hash, seat_id)
+            "UPDATE seats SET token_hash = ?, token_used = 0, revoked_at = NULL WHERE id = ?",
+            (token_hash, seat_id),
         )
         return seat
 
@@ -351,27 +352,31 @@ class Session(NamedTuple):
     owner_seat: bool
     bound: bool
     """whether this browser holds the seat"""
-    taken: bool
-    """whether some browser holds the seat"""
+    may_bind: bool
+    """whether it came by the seat's present link and no browser has used that link yet"""
     revoked: bool
     seat_created_at: str | None
     consent_version: str | None
 
 
-def seat_of_token(db: Database, token_hash: str, now: str) -> int | None:
-    """The seat a link's token stands for; None where it is unknown, revoked or past its end."""
+def seat_of_token(db: Database, token_hash: str, now: str) -> tuple[int, bool] | None:
+    """The seat a link's token stands for and whether the link is used; None where unknown, revoked or past its end."""
     row = db.conn.execute(
-        """SELECT id FROM seats WHERE token_hash = ? AND revoked_at IS NULL
-        AND (expires_at IS NULL OR expires_at > ?)""", (token_hash, now)).fetchone()  # fmt: skip
-    return int(row[0]) if row else None
+        """SELECT id, token_used FROM seats WHERE token_hash = ? AND revoked_at IS NULL
+        AND (expires_at IS NULL OR expires_at > ?)""",
+        (token_hash, now),
+    ).fetchone()
+    return (int(row[0]), bool(row[1])) if row else None
 
 
-def add_session(db: Database, token_hash: str, expires_at: str, seat: int | None) -> int:
-    """A new session: a rater's on a seat, or an owner's."""
+def add_session(
+    db: Database, token_hash: str, expires_at: str, seat: int | None = None, link: str | None = None
+) -> int:
+    """A new session: a rater's on a seat, who came by the link of this hash, or an owner's."""
     with transaction(db):
         cursor = db.conn.execute(
-            "INSERT INTO sessions(token_hash, seat, role, expires_at) VALUES (?, ?, ?, ?)",
-            (token_hash, seat, "rater" if seat is not None else "owner", expires_at),
+            "INSERT INTO sessions(token_hash, seat, link, role, expires_at) VALUES (?, ?, ?, ?, ?)",
+            (token_hash, seat, link, "rater" if seat is not None else "owner", expires_at),
         )
         return int(cursor.lastrowid or 0)
 
@@ -380,7 +385,7 @@ def session_of(db: Database, token_hash: str, now: str) -> Session | None:
     """The live session of a cookie, or None."""
     row = db.conn.execute(
         """SELECT x.id, x.role, s.id, s.rater, s.campaign, s.lineage, s.owner, s.session = x.id,
-          s.session IS NOT NULL, s.revoked_at IS NOT NULL, s.created_at, s.consent_version
+          s.token_used = 0 AND s.token_hash = x.link, s.revoked_at IS NOT NULL, s.created_at, s.consent_version
         FROM sessions x LEFT JOIN seats s ON s.id = x.seat
         WHERE x.token_hash = ? AND x.ended_at IS NULL AND x.expires_at > ?""",
         (token_hash, now),
@@ -393,7 +398,7 @@ def session_of(db: Database, token_hash: str, now: str) -> Session | None:
 
 def bind_seat(db: Database, seat: int, session: int) -> None:
     """Let this browser hold the seat from now on. The link that was used is spent."""
-    db.conn.execute("UPDATE seats SET session = ? WHERE id = ?", (session, seat))
+    db.conn.execute("UPDATE seats SET session = ?, token_used = 1 WHERE id = ?", (session, seat))
 
 
 def agree(db: Database, seat: int, version: str) -> None:
@@ -462,46 +467,54 @@ def add_assignment(db: Database, assignment: Assignment) -> None:
     )  # fmt: skip
 
 
-def unvoted_assignments(db: Database, campaign: int, rater: int) -> list[Assignment]:
-    """The rater's assignments in a campaign whose battle has no standing vote of theirs: the newest of each battle."""
+def open_assignments(db: Database, campaign: int, rater: int) -> list[Assignment]:
+    """The rater's assignments in a campaign that wait for a vote, expired ones too, oldest first."""
     rows = db.conn.execute(
-        f"""{_ASSIGNMENT} JOIN battles b ON b.id = s.battle
-        WHERE s.rater = ?1 AND b.campaign = ?2
-        AND s.number = (SELECT max(number) FROM assignments o WHERE o.rater = ?1 AND o.battle = s.battle)
-        AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.rater = ?1 AND v.battle = s.battle
-                        AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id))
-        ORDER BY s.number""",
+        f"""{_ASSIGNMENT} JOIN open_leases o ON o.assignment = s.id JOIN battles b ON b.id = s.battle
+        WHERE o.rater = ? AND b.campaign = ? ORDER BY s.number""",
         (rater, campaign),
     )
     return [Assignment(*r) for r in rows]
 
 
-def free_battles(db: Database, campaign: int, rater: int, overlap: int, now: str) -> list[tuple[int, int]]:
-    """(battle, covered) for battles never lent to this rater and still short of votes.
+def next_assignment(db: Database, assignment: Assignment) -> Assignment | None:
+    """The assignment that lent the same battle to the same rater again, after this one."""
+    row = db.conn.execute(
+        f"""{_ASSIGNMENT} WHERE s.rater = ? AND s.battle = ?
+        AND s.number > (SELECT number FROM assignments WHERE id = ?) ORDER BY s.number LIMIT 1""",
+        (assignment.rater, assignment.battle, assignment.id),
+    ).fetchone()
+    return Assignment(*row) if row else None
 
-    Covered counts standing votes (skips left out) and live leases of others without a vote.
-    """
+
+class FreeBattle(NamedTuple):
+    """A battle that is still short of votes."""
+
+    battle: int
+    covered: int
+    """standing votes (skips left out) and others' live leases"""
+
+
+_COVERED = """coalesce((SELECT n FROM battle_votes v WHERE v.battle = b.id), 0) + coalesce(l.n, 0)"""
+_LEASES = """LEFT JOIN (SELECT battle, count(*) AS n FROM open_leases WHERE expires_at > :now AND rater <> :rater
+  GROUP BY battle) l ON l.battle = b.id"""
+
+
+def free_battles(db: Database, campaign: Campaign, rater: int, now: str) -> list[FreeBattle]:
+    """The battles of a campaign never lent to this rater and still short of votes, with how far each is covered."""
     rows = db.conn.execute(
-        """SELECT id, covered FROM (SELECT b.id,
-          (SELECT count(*) FROM votes v WHERE v.battle = b.id AND v.outcome <> 'skip'
-             AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)) +
-          (SELECT count(*) FROM assignments s WHERE s.battle = b.id AND s.expires_at > ?4 AND s.rater <> ?2
-             AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.assignment = s.id)) AS covered
-        FROM battles b WHERE b.campaign = ?1
-          AND NOT EXISTS (SELECT 1 FROM assignments s WHERE s.battle = b.id AND s.rater = ?2))
-        WHERE covered < ?3""",
-        (campaign, rater, overlap, now),
+        f"""SELECT b.id, {_COVERED} AS covered FROM battles b {_LEASES}
+        WHERE b.campaign = :campaign AND covered < :overlap
+        AND b.id NOT IN (SELECT battle FROM assignments WHERE rater = :rater)""",
+        {"campaign": campaign.id, "rater": rater, "overlap": campaign.settings.overlap, "now": now},
     )
-    return [(int(r[0]), int(r[1])) for r in rows]
+    return [FreeBattle(*r) for r in rows]
 
 
 def covered(db: Database, battle: int, rater: int, now: str) -> int:
     """Standing votes and live leases of others on one battle."""
     row = db.conn.execute(
-        """SELECT (SELECT count(*) FROM votes v WHERE v.battle = ?1 AND v.outcome <> 'skip' AND v.rater <> ?2
-             AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)) +
-          (SELECT count(*) FROM assignments s WHERE s.battle = ?1 AND s.expires_at > ?3 AND s.rater <> ?2
-             AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.assignment = s.id))""",
-        (battle, rater, now),
+        f"SELECT {_COVERED} FROM battles b {_LEASES} WHERE b.id = :battle",
+        {"battle": battle, "rater": rater, "now": now},
     ).fetchone()
     return int(row[0])

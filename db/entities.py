@@ -235,9 +235,10 @@ class CampaignSettings:
     consent_text: str = ""
     consent_version: str = ""
     reveal: str = "never"
-    undo_seconds: int = 120
+    undo_seconds: int = 600
     lease_seconds: int = 900
     target: int | None = None
+    rater_cap: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

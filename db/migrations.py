@@ -137,9 +137,10 @@ CREATE TABLE campaigns (
   guidelines TEXT NOT NULL DEFAULT '',
   consent_text TEXT NOT NULL DEFAULT '', consent_version TEXT NOT NULL DEFAULT '',
   reveal TEXT NOT NULL DEFAULT 'never' CHECK (reveal IN ('never', 'each', 'end')),
-  undo_seconds INTEGER NOT NULL DEFAULT 120 CHECK (undo_seconds >= 0),
+  undo_seconds INTEGER NOT NULL DEFAULT 600 CHECK (undo_seconds >= 0),
   lease_seconds INTEGER NOT NULL DEFAULT 900 CHECK (lease_seconds > 0),
   target INTEGER CHECK (target > 0),
+  rater_cap INTEGER CHECK (rater_cap > 0),
   lineage INTEGER REFERENCES campaigns(id),
   parent_run INTEGER REFERENCES runs(id),
   demo TEXT,
@@ -205,6 +206,7 @@ CREATE TABLE seats (
   lineage INTEGER NOT NULL REFERENCES campaigns(id),
   owner INTEGER NOT NULL DEFAULT 0 CHECK (owner IN (0, 1)),
   token_hash TEXT UNIQUE,
+  token_used INTEGER NOT NULL DEFAULT 0 CHECK (token_used IN (0, 1)),
   session INTEGER REFERENCES sessions(id),
   consent_version TEXT,
   created_at TEXT NOT NULL DEFAULT ({NOW}),
@@ -215,6 +217,7 @@ CREATE TABLE sessions (
   id INTEGER PRIMARY KEY,
   token_hash TEXT NOT NULL UNIQUE,
   seat INTEGER REFERENCES seats(id),
+  link TEXT,
   role TEXT NOT NULL CHECK (role IN ('rater', 'owner')),
   created_at TEXT NOT NULL DEFAULT ({NOW}),
   expires_at TEXT NOT NULL, ended_at TEXT,
@@ -235,9 +238,17 @@ CREATE TABLE assignments (
   lent_at TEXT NOT NULL, expires_at TEXT NOT NULL
 ) STRICT
 --
-CREATE INDEX assignments_by_rater ON assignments(rater, number)
+CREATE INDEX assignments_by_rater ON assignments(rater, battle)
 --
-CREATE INDEX assignments_by_battle ON assignments(battle, expires_at)""",
+CREATE TABLE open_leases (
+  rater INTEGER NOT NULL, battle INTEGER NOT NULL, assignment TEXT NOT NULL, expires_at TEXT NOT NULL,
+  PRIMARY KEY (rater, battle)
+) STRICT, WITHOUT ROWID
+--
+CREATE TRIGGER assignments_lent AFTER INSERT ON assignments
+BEGIN
+  INSERT OR REPLACE INTO open_leases VALUES (new.rater, new.battle, new.id, new.expires_at);
+END""",
     )
     _append_only(db, "battles", "assignments", "rater_decisions")
 
@@ -300,8 +311,14 @@ CREATE TABLE vote_counts (
   PRIMARY KEY (campaign, model_a, model_b, rater, outcome)
 ) STRICT, WITHOUT ROWID
 --
+CREATE TABLE battle_votes (
+  battle INTEGER PRIMARY KEY, n INTEGER NOT NULL
+) STRICT
+--
 CREATE TRIGGER votes_counted AFTER INSERT ON votes WHEN new.import IS NULL
 BEGIN
+  DELETE FROM open_leases WHERE rater = new.rater AND battle = new.battle;
+  INSERT INTO battle_votes VALUES (new.battle, new.outcome <> 'skip') ON CONFLICT DO UPDATE SET n = n + excluded.n;
   INSERT INTO vote_counts SELECT new.campaign, model_a, model_b, new.rater, new.outcome, 1
     FROM battles WHERE id = new.battle
   ON CONFLICT DO UPDATE SET n = n + 1;
@@ -309,6 +326,8 @@ END
 --
 CREATE TRIGGER retractions_counted AFTER INSERT ON retractions
 BEGIN
+  UPDATE battle_votes SET n = n - 1
+  WHERE battle = (SELECT battle FROM votes WHERE id = new.vote AND outcome <> 'skip');
   UPDATE vote_counts SET n = n - 1
   WHERE (campaign, model_a, model_b, rater, outcome) = (
     SELECT v.campaign, b.model_a, b.model_b, v.rater, v.outcome

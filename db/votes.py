@@ -139,6 +139,11 @@ def finish_import(db: Database, import_id: int, counts: ImportCounts) -> None:
             ON CONFLICT DO UPDATE SET n = n + excluded.n""",
             (import_id,),
         )
+        db.conn.execute(
+            """INSERT INTO battle_votes SELECT battle, sum(outcome <> 'skip') FROM votes WHERE import = ? GROUP BY 1
+            ON CONFLICT DO UPDATE SET n = n + excluded.n""",
+            (import_id,),
+        )
 
 
 class Counts(NamedTuple):

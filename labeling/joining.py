@@ -1,0 +1,138 @@
+"""Who is at the door: links, seats, sessions, the owner's one-time token.
+
+Every function that writes takes the writer's database inside its transaction; `now` is passed in (UTC).
+Secrets are 192 random bits and are stored as their SHA-256 only.
+"""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlite_utils import Database
+
+from db import campaigns
+from db.campaigns import Session
+from db.entities import RaterKind
+from db.errors import Conflict, NotFound, Refused, UserError
+
+RATER_DAYS, OWNER_DAYS, OWNER_LINK_HOURS = 60, 14, 24
+
+
+class NoSession(UserError):
+    """Nobody is logged in with this cookie (HTTP 401)."""
+
+
+def new_secret() -> str:
+    """192 random bits for a link or a cookie."""
+    return secrets.token_urlsafe(24)
+
+
+def hashed(secret: str) -> str:
+    """What is stored of a secret."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def stamp(moment: datetime) -> str:
+    """A time as the database writes it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+class Invitation(NamedTuple):
+    """A seat and the token of its link, shown once."""
+
+    seat: int
+    token: str
+
+
+def invite(db: Database, campaign: str, seats: int, *, simulated: bool = False) -> list[Invitation]:
+    """New seats in a campaign, each with a link of its own."""
+    found = campaigns.get_campaign(db, campaign)
+    kind = RaterKind.SIMULATED if simulated else RaterKind.PERSON
+    made = []
+    for _ in range(seats):
+        token = new_secret()
+        made.append(Invitation(campaigns.add_seat(db, found, hashed(token), kind=kind).id, token))
+    return made
+
+
+def reissue(db: Database, seat: int) -> Invitation:
+    """A new link to a seat; the old link stops working, the old browser when the new link is first used."""
+    token = new_secret()
+    return Invitation(campaigns.reissue_seat(db, seat, hashed(token)).id, token)
+
+
+def owner_invitation(db: Database) -> Invitation:
+    """A link to the owner's own seat, which is made at the first call and stays the same one."""
+    seat = campaigns.owner_seat(db)
+    if seat is not None:
+        return reissue(db, seat.id)
+    home_of = campaigns.list_campaigns(db)
+    if not home_of:
+        raise NotFound("there is no campaign to rate yet", "create one with `campaign create`")
+    token = new_secret()
+    return Invitation(campaigns.add_seat(db, home_of[0], hashed(token), owner=True).id, token)
+
+
+def owner_link_token(db: Database, now: datetime) -> str:
+    """A one-time token that opens the studio within a day."""
+    token = new_secret()
+    campaigns.add_owner_token(db, hashed(token), stamp(now + timedelta(hours=OWNER_LINK_HOURS)))
+    return token
+
+
+def open_studio(db: Database, token: str, now: datetime) -> str | None:
+    """Spend a one-time token for an owner's session; the cookie's value, or None where the token is no good."""
+    if not campaigns.use_owner_token(db, hashed(token), stamp(now)):
+        return None
+    cookie = new_secret()
+    campaigns.add_session(db, hashed(cookie), stamp(now + timedelta(days=OWNER_DAYS)))
+    return cookie
+
+
+def join(db: Database, token: str, cookie: str | None, now: datetime) -> str:
+    """The cookie for whoever follows a link: the same where this browser holds the seat already.
+
+    The seat itself is taken at the first `next_ballots`, so that a link scanner does not burn it.
+    """
+    found = campaigns.seat_of_token(db, hashed(token), stamp(now))
+    if found is None:
+        raise NotFound("this link is unknown or no longer valid", "ask whoever invited you for a new one")
+    seat, used = found
+    here = session_from(db, cookie, now)
+    if here is not None and here.seat == seat and here.bound:
+        return cookie or ""
+    if used:
+        raise Conflict("this link is already in use in another browser",
+                       "open it there, or ask whoever invited you for a new link")  # fmt: skip
+    new = new_secret()
+    campaigns.add_session(db, hashed(new), stamp(now + timedelta(days=RATER_DAYS)), seat, hashed(token))
+    return new
+
+
+def session_from(db: Database, cookie: str | None, now: datetime) -> Session | None:
+    """The live session of a cookie's value, or None."""
+    return campaigns.session_of(db, hashed(cookie), stamp(now)) if cookie else None
+
+
+def rater_session(session: Session | None) -> Session:
+    """The session if it is a rater's whose seat is open, else NoSession or Refused."""
+    if session is None or session.seat is None:
+        raise NoSession("nobody is logged in here", "open your personal link")
+    if session.revoked:
+        raise Refused("this seat was closed by the owner", "ask whoever invited you")
+    return session
+
+
+def holder_session(session: Session | None) -> Session:
+    """The session if this browser holds its seat."""
+    rater = rater_session(session)
+    if not rater.bound:
+        raise Refused("this seat is in use in another browser", "go on there, or ask for a new link")
+    return rater
+
+
+def agree(db: Database, session: Session | None, version: str) -> None:
+    """The rater agrees to the consent text of this version."""
+    rater = rater_session(session)
+    campaigns.agree(db, rater.seat or 0, version)
