@@ -203,6 +203,16 @@ def votes_with_texts(db: Database, vote_ids: Sequence[int]) -> dict[int, Vote]:
     return {v.id: v for v in map(_vote, rows)}
 
 
+def texts_of_campaign(db: Database, campaign: int) -> dict[str, str | None]:
+    """{response id: text} over the responses of a campaign's battles."""
+    rows = db.conn.execute(
+        """SELECT id, text FROM responses WHERE id IN (
+          SELECT response_a FROM battles WHERE campaign = ?1 UNION SELECT response_b FROM battles WHERE campaign = ?1)""",
+        (campaign,),
+    )
+    return {r[0]: r[1] for r in rows}
+
+
 class VoteRow(NamedTuple):
     """A vote as the owner browses it."""
 
