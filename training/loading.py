@@ -40,7 +40,7 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     _refuse_missing_folder(source)
-    with _friendly(source):
+    with explained(source):
         tokenizer = AutoTokenizer.from_pretrained(source)
     if tokenizer.eos_token_id is None:
         raise UserError(
@@ -91,7 +91,7 @@ def load_base(source: str, quantize: str | None = None, dtype: torch.dtype | Non
         )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     held = {"quantization_config": quantization(quantize), "device_map": {"": device}} if quantize else {}
-    with _friendly(source):
+    with explained(source):
         model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype or working_dtype(), **held)
     return model if quantize else model.to(device)
 
@@ -109,7 +109,7 @@ def attach_adapter(model: PreTrainedModel, files: ModelFiles, trainable: bool) -
         raise UserError(
             f"{adapter} holds no adapter_model.safetensors", "name the folder the adapter was saved to"
         )
-    with _friendly(adapter):
+    with explained(adapter):
         PeftConfig.from_pretrained(adapter)
     try:
         model = PeftModel.from_pretrained(model, adapter, adapter_name="default", is_trainable=trainable)
@@ -146,7 +146,7 @@ def stored_dtype(source: str) -> torch.dtype:
     import torch
     from transformers import AutoConfig
 
-    with _friendly(source):
+    with explained(source):
         return AutoConfig.from_pretrained(source).dtype or torch.float32
 
 
@@ -208,15 +208,15 @@ def _refuse_small_vocabulary(
 
 
 @contextmanager
-def _friendly(source: str) -> Iterator[None]:
+def explained(source: str) -> Iterator[None]:
     """Turns what the loaders raise about `source` into one line that says what to do."""
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError) as e:
-        raise _explained(source, e) from e
+        raise _in_one_line(source, e) from e
 
 
-def _explained(source: str, error: Exception) -> UserError:
+def _in_one_line(source: str, error: Exception) -> UserError:
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
     causes = _chain(error)

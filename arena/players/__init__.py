@@ -1,0 +1,62 @@
+"""Players: the running things behind models. Light; each kind of player loads what it needs itself."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from db.entities import Message
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationSettings:
+    """How answers are drawn. Temperature 0 takes the likeliest token; `seed` fixes the draw of one call."""
+
+    temperature: float = 0.8
+    top_p: float = 1.0
+    max_new_tokens: int = 256
+    seed: int = 0
+    system: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """One answer; `finish_reason` is "stop" where the model ended it and "length" where it was cut."""
+
+    text: str
+    finish_reason: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a scorer gave one answer, and whether the text had to be cut to fit it."""
+
+    score: float
+    truncated: bool
+
+
+class Player(Protocol):
+    """Anything that answers prompts."""
+
+    def respond(self, prompts: Sequence[Sequence[Message]], settings: GenerationSettings) -> list[Generated]:
+        """One answer to each prompt, in their order."""
+        ...
+
+    def stream(self, messages: Sequence[Message], settings: GenerationSettings) -> Iterator[str]:
+        """The answer to one chat, piece by piece as it is drawn."""
+        ...
+
+
+class Scorer(Protocol):
+    """Anything that scores answers; only differences of scores mean something."""
+
+    def score(self, pairs: Sequence[tuple[Sequence[Message], str]]) -> list[Scored]:
+        """One score for each (prompt, answer), in their order."""
+        ...
+
+
+def with_system(messages: Sequence[Message], system: str) -> list[Message]:
+    """The messages after a system turn, where one is asked for and none is there."""
+    if not system or (messages and messages[0]["role"] == "system"):
+        return list(messages)
+    return [{"role": "system", "content": system}, *messages]

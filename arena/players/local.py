@@ -1,0 +1,171 @@
+"""The player that runs a checkpoint, or a checkpoint with an adapter, in this process.
+
+Heavy: never in the web process. Chats always go through the model's chat template.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from arena.players import Generated, GenerationSettings, with_system
+from db.entities import Message
+from db.errors import UserError
+from training.loading import context_length, load_policy, quiet
+from training.settings import ModelFiles
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig
+
+# Tokens of one batch, prompts and answers and padding together: what a small machine holds with room to spare.
+BATCH_TOKENS = 16_384
+BATCH_ROWS = 64
+
+
+class LocalPlayer:
+    """A model in memory that answers."""
+
+    def __init__(self, files: ModelFiles) -> None:
+        quiet()
+        self.model, self.tokenizer = load_policy(files)
+        self.context = context_length(self.model)
+
+    def respond(self, prompts: Sequence[Sequence[Message]], settings: GenerationSettings) -> list[Generated]:
+        """One answer to each prompt, in their order; prompts of like length are answered together.
+
+        The same call gives the same answers: the draw is seeded by the settings and leaves torch's own generator
+        as it was. UserError: a prompt that fills the model's context.
+        """
+        import torch
+
+        ids = [self._prompt_ids(messages, settings) for messages in prompts]
+        answers: dict[int, Generated] = {}
+        with torch.random.fork_rng(), torch.inference_mode():
+            torch.manual_seed(settings.seed)
+            for batch in batches([len(x) for x in ids], settings.max_new_tokens):
+                answers.update(zip(batch, self._answer([ids[i] for i in batch], settings), strict=True))
+        return [answers[i] for i in range(len(ids))]
+
+    def stream(self, messages: Sequence[Message], settings: GenerationSettings) -> Iterator[str]:
+        """The answer to one chat, piece by piece; leaving the loop early stops the model too."""
+        import torch
+        from transformers import StoppingCriteriaList, TextIteratorStreamer
+
+        ids = self._prompt_ids(messages, settings)
+        streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        left = threading.Event()
+        failed: list[BaseException] = []
+
+        def stopped(input_ids: torch.Tensor, _scores: torch.Tensor, **_: object) -> torch.Tensor:
+            return torch.full((input_ids.shape[0],), left.is_set(), device=input_ids.device)
+
+        def run() -> None:
+            try:
+                with torch.random.fork_rng(), torch.inference_mode():
+                    torch.manual_seed(settings.seed)
+                    self.model.generate(
+                        **self._padded([ids]),
+                        generation_config=self._config(settings, len(ids)),
+                        streamer=streamer,
+                        stopping_criteria=StoppingCriteriaList([stopped]),
+                    )
+            except BaseException as e:  # noqa: BLE001 - handed to the reader, who raises it
+                failed.append(e)
+                streamer.end()
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        try:
+            began = False
+            for piece in streamer:
+                shown = piece if began else piece.lstrip()
+                began = began or bool(shown)
+                if shown:
+                    yield shown
+        finally:
+            left.set()
+            thread.join()
+        if failed:
+            raise failed[0]
+
+    def _prompt_ids(self, messages: Sequence[Message], settings: GenerationSettings) -> list[int]:
+        from jinja2 import TemplateError
+
+        try:
+            rendered = self.tokenizer.apply_chat_template(
+                with_system(messages, settings.system), add_generation_prompt=True, return_dict=True
+            )
+        except TemplateError as e:
+            raise UserError(
+                f"the model's chat template refuses this chat: {e}", "change its roles or turns"
+            ) from e
+        ids: list[int] = rendered["input_ids"]
+        if len(ids) >= self.context:
+            raise UserError(
+                f"the prompt has {len(ids)} tokens and the model takes {self.context}",
+                "shorten it, or start a new chat",
+            )
+        return ids
+
+    def _answer(self, ids: Sequence[list[int]], settings: GenerationSettings) -> list[Generated]:
+        """The answers to one batch."""
+        longest = max(len(x) for x in ids)
+        config = self._config(settings, longest)
+        out = self.model.generate(**self._padded(ids), generation_config=config)
+        return [self._generated(row, config.eos_token_id) for row in out[:, longest:].tolist()]
+
+    def _padded(self, ids: Sequence[list[int]]) -> dict[str, Any]:
+        """Input ids and attention mask, padded on the left, so that every answer starts at the same column."""
+        import torch
+
+        longest = max(len(x) for x in ids)
+        pad = self.tokenizer.pad_token_id
+        return {
+            "input_ids": torch.tensor(
+                [[pad] * (longest - len(x)) + x for x in ids], device=self.model.device
+            ),
+            "attention_mask": torch.tensor(
+                [[0] * (longest - len(x)) + [1] * len(x) for x in ids], device=self.model.device
+            ),
+        }
+
+    def _config(self, settings: GenerationSettings, prompt_tokens: int) -> GenerationConfig:
+        """Our settings alone: what a checkpoint suggests for sampling must not differ between rivals."""
+        from transformers import GenerationConfig
+
+        sampling = {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
+        return GenerationConfig(
+            do_sample=settings.temperature > 0,
+            max_new_tokens=min(settings.max_new_tokens, self.context - prompt_tokens),
+            eos_token_id=self._end_tokens(),
+            pad_token_id=self.tokenizer.pad_token_id,
+            **(sampling if settings.temperature > 0 else {}),
+        )
+
+    def _end_tokens(self) -> list[int]:
+        """The tokenizer's end token and those the checkpoint names beside it (end of turn, end of text)."""
+        named = self.model.generation_config.eos_token_id
+        named = [] if named is None else [named] if isinstance(named, int) else list(named)
+        return sorted({self.tokenizer.eos_token_id, *named})
+
+    def _generated(self, ids: list[int], ends: Sequence[int]) -> Generated:
+        """One answer from its tokens, up to its end token; what follows is padding."""
+        stop = next((n for n, token in enumerate(ids) if token in ends), None)
+        kept = ids if stop is None else ids[:stop]
+        text = self.tokenizer.decode(kept, skip_special_tokens=True).strip()
+        return Generated(text, "length" if stop is None else "stop", len(kept))
+
+
+def batches(lengths: Sequence[int], new_tokens: int) -> Iterator[list[int]]:
+    """Row numbers by length, in batches that hold at most BATCH_TOKENS tokens after padding, and BATCH_ROWS rows."""
+    batch: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: lengths[i]):
+        if batch and (
+            len(batch) >= BATCH_ROWS or (len(batch) + 1) * (lengths[i] + new_tokens) > BATCH_TOKENS
+        ):
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch

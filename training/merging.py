@@ -1,0 +1,150 @@
+"""An adapter folded into its base, checked against the adapter's own answers before it may serve.
+
+Heavy. The base is loaded in 32 bits, the adapter added, and the sum rounded to the number type the base is kept
+in. The written folder is then read back and held against base plus adapter on fixed prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from db.entities import Message
+from db.errors import UserError
+from training.folders import written_aside
+from training.loading import attach_adapter, load_base, load_policy, quiet, stored_dtype
+from training.settings import ModelFiles
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+PROMPTS = (
+    "What is the capital of France?",
+    "Name three colours.",
+    "Explain in two sentences why the sky is blue.",
+    "Write one line of Python that prints the numbers from 1 to 10.",
+)
+NEW_TOKENS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class MergeReport:
+    """How far the merged checkpoint is from base plus adapter.
+
+    `max_difference` is the largest difference of a logit over all positions of the adapter's greedy answers to
+    `prompts` fixed prompts; `same_texts` of them are word for word the same, and where one is not, the adapter's
+    two best tokens were closer than rounding.
+    """
+
+    folder: Path
+    dtype: str
+    max_difference: float
+    tolerance: float
+    prompts: int
+    same_texts: int
+
+
+def merge(files: ModelFiles, out: Path, mode: str = "base16") -> MergeReport:
+    """Write the merged checkpoint to `out`, which must not exist yet.
+
+    UserError: nothing to merge, an unknown mode, or a result whose answers are not the adapter's; then `out` is
+    not written.
+    """
+    import torch
+
+    quiet()
+    if not files.adapter:
+        raise UserError(
+            f"{files.source} has no adapter, there is nothing to merge", "name a model made by a LoRA run"
+        )
+    if mode != "base16":
+        raise UserError(f"there is no merge mode {mode!r}", "use base16")
+    dtype = stored_dtype(files.source)
+    own, tokenizer = load_policy(files, dtype=torch.float32)
+    answers = [greedy(own, tokenizer, [{"role": "user", "content": text}]) for text in PROMPTS]
+    expected = [logits_over(own, answer) for answer in answers]
+    if files.quantize:  # weights rounded to 4 or 8 bits take no sum; the whole base does
+        own = attach_adapter(load_base(files.source, dtype=torch.float32), files, trainable=False)
+    merged = own.merge_and_unload().to(dtype)
+    tolerance = tolerance_of(dtype)
+    with written_aside(out) as aside:
+        merged.save_pretrained(str(aside))
+        tokenizer.save_pretrained(str(aside))
+        # What is compared is what lies on disk, in the type it will be served in.
+        again = load_base(str(aside), dtype=torch.float32).eval()
+        pairs = [(mine, logits_over(again, answer)) for mine, answer in zip(expected, answers, strict=True)]
+        report = MergeReport(
+            folder=out,
+            dtype=str(dtype).removeprefix("torch."),
+            max_difference=float(torch.stack([(mine - its).abs().max() for mine, its in pairs]).max()),
+            tolerance=tolerance,
+            prompts=len(PROMPTS),
+            same_texts=sum(
+                same_text(mine, its, answer) for (mine, its), answer in zip(pairs, answers, strict=True)
+            ),
+        )
+        refuse_different(report, [tie_only(mine, its, tolerance) for mine, its in pairs])
+    return report
+
+
+def refuse_different(report: MergeReport, ties_only: Sequence[bool]) -> None:
+    """UserError where the merged model would answer differently from the adapter."""
+    if not report.max_difference <= report.tolerance or not all(ties_only):  # a NaN must not pass
+        raise UserError(
+            f"the merged model does not answer as the adapter does: logits differ by {report.max_difference:.4f} "
+            f"(at most {report.tolerance:g} is rounding) and {report.same_texts} of {report.prompts} answers are "
+            "the same; it was not kept",
+            "serve the base with its adapter instead",
+        )
+
+
+def tolerance_of(dtype: torch.dtype) -> float:
+    """How far a logit may move by rounding the weights: grows with the type's spacing around 1."""
+    import torch
+
+    return max(1e-3, 64 * float(torch.finfo(dtype).eps))
+
+
+def greedy(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> Answer:
+    """The model's likeliest answer, token by token."""
+    import torch
+
+    prompt = tokenizer.apply_chat_template(
+        list(messages), add_generation_prompt=True, return_tensors="pt", return_dict=True
+    ).to(model.device)
+    with torch.no_grad():
+        ids = model.generate(
+            **prompt, do_sample=False, max_new_tokens=NEW_TOKENS, pad_token_id=tokenizer.pad_token_id
+        )
+    return Answer(ids, prompt["input_ids"].shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Prompt and answer tokens, shape (1, length), and where the answer begins."""
+
+    ids: torch.Tensor
+    start: int
+
+
+def logits_over(model: PreTrainedModel, answer: Answer) -> torch.Tensor:
+    """The logits that predict each answer token, shape (answer tokens, vocabulary)."""
+    import torch
+
+    with torch.no_grad():
+        return model(answer.ids.to(model.device)).logits[0, answer.start - 1 : -1].float().cpu()
+
+
+def same_text(mine: torch.Tensor, its: torch.Tensor, answer: Answer) -> bool:
+    """Whether greedy decoding of both gives the same tokens (each step sees the same tokens so far)."""
+    return bool((mine.argmax(-1) == its.argmax(-1)).all()) and len(mine) == answer.ids.shape[1] - answer.start
+
+
+def tie_only(mine: torch.Tensor, its: torch.Tensor, tolerance: float) -> bool:
+    """Whether the likeliest token differs only where the adapter's two best are closer than rounding moves them."""
+    best = mine.topk(2, dim=-1).values
+    clear = (best[:, 0] - best[:, 1]) > tolerance
+    return bool((mine.argmax(-1) == its.argmax(-1))[clear].all())
