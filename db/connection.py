@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from sqlite_utils import Database
 
-from db.errors import UserError
+from db.errors import Unwritable, UserError
 from db.migrations import migrations
 
 T = TypeVar("T")
@@ -244,13 +244,26 @@ class Writer:
                         results.append((future, None, error))
         except BaseException as error:  # noqa: BLE001 - handed to those who asked
             for _, future in group:
-                future.set_exception(error)
+                future.set_exception(_plain(error))
             return
         for future, value, failure in results:
             if failure is None:
                 future.set_result(value)
             else:
                 future.set_exception(failure)
+
+
+def _plain(error: BaseException) -> BaseException:
+    """A failed write in words for the person where the disk or another process is the cause."""
+    text = str(error)
+    if isinstance(error, sqlite3.OperationalError):
+        if "full" in text or "disk" in text:
+            return Unwritable(
+                f"not saved: the server's disk cannot be written ({text})", "free some space, then try again"
+            )
+        if "locked" in text or "busy" in text:
+            return Unwritable("not saved: the database is busy", "try again in a moment")
+    return error
 
 
 @dataclass(frozen=True, slots=True)

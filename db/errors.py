@@ -4,7 +4,8 @@
     └── UserError          the person can mend it: shown as one line, exit code 2
         ├── NotFound       a name that nothing answers to
         ├── Conflict       it contradicts what is already stored (HTTP 409)
-        └── Refused        not allowed for whoever asks (HTTP 403)
+        ├── Refused        not allowed for whoever asks (HTTP 403)
+        └── Unwritable     the database cannot be written right now: disk full, locked (HTTP 507)
 
 Anything that is not a UserError is a bug and keeps its traceback.
 """
@@ -29,3 +30,7 @@ class Conflict(UserError):
 
 class Refused(UserError):
     """Whoever asks may not do this."""
+
+
+class Unwritable(UserError):
+    """The database cannot be written right now; nothing of the request was stored."""

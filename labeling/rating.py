@@ -56,6 +56,7 @@ class Next:
     target: int
     end: End | None = None
     guidelines: str = ""
+    demo: str | None = None
 
 
 def next_ballots(
@@ -76,8 +77,8 @@ def next_ballots(
         held += [(one, a) for a in _lend(db, one, rater.rater or 0, n - len(held), now)]
     done, target = _progress(db, held[0][0] if held else offers[0] if offers else None, rater.rater or 0, now)
     end = None if held else End(_why_none(db, rater, offers))
-    guidelines = held[0][0].settings.guidelines if held else ""
-    return Next(tuple(_ballot(db, c, a) for c, a in held), done, target, end, guidelines)
+    guidelines, demo = (held[0][0].settings.guidelines, held[0][0].demo) if held else ("", None)
+    return Next(tuple(_ballot(db, c, a) for c, a in held), done, target, end, guidelines, demo)
 
 
 def _check_consent(campaign: Campaign, session: Session) -> None:
