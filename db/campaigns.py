@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from db.catalog import _prompt_filter, get_model
+from db.catalog import get_model, prompt_filter
 from db.connection import checked_name, transaction
 from db.entities import (
     Assignment,
@@ -108,7 +108,7 @@ def _insert_campaign(
 def _add_battles(
     db: Database, campaign: int, models: Sequence[int], prompts: str, purpose: Purpose
 ) -> tuple[int, int, int]:
-    where, values = _prompt_filter(db, prompts)
+    where, values = prompt_filter(db, prompts)
     if purpose is Purpose.EVALUATE:
         where += " AND p.split = 'heldout'"
     total = int(db.conn.execute(f"SELECT count(*) FROM prompts p WHERE {where}", values).fetchone()[0])

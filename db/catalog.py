@@ -61,17 +61,27 @@ def prompts_of_ref(db: Database, ref: str) -> list[str]:
     return [r[0] for r in db.conn.execute("SELECT prompt FROM prompt_refs WHERE ref = ?", (ref,))]
 
 
-def _prompt_filter(db: Database, choice: str) -> tuple[str, tuple[object, ...]]:
-    """The WHERE clause over `prompts p` for a set's name, `all`, `train` or `heldout`."""
-    if choice == "all":
-        return "p.messages <> '[]'", ()
-    if choice in (Split.TRAIN, Split.HELDOUT):
-        return "p.messages <> '[]' AND p.split = ?", (choice,)
-    row = db.conn.execute("SELECT id FROM prompt_sets WHERE name = ?", (choice,)).fetchone()
+def prompt_filter(db: Database, choice: str) -> tuple[str, tuple[object, ...]]:
+    """The WHERE clause over `prompts p` for `all`, `train`, `heldout`, a set's name, or one half of a set (SET:train)."""
+    name, _, half = choice.partition(":")
+    where: str = "p.messages <> '[]'"
+    values: tuple[object, ...] = ()
+    if name in tuple(Split):
+        name, half = "all", name
+    if half and half not in tuple(Split):
+        raise UserError(f"{choice!r} is no choice of prompts", f"write {name}:train or {name}:heldout")
+    if half:
+        where, values = f"{where} AND p.split = ?", (half,)
+    if name == "all":
+        return where, values
+    row = db.conn.execute("SELECT id FROM prompt_sets WHERE name = ?", (name,)).fetchone()
     if row is None:
         names = ", ".join(s.name for s in prompt_sets(db)) or "none yet"
-        raise NotFound(f"there is no prompt set {choice!r}", f"use all, train, heldout or a set ({names})")
-    return "p.id IN (SELECT prompt FROM prompt_set_members WHERE prompt_set = ?)", (row[0],)
+        raise NotFound(f"there is no prompt set {name!r}", f"use all, train, heldout or a set ({names})")
+    return f"{where} AND p.id IN (SELECT prompt FROM prompt_set_members WHERE prompt_set = ?)", (
+        *values,
+        row[0],
+    )
 
 
 _PROMPT = """SELECT p.id, p.messages, p.split,
@@ -84,7 +94,7 @@ def _prompt(row: Sequence[str]) -> Prompt:
 
 def prompts_of(db: Database, choice: str) -> list[Prompt]:
     """The prompts of a set, or `all`, `train`, `heldout`, in order of arrival."""
-    where, values = _prompt_filter(db, choice)
+    where, values = prompt_filter(db, choice)
     return [_prompt(r) for r in db.conn.execute(f"{_PROMPT} WHERE {where} ORDER BY p.number", values)]
 
 
@@ -250,7 +260,7 @@ def get_response(db: Database, response_id: str) -> Response:
 
 def responses_of(db: Database, model: str, choice: str = "all") -> Iterator[Response]:
     """A model's responses to a set, or `all`, `train`, `heldout`, in the prompts' order."""
-    where, values = _prompt_filter(db, choice)
+    where, values = prompt_filter(db, choice)
     rows = db.conn.execute(
         f"{_RESPONSE} JOIN prompts p ON p.id = r.prompt WHERE m.name = ? AND {where} ORDER BY p.number, r.sample",
         (model, *values),
@@ -262,7 +272,7 @@ def prompts_without_response(
     db: Database, model: str, choice: str, samples: int = 1
 ) -> list[tuple[Prompt, int]]:
     """(prompt, number of samples there are) for each prompt of the choice where the model has fewer than `samples`."""
-    where, values = _prompt_filter(db, choice)
+    where, values = prompt_filter(db, choice)
     rows = db.conn.execute(
         f"""SELECT * FROM (SELECT p.id, p.messages, p.split,
           (SELECT json_group_array(tag) FROM prompt_tags WHERE prompt = p.id),

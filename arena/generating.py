@@ -1,0 +1,120 @@
+"""Workflow: responses that are missing, generated in small lots and stored as they come, so that it can be resumed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import NamedTuple
+
+from sqlite_utils import Database
+
+from arena.players import GenerationSettings, Player
+from db.catalog import add_responses, get_model, prompts_without_response, responses_of
+from db.connection import Home
+from db.entities import Model, ModelKind, Prompt, Response
+from db.errors import UserError
+from training.settings import ModelFiles
+
+LOT = 64
+
+
+class Generated(NamedTuple):
+    """How many responses each model wrote."""
+
+    model: str
+    written: int
+
+
+def files_of(home: Home, model: Model) -> ModelFiles:
+    """Where a checkpoint's weights lie, as a loader takes them; UserError for models without weights of their own."""
+    if model.kind not in (ModelKind.CHECKPOINT, ModelKind.ADAPTER) or model.source is None:
+        raise UserError(
+            f"{model.name!r} has no weights here ({model.kind})", "name a checkpoint or an adapter model"
+        )
+    return ModelFiles(
+        home.locate(model.source),
+        home.locate(model.adapter) if model.adapter else None,
+        model.quantize.value if model.quantize else None,
+    )
+
+
+def player_of(home: Home, model: Model) -> Player:
+    """The running thing behind a model. Loads its weights."""
+    if model.kind is ModelKind.RECORDED:
+        raise UserError(
+            f"{model.name!r} is recorded: its responses were imported", "import more, or name another model"
+        )
+    if model.kind is ModelKind.ENDPOINT:
+        from arena.players.endpoint import EndpointPlayer
+
+        return EndpointPlayer(model.endpoint or "", model.remote_name or model.name)
+    from arena.players.local import LocalPlayer
+
+    return LocalPlayer(files_of(home, model))
+
+
+def settings_like(db: Database, model: str, otherwise: GenerationSettings) -> GenerationSettings:
+    """The settings a model's stored responses were generated with, so that both sides of a battle share them."""
+    for response in responses_of(db, model):
+        stored = response.settings or {}
+        return GenerationSettings(
+            temperature=float(str(stored.get("temperature", otherwise.temperature))),
+            top_p=float(str(stored.get("top_p", otherwise.top_p))),
+            max_new_tokens=int(str(stored.get("max_new_tokens", otherwise.max_new_tokens))),
+            seed=otherwise.seed,
+            system=str(stored.get("system", otherwise.system)),
+        )
+    return otherwise
+
+
+def generate(
+    home: Home,
+    db: Database,
+    models: Sequence[str],
+    choice: str,
+    settings: GenerationSettings,
+    *,
+    samples: int = 1,
+    limit: int | None = None,
+    say: Callable[[float | None, str], None] = lambda _p, _m: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> list[Generated]:
+    """Write the responses that are missing: `samples` of each model to each prompt of the choice (its first `limit`)."""
+    written = []
+    for name in models:
+        model = get_model(db, name)
+        missing = prompts_without_response(db, name, choice, samples)[:limit]
+        todo = [(prompt, sample) for prompt, there in missing for sample in range(there, samples)]
+        written.append(Generated(name, len(todo)))
+        if not todo:
+            continue
+        say(0.0, f"loading {name}")
+        player = player_of(home, model)
+        for at in range(0, len(todo), LOT):
+            if should_stop():
+                raise UserError(
+                    f"stopped after {at} of {len(todo)} responses of {name}", "run it again to go on"
+                )
+            _write(db, model, player, todo[at : at + LOT], settings)
+            say(
+                min(1.0, (at + LOT) / len(todo)),
+                f"{min(at + LOT, len(todo))} of {len(todo)} responses of {name}",
+            )
+    return written
+
+
+def _write(
+    db: Database,
+    model: Model,
+    player: Player,
+    lot: Sequence[tuple[Prompt, int]],
+    settings: GenerationSettings,
+) -> None:
+    """Generate and store one lot; each sample number has a seed of its own."""
+    for sample in sorted({s for _, s in lot}):
+        prompts = [p for p, s in lot if s == sample]
+        drawn = GenerationSettings(**{**asdict(settings), "seed": settings.seed + sample})
+        answers = player.respond([p.messages for p in prompts], drawn)
+        add_responses(db, [
+            Response.of(p.id, model.name, a.text, sample=sample, finish_reason=a.finish_reason,
+                        settings=asdict(drawn) | {"tokens": a.tokens})
+            for p, a in zip(prompts, answers, strict=True)
+        ])  # fmt: skip

@@ -1,0 +1,204 @@
+"""Jobs: a job is a launch.py command in a child process of its own group, at low priority, its output in a file.
+
+The child writes its own end into the database, so a job outlives the server that started it; a child that was
+killed without a word is found by its process id and start time.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from sqlite_utils import Database
+
+from db import runs
+from db.connection import PROJECT, Home
+from db.entities import Job, JobStatus, RunStatus
+from db.errors import UserError
+
+JOB_VARIABLE = "TASTEBENCH_JOB"
+GRACE = 30.0
+"""seconds a cancelled job has to end by itself"""
+
+
+def command_line(home: Home, arguments: Sequence[str]) -> list[str]:
+    """The argument list that runs a verb on a home."""
+    return [sys.executable, str(PROJECT / "launch.py"), "--home", str(home.root), *arguments]
+
+
+def shown(arguments: Sequence[str]) -> str:
+    """The command as a person would type it."""
+    import shlex
+
+    return "python launch.py " + shlex.join(arguments)
+
+
+def start(home: Home, db: Database, arguments: Sequence[str]) -> Job:
+    """Start a verb as a job and return at once."""
+    job = runs.add_job(db, arguments)
+    log = home.logs / f"job-{job.id}.log"
+    runs.set_job_log(db, job.id, home.relative(log))
+    threads = str(max(1, (os.cpu_count() or 1) - 1))
+    environment = {
+        **os.environ,
+        JOB_VARIABLE: str(job.id),
+        "OMP_NUM_THREADS": threads,
+        "PYTHONUNBUFFERED": "1",
+    }
+    with log.open("ab") as out:
+        child = subprocess.Popen(
+            command_line(home, arguments), stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            start_new_session=True, env=environment, cwd=PROJECT,
+        )  # fmt: skip
+    runs.start_job(db, job.id, child.pid, _started(child.pid) or time.time())
+    return runs.get_job(db, job.id)
+
+
+def _started(pid: int) -> float | None:
+    """When the process of this id began (seconds since the epoch), or None where there is none."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.NoSuchProcess:
+        return None
+
+
+def own_start() -> float:
+    """When this process began."""
+    return float(psutil.Process().create_time())
+
+
+@dataclass
+class ThisJob:
+    """The job this process runs: where it says how far it is, and hears that it should stop."""
+
+    id: int
+    _db: Database
+    stopping: bool = False
+    _said: float = 0.0
+
+    def say(self, progress: float | None, message: str) -> None:
+        """Tell how far the job is (0 to 1, None where unknown); at most twice a second reaches the database."""
+        now = time.monotonic()
+        if now - self._said >= 0.5 or progress == 1:
+            self._said = now
+            runs.job_progress(
+                self._db, self.id, None if progress is None else min(1.0, max(0.0, progress)), message
+            )
+
+    def should_stop(self) -> bool:
+        """Whether someone asked the job to end."""
+        return self.stopping
+
+
+@contextlib.contextmanager
+def this_job(db: Database, arguments: Sequence[str]) -> Iterator[ThisJob]:
+    """Run the block as a job: the one the supervisor started, or a new row for a command typed by hand."""
+    given = os.environ.get(JOB_VARIABLE)
+    if given:
+        os.nice(19)
+        with contextlib.suppress(AttributeError, OSError):
+            psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE)
+    job = runs.get_job(db, int(given)) if given else runs.add_job(db, arguments)
+    if not runs.start_job(db, job.id, os.getpid(), own_start()):
+        raise UserError(f"job {job.id} was cancelled before it began")
+    this = ThisJob(job.id, db)
+
+    def stop(_number: int, _frame: object) -> None:
+        if this.stopping:  # a second signal: at once
+            raise KeyboardInterrupt
+        this.stopping = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield this
+    except BaseException as error:
+        status = JobStatus.CANCELLED if this.stopping else JobStatus.FAILED
+        code = 2 if isinstance(error, UserError) else 130 if this.stopping else 1
+        runs.end_job(db, job.id, status, code, str(error) or type(error).__name__)
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    runs.end_job(db, job.id, JobStatus.CANCELLED if this.stopping else JobStatus.SUCCEEDED, 0, "")
+
+
+def reconcile(db: Database) -> None:
+    """Mark jobs and runs whose process is gone without a word as failed."""
+    for job, pid, began in runs.job_processes(db):
+        if not _alive(pid, began):
+            runs.end_job(
+                db, job, JobStatus.FAILED, None, "its process ended without a word (killed, or out of memory)"
+            )
+    active = runs.active_run_process(db)
+    if active is not None and not _alive(active[1], active[2]):
+        runs.end_run(
+            db, active[0], RunStatus.FAILED, "its process ended without a word (killed, or out of memory)"
+        )
+
+
+def _alive(pid: int | None, began: float | None) -> bool:
+    """Whether that very process still runs: the id may have been given to another one since."""
+    now = _started(pid) if pid else None
+    return now is not None and (began is None or abs(now - began) < 2.0)
+
+
+def cancel(db: Database, job_id: int, wait: float = GRACE) -> Job:
+    """Ask a job to end, wait for it, kill its group where it does not. A finished job is left as it is."""
+    job = runs.get_job(db, job_id)
+    if job.status.over:
+        return job
+    process = next(((pid, began) for j, pid, began in runs.job_processes(db) if j == job_id), None)
+    if process is not None and _alive(*process) and process[0]:
+        pid = process[0]
+        _signal(pid, signal.SIGTERM)
+        deadline = time.monotonic() + wait
+        while time.monotonic() < deadline and _alive(*process):
+            time.sleep(0.1)
+        if _alive(*process):
+            _signal(pid, signal.SIGKILL)
+    runs.end_job(db, job_id, JobStatus.CANCELLED, None, "cancelled")
+    return runs.get_job(db, job_id)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    """Signal the job's group where it leads one (the supervisor's do), else the process alone."""
+    with contextlib.suppress(ProcessLookupError):
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+
+
+def read_log(home: Home, job: Job, last: int = 20_000) -> str:
+    """The end of what a job printed."""
+    if job.log is None:
+        return "(this command was typed in a terminal; what it printed is there)"
+    path = Path(home.locate(job.log))
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - last))
+        return file.read().decode("utf-8", errors="replace")
+
+
+def follow(home: Home, job: Job, write: Callable[[str], object]) -> None:
+    """Pass on what a job prints until it is over."""
+    db_log = home.locate(job.log) if job.log else None
+    if db_log is None:
+        return
+    with Path(db_log).open("r", encoding="utf-8", errors="replace") as file:
+        while True:
+            text = file.read()
+            if text:
+                write(text)
+            elif not _alive(job.pid, None):
+                return
+            else:
+                time.sleep(0.2)

@@ -1,0 +1,325 @@
+"""Workflow: one turn of the loop. Votes -> frozen snapshot -> run -> candidate -> responses, scores, blind rematch."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlite_utils import Database
+
+from arena import jobs
+from arena.demo import ensure_starter
+from arena.generating import files_of, generate, settings_like
+from arena.judging import reward_judge, score_campaign
+from arena.players import GenerationSettings
+from db import runs
+from db.campaigns import Created, create_campaign, find_campaign, get_campaign
+from db.catalog import find_model, prompt_sets, prompts_of
+from db.connection import Home, checked_name
+from db.entities import (
+    Campaign,
+    CampaignSettings,
+    Model,
+    ModelKind,
+    Purpose,
+    Run,
+    RunKind,
+    RunStatus,
+    Snapshot,
+    Split,
+)
+from db.errors import Conflict, UserError
+from labeling.pairs import PairPolicy
+from training.settings import (
+    DpoSettings,
+    RunSpec,
+    default_preset,
+    from_mapping,
+    preset,
+    to_json,
+    with_overrides,
+)
+from training.snapshots import Source, freeze, write_rows
+
+if TYPE_CHECKING:
+    from training.dpo import Trained
+    from training.monitoring import Metric
+
+REMATCH_OVERLAP = 5
+MOST_TRAIN, MOST_HELDOUT = 300, 200
+"""prompts a candidate answers for its two campaigns"""
+FEW_HELDOUT = 10
+
+Say = Callable[[float | None, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What `train dpo` is asked to do."""
+
+    parent: str
+    source: Source
+    snapshot: str | None = None
+    policy: PairPolicy = field(default_factory=PairPolicy)
+    preset: str | None = None
+    overrides: Sequence[str] = ()
+    reference: str = "parent"
+    against: str = "parent"
+    name: str | None = None
+    rematch: bool = True
+
+
+class Plan(NamedTuple):
+    """A request made concrete: nothing is written yet but the snapshot."""
+
+    name: str
+    parent: Model
+    reference: Model
+    snapshot: Snapshot
+    settings: DpoSettings
+    preset: str
+    campaign: Campaign | None
+
+
+def plan(db: Database, home: Home, request: Request) -> Plan:
+    """Check a request and freeze its snapshot; UserError says what is missing."""
+    parent = ensure_starter(db, request.parent)
+    files_of(home, parent)  # a model without weights cannot be trained
+    reference = parent if request.reference == "parent" else ensure_starter(db, request.reference)
+    chosen = request.preset or default_preset(parameters(home, parent), parent.quantize)
+    settings = with_overrides(preset(chosen).settings, request.overrides)
+    name = checked_name(request.name or next_name(db, parent), "model")
+    if find_model(db, name) is not None:
+        raise Conflict(f"there is already a model named {name!r}", "choose another --name")
+    snapshot = (
+        runs.get_snapshot(db, request.snapshot)
+        if request.snapshot
+        else freeze(db, request.source, request.policy)
+    )
+    return Plan(name, parent, reference, snapshot, settings, chosen, _campaign_of(db, snapshot))
+
+
+def _campaign_of(db: Database, snapshot: Snapshot) -> Campaign | None:
+    """The (first) campaign a snapshot's votes come from."""
+    kind, _, names = snapshot.source.partition(":")
+    return find_campaign(db, names.split(",")[0]) if kind == "votes" else None
+
+
+def next_name(db: Database, parent: Model) -> str:
+    """A free name for a candidate of this parent: NAME-r1, NAME-r2, ..."""
+    stem, _, tail = parent.name.rpartition("-r")
+    stem, n = (stem, int(tail)) if stem and tail.isdigit() else (parent.name, 0)
+    taken = {r.name for r in runs.list_runs(db)}
+    while True:
+        n += 1
+        if find_model(db, f"{stem}-r{n}") is None and f"{stem}-r{n}" not in taken:
+            return f"{stem}-r{n}"
+
+
+def parameters(home: Home, model: Model) -> int | None:
+    """The number of weights of a checkpoint on disk, read from its safetensors headers; None where not at hand."""
+    folder = Path(files_of(home, model).source)
+    sizes = [_stored_values(f) for f in folder.glob("*.safetensors")] if folder.is_dir() else []
+    return sum(sizes) or None
+
+
+def _stored_values(file: Path) -> int:
+    """How many values a safetensors file holds: its header is a JSON object of shapes behind 8 bytes of length."""
+    import json
+    import math
+
+    with file.open("rb") as opened:
+        header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+
+
+class Outcome(NamedTuple):
+    """What a turn of the loop made. `note` says what of the last part did not work."""
+
+    run: Run
+    rematch: str | None
+    note: str
+
+
+def retrain(db: Database, home: Home, request: Request, job: jobs.ThisJob) -> Outcome:
+    """Run the whole turn. The run stays succeeded if what comes after it fails."""
+    job.say(0.0, "freezing the pairs")
+    made = plan(db, home, request)
+    run = _begin(db, home, made, job)
+    trained = _train(db, home, made, run, job)
+    model = runs.finish_run(
+        db, run.id, model=made.name,
+        kind=ModelKind.ADAPTER if trained.is_adapter else ModelKind.CHECKPOINT,
+        source=(made.parent.source or "") if trained.is_adapter else home.relative(trained.model_folder),
+        adapter=home.relative(trained.model_folder) if trained.is_adapter else None,
+        quantize=made.settings.quantize or made.parent.quantize,
+        reference_proof=asdict(trained.reference_proof), metrics=_results(trained),
+        versions=trained.versions, seconds=trained.seconds,
+    )  # fmt: skip
+    rematch, note = None, ""
+    if request.rematch:
+        try:
+            rematch = open_rematch(db, home, model, made.campaign, request.against, job.say, job.should_stop)
+        except UserError as error:
+            note = f"the model is registered, but no rematch was opened: {error}"
+    return Outcome(runs.run_by_id(db, run.id), rematch, note)
+
+
+def _results(trained: "Trained") -> dict[str, object]:
+    return {**trained.metrics, "counts": asdict(trained.counts), "steps": trained.steps, "notes": list(trained.notes),
+            "plain_template": trained.plain_template}  # fmt: skip
+
+
+def _begin(db: Database, home: Home, made: Plan, job: jobs.ThisJob) -> Run:
+    jobs.reconcile(db)
+    import json
+    import os
+
+    folder = home.runs / made.name
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty", "choose another --name")
+    settings = {**json.loads(to_json(made.settings)), "preset": made.preset, "reference": made.reference.name}
+    run = runs.add_run(
+        db, made.name, RunKind.DPO, parent=made.parent.name, snapshot=made.snapshot.id,
+        folder=home.relative(folder), settings=settings,
+        campaign=made.campaign.id if made.campaign else None, job=job.id, pid=os.getpid(),
+        pid_started=jobs.own_start(),
+    )  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    write_rows(db, made.snapshot.id, folder / "pairs.jsonl")
+    return run
+
+
+def _train(db: Database, home: Home, made: Plan, run: Run, job: jobs.ThisJob) -> "Trained":
+    """The training itself; a run that fails or is cancelled says so in the database before the error goes on."""
+    job.say(0.02, "loading the model")
+    try:
+        from training.dpo import train
+
+        return train(spec_of(home, made, home.runs / made.name), _observer(db, run, job), job.should_stop)
+    except BaseException as error:
+        status = RunStatus.CANCELLED if job.should_stop() else RunStatus.FAILED
+        runs.end_run(db, run.id, status, str(error) or type(error).__name__)
+        raise
+
+
+def spec_of(home: Home, made: Plan, folder: Path) -> RunSpec:
+    """What the trainer is handed."""
+    reference = None if made.reference.name == made.parent.name else files_of(home, made.reference)
+    return RunSpec(
+        RunKind.DPO, folder, folder / "pairs.jsonl", files_of(home, made.parent), reference, made.settings
+    )
+
+
+def _observer(db: Database, run: Run, job: jobs.ThisJob) -> "Callable[[Metric], None]":
+    """Writes each log of the trainer into the database; training is the first 70 % of the job."""
+
+    def observe(metric: "Metric") -> None:
+        runs.add_metrics(db, run.id, metric.step, metric.total_steps, metric.values)
+        share = metric.step / max(1, metric.total_steps)
+        loss = metric.values.get("loss")
+        shown = f", loss {loss:.3f}" if loss is not None else ""
+        job.say(0.05 + 0.65 * share, f"step {metric.step} of {metric.total_steps}{shown}")
+
+    return observe
+
+
+# -- the rematch -----------------------------------------------------------------------------------------------
+
+
+def open_rematch(
+    db: Database, home: Home, model: Model, campaign: Campaign | None, against: str, say: Say,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> str:  # fmt: skip
+    """Generate the candidate's responses, open its two campaigns, score them; the name of the blind rematch."""
+    rivals = _rivals(db, model, against)
+    base = _prompt_choice(db, campaign)
+    heldout, train = f"{base}:{Split.HELDOUT}", f"{base}:{Split.TRAIN}"
+    settings = settings_like(db, model.parent or model.name, GenerationSettings())
+    n = min(MOST_HELDOUT, len(prompts_of(db, heldout)))
+    if n < FEW_HELDOUT:
+        say(None, f"only {n} held-out prompts: the rematch will say little; import more prompts")
+    names = [model.name, *rivals]
+    for choice, limit, start in ((heldout, MOST_HELDOUT, 0.7), (train, MOST_TRAIN, 0.8)):
+        generate(db=db, home=home, models=names, choice=choice, settings=settings, limit=limit,
+                 say=_part(say, start, 0.1), should_stop=should_stop)  # fmt: skip
+    rematch = _open(
+        db, model, names, heldout, Purpose.EVALUATE, REMATCH_OVERLAP, campaign, "rematch"
+    ).campaign
+    collect = _open(db, model, names[:2], train, Purpose.COLLECT, 1, campaign, "collect").campaign
+    runs.note_rematch(db, model.run or 0, rematch.name)
+    judge = reward_judge(db, home)
+    for opened, start in ((rematch, 0.9), (collect, 0.95)):
+        score_campaign(db, opened, judge, _part(say, start, 0.05), should_stop)
+    return rematch.name
+
+
+def _part(say: Say, start: float, share: float) -> Say:
+    """Progress of a part of the job, in terms of the whole."""
+    return lambda progress, message: say(start + share * (progress or 0.0), message)
+
+
+def _rivals(db: Database, model: Model, against: str) -> list[str]:
+    """Whom the candidate meets: its parent (or who is asked for), and the champion where that is another model."""
+    parent = model.parent or ""
+    named = {"parent": parent, "base": _first_ancestor(db, model), "champion": runs.champion(db) or parent}
+    rivals = [named.get(against, against)]
+    if (champion := runs.champion(db)) not in (None, model.name, *rivals):
+        rivals.append(champion or "")
+    for rival in rivals:
+        ensure_starter(db, rival)
+    return rivals
+
+
+def _first_ancestor(db: Database, model: Model) -> str:
+    """The model a line of parents began with."""
+    seen = model
+    while seen.parent is not None and (up := find_model(db, seen.parent)) is not None:
+        seen = up
+    return seen.name
+
+
+def _prompt_choice(db: Database, campaign: Campaign | None) -> str:
+    """The prompts a campaign drew on, without the half it was limited to."""
+    name = campaign.prompts.partition(":")[0] if campaign else "all"
+    return name if name in {s.name for s in prompt_sets(db)} else "all"
+
+
+def _open(
+    db: Database, model: Model, names: Sequence[str], choice: str, purpose: Purpose, overlap: int,
+    campaign: Campaign | None, word: str,
+) -> Created:  # fmt: skip
+    """Open a campaign of the candidate in the lineage of the votes it learned from."""
+    settings = CampaignSettings(purpose=purpose, overlap=overlap)
+    if campaign is not None:
+        old: Mapping[str, object] = asdict(campaign.settings)
+        keep = (
+            "criteria",
+            "guidelines",
+            "consent_text",
+            "consent_version",
+            "reveal",
+            "undo_seconds",
+            "lease_seconds",
+        )
+        settings = CampaignSettings(purpose=purpose, overlap=overlap, **{k: old[k] for k in keep})  # type: ignore[arg-type]
+    name = f"{model.name} {word}"
+    number = 1
+    while find_campaign(db, name) is not None:
+        number += 1
+        name = f"{model.name} {word} {number}"
+    return create_campaign(
+        db, name, names, choice, settings, parent_run=model.run,
+        lineage=campaign.lineage if campaign else None, demo=campaign.demo if campaign else None,
+    )  # fmt: skip
+
+
+def settings_of(run: Run) -> DpoSettings:
+    """The trainer's settings as a run recorded them."""
+    extra = ("preset", "reference")
+    return from_mapping({k: v for k, v in run.settings.items() if k not in extra})
+
+
+def rematch_of(db: Database, run: Run) -> Campaign | None:
+    """The blind rematch of a run's model, if it was opened."""
+    return get_campaign(db, run.rematch) if run.rematch else None
