@@ -465,3 +465,18 @@ CREATE TABLE jobs (
 ) STRICT""",
     )
     _append_only(db, "snapshots", "snapshot_pairs", "promotions")
+
+
+@migrations()
+def m005_items(db: Database) -> None:
+    """What a source's own item ids stand for, so that votes in a file of their own find their responses."""
+    _run(
+        db,
+        """
+CREATE TABLE item_refs (
+  ref TEXT NOT NULL CHECK (ref <> ''),
+  response_a TEXT NOT NULL REFERENCES responses(id), response_b TEXT NOT NULL REFERENCES responses(id),
+  CHECK (response_a <> response_b),
+  PRIMARY KEY (ref, response_a, response_b)
+) STRICT, WITHOUT ROWID""",
+    )

@@ -1,0 +1,188 @@
+"""What imports and exports need of the store: empty campaigns to fill, what is there already, items, texts in bulk."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from sqlite_utils import Database
+
+from db.campaigns import _insert_campaign, get_campaign
+from db.catalog import _set_id
+from db.connection import checked_name, transaction
+from db.entities import Campaign, CampaignSettings, CampaignStatus, Message, Outcome, RaterKind, Split
+from db.errors import Conflict
+
+# -- in ----------------------------------------------------------------------------------------------------------
+
+
+def add_empty_campaign(
+    db: Database, name: str, prompts: str, settings: CampaignSettings, status: CampaignStatus
+) -> Campaign:
+    """A campaign without battles or models, for an import to fill; Conflict where the name is taken."""
+    with transaction(db):
+        if db.conn.execute("SELECT 1 FROM campaigns WHERE name = ?", (name,)).fetchone():
+            raise Conflict(f"there is already a campaign named {name!r}", "choose another name")
+        _insert_campaign(db, checked_name(name, "campaign"), prompts, settings, status, None, None, None)
+        return get_campaign(db, name)
+
+
+def add_to_set(db: Database, name: str, prompts: Iterable[str]) -> None:
+    """Put stored prompts into a set, made where missing, in one step."""
+    with transaction(db):
+        set_id = _set_id(db, name)
+        db.conn.executemany(
+            "INSERT OR IGNORE INTO prompt_set_members VALUES (?, ?)", [(set_id, p) for p in prompts]
+        )
+
+
+def splits_of(db: Database, prompts: Sequence[str]) -> dict[str, Split]:
+    """{prompt: the split it is stored with} for those that are stored."""
+    rows = db.conn.execute(
+        "SELECT id, split FROM prompts WHERE id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(prompts)),),
+    )
+    return {str(r[0]): Split(str(r[1])) for r in rows}
+
+
+class StoredText(NamedTuple):
+    """A stored response without its settings; `text` None where only votes know it."""
+
+    id: str
+    text: str | None
+    sample: int
+
+
+def texts_of_model(db: Database, prompt: str, model: int | None) -> list[StoredText]:
+    """A model's responses to one prompt (or those of no model), in order of their sample numbers."""
+    rows = db.conn.execute(
+        "SELECT id, text, sample FROM responses WHERE prompt = ? AND model IS ? ORDER BY sample, number", (prompt, model)
+    )
+    return [StoredText(*r) for r in rows]
+
+
+def rater_kind(db: Database, name: str) -> tuple[RaterKind, bool] | None:
+    """(kind, whether a seat of this home is theirs) of a rater by name; None where there is none."""
+    row = db.conn.execute(
+        "SELECT kind, EXISTS (SELECT 1 FROM seats WHERE rater = r.id) FROM raters r WHERE name = ?", (name,)
+    ).fetchone()
+    return (RaterKind(row[0]), bool(row[1])) if row else None
+
+
+class StoredReceipt(NamedTuple):
+    """A vote that is there already: what it says, and whether the import that brought it was cut off."""
+
+    outcome: Outcome
+    import_id: int | None
+    cut_off: bool
+
+
+def vote_of_receipt(db: Database, receipt: str) -> StoredReceipt | None:
+    """The stored vote of a receipt, or None."""
+    row = db.conn.execute(
+        """SELECT v.outcome, v.import, i.id IS NOT NULL AND i.finished_at IS NULL
+        FROM votes v LEFT JOIN imports i ON i.id = v.import WHERE v.receipt = ?""",
+        (receipt,),
+    ).fetchone()
+    return StoredReceipt(Outcome(row[0]), row[1], bool(row[2])) if row else None
+
+
+def cut_off_import(db: Database, kind: str, source: str, campaign: int | None) -> int | None:
+    """The import of this file that did not come to its end, if there is one; for the one who holds the import lock."""
+    row = db.conn.execute(
+        """SELECT max(id) FROM imports WHERE kind = ? AND source = ? AND campaign IS ? AND finished_at IS NULL""",
+        (kind, source, campaign),
+    ).fetchone()
+    return None if row[0] is None else int(row[0])
+
+
+class Item(NamedTuple):
+    """Two responses to one prompt, as a source's votes know them."""
+
+    prompt: str
+    response_a: str
+    response_b: str
+    model_a: int
+    model_b: int
+
+
+def add_items(db: Database, items: Iterable[tuple[str, str, str]]) -> int:
+    """Remember (item, response a, response b); how many were new."""
+    with transaction(db):
+        rows = [db.conn.execute("INSERT OR IGNORE INTO item_refs VALUES (?, ?, ?)", item).rowcount for item in items]
+        return sum(rows)
+
+
+def items_of_ref(db: Database, item: str) -> list[Item]:
+    """What a source's item id stands for; more than one where two sources use the same id."""
+    rows = db.conn.execute(
+        """SELECT a.prompt, a.id, b.id, a.model, b.model FROM item_refs i
+        JOIN responses a ON a.id = i.response_a JOIN responses b ON b.id = i.response_b WHERE i.ref = ?""",
+        (item,),
+    )
+    return [Item(*r) for r in rows]
+
+
+# -- out ---------------------------------------------------------------------------------------------------------
+
+
+def messages_of(db: Database, prompts: Iterable[str]) -> dict[str, list[Message]]:
+    """{prompt: its messages}."""
+    rows = db.conn.execute(
+        "SELECT id, messages FROM prompts WHERE id IN (SELECT value FROM json_each(?))",
+        (json.dumps(sorted(set(prompts))),),
+    )
+    return {str(r[0]): json.loads(r[1]) for r in rows}
+
+
+def tags_of(db: Database, prompts: Iterable[str]) -> dict[str, list[str]]:
+    """{prompt: its tags} for those that have any."""
+    found: dict[str, list[str]] = {}
+    rows = db.conn.execute(
+        "SELECT prompt, tag FROM prompt_tags WHERE prompt IN (SELECT value FROM json_each(?)) ORDER BY prompt, tag",
+        (json.dumps(sorted(set(prompts))),),
+    )
+    for prompt, tag in rows:
+        found.setdefault(prompt, []).append(tag)
+    return found
+
+
+class ResponseText(NamedTuple):
+    """A response as an export shows it."""
+
+    prompt: str
+    model: str | None
+    text: str | None
+    sample: int
+    finish_reason: str | None
+
+
+def response_texts(db: Database, responses: Iterable[str]) -> dict[str, ResponseText]:
+    """{response: its model and text}."""
+    rows = db.conn.execute(
+        """SELECT r.id, r.prompt, m.name, r.text, r.sample, r.finish_reason FROM responses r
+        LEFT JOIN models m ON m.id = r.model WHERE r.id IN (SELECT value FROM json_each(?))""",
+        (json.dumps(sorted(set(responses))),),
+    )
+    return {str(r[0]): ResponseText(*r[1:]) for r in rows}
+
+
+def acceptances(db: Database, votes: Sequence[int]) -> dict[int, tuple[bool | None, bool | None]]:
+    """{vote: whether a and b were called acceptable} for votes that say anything about it."""
+    rows = db.conn.execute(
+        """SELECT id, acceptable_a, acceptable_b FROM votes WHERE id IN (SELECT value FROM json_each(?))
+        AND (acceptable_a IS NOT NULL OR acceptable_b IS NOT NULL)""",
+        (json.dumps(list(votes)),),
+    )
+    flag = {None: None, 0: False, 1: True}
+    return {int(r[0]): (flag[r[1]], flag[r[2]]) for r in rows}
+
+
+def response_ids(db: Database, campaign: int | None) -> Iterator[str]:
+    """The responses with a text: those of a campaign's battles, or all, in order of arrival."""
+    where, values = ("", ()) if campaign is None else (
+        """ AND id IN (SELECT response_a FROM battles WHERE campaign = ?1
+        UNION SELECT response_b FROM battles WHERE campaign = ?1)""", (campaign,))  # fmt: skip
+    rows = db.conn.execute(
+        f"SELECT id FROM responses WHERE text IS NOT NULL AND model IS NOT NULL{where} ORDER BY number", values
+    )
+    return (str(r[0]) for r in rows)
