@@ -1,9 +1,13 @@
 """Tiny real checkpoints for tests: random weights, a byte-level tokenizer, saved the way any model is."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+# Read by the hub's library when it is first imported: no test waits for a network.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' }}"

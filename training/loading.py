@@ -210,9 +210,11 @@ def _refuse_small_vocabulary(
 @contextmanager
 def explained(source: str) -> Iterator[None]:
     """Turns what the loaders raise about `source` into one line that says what to do."""
+    from safetensors import SafetensorError
+
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError) as e:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as e:
         raise _in_one_line(source, e) from e
 
 

@@ -16,7 +16,8 @@ from db.errors import UserError
 from training.settings import DpoLoss, DpoSettings
 
 if TYPE_CHECKING:
-    from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+    from transformers import TrainerCallback, TrainerControl, TrainerState
+    from transformers import TrainingArguments as Args
 
 TOLERANCE = 1e-3
 
@@ -142,33 +143,19 @@ def as_callback(monitor: Monitor) -> TrainerCallback:
     class Watch(TrainerCallback):  # type: ignore[misc]
         """Hands the trainer's events to the monitor."""
 
-        def on_log(
-            self,
-            args: TrainingArguments,  # noqa: ARG002
-            state: TrainerState,
-            control: TrainerControl,  # noqa: ARG002
-            logs: dict[str, float] | None = None,
-            **_: object,
-        ) -> None:
+        def on_log(self, _args: Args, state: TrainerState, _control: TrainerControl,
+                   logs: dict[str, float] | None = None, **_: object) -> None:  # fmt: skip
             monitor.logged(state.global_step, state.max_steps, logs or {})
 
         def on_epoch_end(
-            self,
-            args: TrainingArguments,
-            state: TrainerState,
-            control: TrainerControl,
-            **_: object,  # noqa: ARG002
+            self, _args: Args, _state: TrainerState, control: TrainerControl, **_: object
         ) -> TrainerControl:
             # The trainer closes a stopped epoch as any other; a cancelled run should not evaluate first.
             control.should_evaluate = control.should_evaluate and monitor.stopped_at is None
             return control
 
         def on_step_end(
-            self,
-            args: TrainingArguments,
-            state: TrainerState,
-            control: TrainerControl,
-            **_: object,  # noqa: ARG002
+            self, _args: Args, state: TrainerState, control: TrainerControl, **_: object
         ) -> TrainerControl:
             if monitor.wants_stop(state.global_step):
                 control.should_training_stop = True
