@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlite_utils import Database
 
@@ -29,7 +29,7 @@ from db.entities import (
     Split,
 )
 from db.errors import Conflict, UserError
-from labeling.pairs import PairPolicy
+from labeling.pairs import Method, PairPolicy
 from training.settings import (
     DpoSettings,
     RunSpec,
@@ -44,6 +44,7 @@ from training.snapshots import Source, freeze, write_rows
 if TYPE_CHECKING:
     from training.dpo import Trained
     from training.monitoring import Metric
+    from training.preflight import Preflight
 
 REMATCH_OVERLAP = 5
 MOST_TRAIN, MOST_HELDOUT = 300, 200
@@ -67,6 +68,24 @@ class Request:
     against: str = "parent"
     name: str | None = None
     rematch: bool = True
+
+
+def request_from(home: Home, options: Mapping[str, Any]) -> Request:
+    """A request from the options of `train dpo`. A file of pairs is imported first, under its own name."""
+    pairs = options["pairs"]
+    if pairs is not None and Path(pairs).is_file():
+        from labeling.importing import ImportKind, import_file
+
+        pairs = import_file(home, ImportKind.PAIRS, pairs).pair_set
+    sources = bool(options["campaigns"]) + (pairs is not None) + (options["snapshot"] is not None)
+    if sources != 1:
+        raise UserError("say once what to train on", "give one of --campaign, --pairs or --snapshot")
+    return Request(
+        parent=options["parent"], source=Source(tuple(options["campaigns"]), pairs), snapshot=options["snapshot"],
+        policy=PairPolicy(Method(options["policy"]), simulated=not options["no_simulated"]),
+        preset=options["preset"], overrides=options["overrides"], reference=options["reference"],
+        against=options["against"], name=options["name"], rematch=not options["no_rematch"],
+    )  # fmt: skip
 
 
 class Plan(NamedTuple):
@@ -131,6 +150,20 @@ def _stored_values(file: Path) -> int:
     with file.open("rb") as opened:
         header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
     return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+
+
+def preflight(db: Database, home: Home, request: Request) -> "Preflight":
+    """What the trainer would see of a request, without training."""
+    import tempfile
+
+    from training.loading import tokenizer_for
+    from training.preflight import preflight as look
+
+    made = plan(db, home, request)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = Path(folder) / "pairs.jsonl"
+        write_rows(db, made.snapshot.id, rows)
+        return look(rows, tokenizer_for(files_of(home, made.parent)), made.settings)
 
 
 class Outcome(NamedTuple):

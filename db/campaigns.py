@@ -318,6 +318,14 @@ def revoke_seat(db: Database, seat_id: int) -> None:
         )
 
 
+def votes_of_rater(db: Database, rater: int) -> int:
+    """How many standing votes a rater has, skips left out."""
+    row = db.conn.execute(
+        "SELECT coalesce(sum(n), 0) FROM vote_counts WHERE rater = ? AND outcome <> 'skip'", (rater,)
+    ).fetchone()
+    return int(row[0])
+
+
 class SeatRow(NamedTuple):
     """A seat as the owner sees it."""
 
@@ -327,17 +335,15 @@ class SeatRow(NamedTuple):
     campaign: str
     taken: bool
     revoked: bool
-    votes: int
 
 
 def list_seats(db: Database) -> list[SeatRow]:
-    """Every seat with its rater and how many votes it holds."""
+    """Every seat with its rater."""
     rows = db.conn.execute(
-        """SELECT s.id, t.name, t.kind, c.name, s.session IS NOT NULL, s.revoked_at IS NOT NULL,
-          (SELECT coalesce(sum(n), 0) FROM vote_counts v WHERE v.rater = t.id AND v.outcome <> 'skip')
+        """SELECT s.id, t.name, t.kind, c.name, s.session IS NOT NULL, s.revoked_at IS NOT NULL
         FROM seats s JOIN raters t ON t.id = s.rater JOIN campaigns c ON c.id = s.campaign ORDER BY s.id"""
     )
-    return [SeatRow(r[0], r[1], r[2], r[3], bool(r[4]), bool(r[5]), r[6]) for r in rows]
+    return [SeatRow(r[0], r[1], r[2], r[3], bool(r[4]), bool(r[5])) for r in rows]
 
 
 class Session(NamedTuple):

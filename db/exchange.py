@@ -55,17 +55,41 @@ class StoredText(NamedTuple):
 def texts_of_model(db: Database, prompt: str, model: int | None) -> list[StoredText]:
     """A model's responses to one prompt (or those of no model), in order of their sample numbers."""
     rows = db.conn.execute(
-        "SELECT id, text, sample FROM responses WHERE prompt = ? AND model IS ? ORDER BY sample, number", (prompt, model)
+        "SELECT id, text, sample FROM responses WHERE prompt = ? AND model IS ? ORDER BY sample, number",
+        (prompt, model),
     )
     return [StoredText(*r) for r in rows]
 
 
-def rater_kind(db: Database, name: str) -> tuple[RaterKind, bool] | None:
-    """(kind, whether a seat of this home is theirs) of a rater by name; None where there is none."""
+class KnownRater(NamedTuple):
+    """A rater's kind, and whether a seat of this home is theirs."""
+
+    kind: RaterKind
+    seated: bool
+
+
+def rater_kind(db: Database, name: str) -> KnownRater | None:
+    """What is known of a rater by name; None where there is none."""
     row = db.conn.execute(
         "SELECT kind, EXISTS (SELECT 1 FROM seats WHERE rater = r.id) FROM raters r WHERE name = ?", (name,)
     ).fetchone()
-    return (RaterKind(row[0]), bool(row[1])) if row else None
+    return KnownRater(RaterKind(row[0]), bool(row[1])) if row else None
+
+
+class CampaignBattle(NamedTuple):
+    """A battle by what an import knows of it."""
+
+    battle: int
+    prompt: str
+    turn: int | None
+    model_a: int
+    model_b: int
+
+
+def campaign_battles(db: Database, campaign: int) -> list[CampaignBattle]:
+    """The battles of a campaign with their turns and the row numbers of their models."""
+    rows = db.conn.execute("SELECT id, prompt, turn, model_a, model_b FROM battles WHERE campaign = ?", (campaign,))
+    return [CampaignBattle(*r) for r in rows]
 
 
 class StoredReceipt(NamedTuple):
@@ -108,7 +132,10 @@ class Item(NamedTuple):
 def add_items(db: Database, items: Iterable[tuple[str, str, str]]) -> int:
     """Remember (item, response a, response b); how many were new."""
     with transaction(db):
-        rows = [db.conn.execute("INSERT OR IGNORE INTO item_refs VALUES (?, ?, ?)", item).rowcount for item in items]
+        rows = [
+            db.conn.execute("INSERT OR IGNORE INTO item_refs VALUES (?, ?, ?)", item).rowcount
+            for item in items
+        ]
         return sum(rows)
 
 
@@ -183,6 +210,7 @@ def response_ids(db: Database, campaign: int | None) -> Iterator[str]:
         """ AND id IN (SELECT response_a FROM battles WHERE campaign = ?1
         UNION SELECT response_b FROM battles WHERE campaign = ?1)""", (campaign,))  # fmt: skip
     rows = db.conn.execute(
-        f"SELECT id FROM responses WHERE text IS NOT NULL AND model IS NOT NULL{where} ORDER BY number", values
+        f"SELECT id FROM responses WHERE text IS NOT NULL AND model IS NOT NULL{where} ORDER BY number",
+        values,
     )
     return (str(r[0]) for r in rows)

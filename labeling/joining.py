@@ -13,6 +13,7 @@ from sqlite_utils import Database
 
 from db import campaigns
 from db.campaigns import Session
+from db.catalog import get_setting
 from db.entities import RaterKind
 from db.errors import Conflict, NotFound, Refused, UserError
 
@@ -36,6 +37,11 @@ def hashed(secret: str) -> str:
 def stamp(moment: datetime) -> str:
     """A time as the database writes it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def public_address(db: Database) -> str | None:
+    """The address raters reach the server by, as the last `serve --public-url` was told; None where it was not."""
+    return get_setting(db, "public_url") or None
 
 
 class Invitation(NamedTuple):

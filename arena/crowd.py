@@ -1,0 +1,221 @@
+"""Made-up raters that vote over HTTP as a browser would; their seats are marked simulated.
+
+Profiles: `honest` judges by the starter world's hidden rubric with a little noise. `careful` has a steady taste of
+its own (complete, clean, not rambling) and judges any text. `lazy` reads only how long an answer is, `left` presses
+left, `random` presses anything, `fast` does so in no time, `copy` repeats its last choice.
+"""
+
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from sqlite_utils import Database
+
+from arena.jobs import ThisJob
+from db.campaigns import get_campaign
+from db.connection import Home, server_of, transaction
+from db.entities import Choice
+from db.errors import UserError
+from labeling import joining
+from training.starter.votes import honest_margin
+from training.starter.world import is_world_prompt
+
+AT_ONCE = 8
+DEFAULT_NOISE: Mapping[str, float] = {"honest": 0.03, "careful": 0.03}
+CHOICES = (Choice.LEFT, Choice.RIGHT, Choice.TIE)
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """What a made-up crowd did."""
+
+    raters: int
+    votes: int
+    profile: str
+    seconds: float
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+def simulate(
+    home: Home, db: Database, campaign: str, job: ThisJob, *, raters: int, votes: int, profile: str,
+    noise: float | None = None, pace: float = 0.0, seed: int = 0, file: str | None = None,
+) -> Crowd:  # fmt: skip
+    """Let `raters` simulated raters give `votes` votes in all; ends early where no ballot is left."""
+    server = server_of(home)
+    if server is None or not server.address:
+        raise UserError(f"no server runs on {home.root}", "start `serve` on this home first")
+    if not 1 <= raters <= 1000 or votes < 1:
+        raise UserError("--raters must be 1 to 1000 and --votes 1 or more", "ask for that many")
+    if noise is not None and not 0 <= noise <= 0.5:
+        raise UserError("--noise is the share of votes turned round", "give a number between 0 and 0.5")
+    if profile == "replay":
+        from arena.replay import replay
+
+        return replay(home, db, campaign, job, server.address, file)
+    _check_profile(db, campaign, profile)
+    with transaction(db):
+        made = joining.invite(db, campaign, raters, simulated=True)
+    share = DEFAULT_NOISE.get(profile, 0.0) if noise is None else noise
+    tally = Tally(votes, job)
+    started = time.monotonic()
+
+    def work(number: int, token: str) -> None:
+        rng = random.Random(f"{seed}-{number}")
+        with Client(server.address, token, campaign) as client:
+            decide = decision(profile, rng, share)
+            while tally.take():
+                ballot = client.ballot()
+                if ballot is None:
+                    tally.give_back()
+                    return
+                _vote(client, ballot, decide(ballot), rng, profile, pace)
+
+    with ThreadPoolExecutor(min(raters, AT_ONCE)) as pool:
+        for future in [pool.submit(work, n, i.token) for n, i in enumerate(made)]:
+            future.result()
+    return Crowd(raters, tally.done, profile, round(time.monotonic() - started, 2))
+
+
+def _check_profile(db: Database, campaign: str, profile: str) -> None:
+    """`honest` knows the starter world only."""
+    found = get_campaign(db, campaign)
+    if profile == "honest" and found.demo != "starter":
+        raise UserError(f"honest raters judge by the starter world's rubric, which says nothing of {campaign!r}",
+                        "use --profile careful, or a campaign of the starter models")  # fmt: skip
+
+
+class Tally:
+    """How many votes are still to give, shared by the raters' threads."""
+
+    def __init__(self, votes: int, job: ThisJob) -> None:
+        self._lock = threading.Lock()
+        self._left, self._all, self._job, self.done = votes, votes, job, 0
+
+    def take(self) -> bool:
+        """Take one vote from the pool; False where it is empty or the job was told to stop."""
+        with self._lock:
+            if self._left == 0 or self._job.should_stop():
+                return False
+            self._left -= 1
+            self.done += 1
+            return True
+
+    def give_back(self) -> None:
+        """The vote that was taken could not be given."""
+        with self._lock:
+            self._left += 1
+            self.done -= 1
+
+
+class Client:
+    """A rater's browser, as far as the server can tell: cookie, same origin, JSON."""
+
+    def __init__(self, address: str, token: str, campaign: str | None) -> None:
+        self._campaign = campaign
+        self._http = httpx.Client(base_url=address, timeout=60.0, headers={
+            "Origin": address, "Sec-Fetch-Site": "same-origin"
+        })  # fmt: skip
+        joined = self._http.get(f"/join/{token}", follow_redirects=False)
+        if joined.status_code != 303:
+            raise UserError(
+                f"the server at {address} let no rater in ({joined.status_code})", "look at its log"
+            )
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def ballot(self) -> dict[str, Any] | None:
+        """The next ballot, or None where there is none left."""
+        query = {"n": "1", **({"campaign": self._campaign} if self._campaign else {})}
+        answer = self._http.get("/api/next", params=query)
+        if answer.status_code != 200:
+            raise UserError(f"the server refused a ballot ({answer.status_code}): {answer.text[:200]}",
+                            "check that the campaign is open")  # fmt: skip
+        ballots: list[dict[str, Any]] = answer.json()["ballots"]
+        return ballots[0] if ballots else None
+
+    def vote(self, ballot: Mapping[str, Any], choice: Choice, elapsed_ms: int) -> None:
+        """Cast a vote, durable when this returns."""
+        body = {"assignment": ballot["assignment"], "choice": choice.value, "key": uuid.uuid4().hex,
+                "elapsed_ms": elapsed_ms}  # fmt: skip
+        answer = self._http.post("/api/vote", json=body)
+        if answer.status_code != 200:
+            raise UserError(f"the server refused a vote ({answer.status_code}): {answer.text[:200]}",
+                            "check that the campaign is open")  # fmt: skip
+
+
+def _vote(
+    client: Client, ballot: Mapping[str, Any], choice: Choice, rng: random.Random, profile: str, pace: float
+) -> None:
+    elapsed = drawn_elapsed_ms(ballot, rng, profile)
+    if pace:
+        time.sleep(pace)
+    client.vote(ballot, choice, elapsed)
+
+
+def drawn_elapsed_ms(ballot: Mapping[str, Any], rng: random.Random, profile: str) -> int:
+    """A plausible reading time: about 250 words a minute with a long tail; half a second for the fast."""
+    if profile == "fast":
+        return int(rng.uniform(200, 800))
+    words = sum(len(ballot[side]["text"].split()) for side in ("left", "right"))
+    words += sum(len(m["content"].split()) for m in ballot["prompt"])
+    return int(1000 * (1.5 + words / 4.2) * rng.lognormvariate(0.0, 0.4))
+
+
+Decide = Callable[[Mapping[str, Any]], Choice]
+
+
+def decision(profile: str, rng: random.Random, noise: float) -> Decide:
+    """How a rater of this profile answers a ballot."""
+    last: list[Choice] = []
+
+    def decide(ballot: Mapping[str, Any]) -> Choice:
+        choice = _judged(profile, ballot, rng, last)
+        if choice in (Choice.LEFT, Choice.RIGHT) and rng.random() < noise:
+            choice = Choice.RIGHT if choice is Choice.LEFT else Choice.LEFT
+        last[:] = [choice]
+        return choice
+
+    return decide
+
+
+def _judged(profile: str, ballot: Mapping[str, Any], rng: random.Random, last: Sequence[Choice]) -> Choice:
+    left, right = ballot["left"]["text"], ballot["right"]["text"]
+    if profile in ("random", "fast"):
+        return rng.choice(CHOICES)
+    if profile == "copy":
+        return last[0] if last else rng.choice((Choice.LEFT, Choice.RIGHT))
+    if profile == "left":
+        return Choice.LEFT
+    if profile == "lazy":
+        return _side(len(left) - len(right))
+    prompt = ballot["prompt"][-1]["content"]
+    if is_world_prompt(prompt):
+        return _side(honest_margin(prompt, left, right, rng))
+    return _side(taste(left) - taste(right))
+
+
+def _side(margin: float) -> Choice:
+    return Choice.LEFT if margin > 0 else Choice.RIGHT if margin < 0 else Choice.TIE
+
+
+def taste(text: str) -> float:
+    """A steady liking for answers of some substance that end cleanly and do not say the same twice."""
+    words = text.lower().split()
+    if not words:
+        return -1.0
+    varied = len(set(words)) / len(words)
+    return (
+        min(len(words), 200) / 200
+        + varied
+        + (0.3 if text.rstrip().endswith((".", "!", "?", "`", "|")) else 0.0)
+    )

@@ -1,0 +1,239 @@
+"""Workflow: what the command line and the studio list and change by name: models, campaigns, seats, jobs."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlite_utils import Database
+
+from arena import jobs
+from arena.demo import ensure_starter
+from arena.generating import files_of, generate
+from arena.players import GenerationSettings
+from db import campaigns, runs
+from db.campaigns import coverage, get_campaign, list_campaigns, list_seats
+from db.catalog import add_model, find_model, get_prompt, get_response, list_models
+from db.connection import Home, server_of, transaction
+from db.entities import (
+    Campaign,
+    CampaignSettings,
+    CampaignStatus,
+    Job,
+    Model,
+    ModelKind,
+    Purpose,
+    Quantize,
+)
+from db.errors import Conflict, NotFound, UserError
+from labeling import joining
+from training.merging import MergeReport
+
+# -- models ----------------------------------------------------------------------------------------------------
+
+
+def add(
+    db: Database, name: str, *, source: str | None = None, adapter: str | None = None, quantize: str | None = None,
+    endpoint: str | None = None, remote_name: str | None = None, recorded: bool = False,
+) -> Model:  # fmt: skip
+    """Register a model: a checkpoint, a checkpoint plus an adapter, an endpoint, or recorded responses."""
+    if (source is not None) + (endpoint is not None) + recorded != 1:
+        raise UserError(
+            "a model is one of a --source, an --endpoint, or --recorded", "give exactly one of the three"
+        )
+    if endpoint is not None:
+        if not endpoint.startswith(("http://", "https://")) or not remote_name:
+            raise UserError("an endpoint needs its address and the model's name there",
+                            "give --endpoint http(s)://.../v1 --remote-name ID")  # fmt: skip
+        return add_model(db, name, ModelKind.ENDPOINT, endpoint=endpoint, remote_name=remote_name)
+    if source is None:
+        return add_model(db, name, ModelKind.RECORDED)
+    kind = ModelKind.ADAPTER if adapter else ModelKind.CHECKPOINT
+    return add_model(db, name, kind, source=_folder(source), adapter=_folder(adapter) if adapter else None,
+                     quantize=Quantize(quantize) if quantize else None)  # fmt: skip
+
+
+def _folder(source: str) -> str:
+    """A folder as an absolute path that exists, a hub id (owner/name) as it is."""
+    from pathlib import Path
+
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return str(path.resolve())
+    looks_like_path = source.startswith((".", "/", "~")) or source.count("/") != 1
+    if looks_like_path:
+        raise UserError(
+            f"there is no folder {source}", "give an existing checkpoint folder, or a hub id owner/name"
+        )
+    return source
+
+
+def listing(db: Database) -> list[dict[str, object]]:
+    """The models as `models list` shows them."""
+    names = {r.id: r.name for r in runs.list_runs(db)}
+    first = runs.champion(db)
+    return [
+        {"name": m.name, "kind": m.kind.value, "parent": m.parent, "run": names.get(m.run or 0),
+         "champion": m.name == first, "note": m.note}
+        for m in list_models(db)
+    ]  # fmt: skip
+
+
+def merge(home: Home, db: Database, name: str, merged_name: str, mode: str) -> MergeReport:
+    """Merge an adapter model into a standalone checkpoint and register it, once its outputs are proven the same."""
+    from training.merging import merge as run
+
+    model = ensure_starter(db, name)
+    if find_model(db, merged_name) is not None:
+        raise Conflict(f"there is already a model named {merged_name!r}", "choose another name with --as")
+    folder = home.runs / merged_name
+    report = run(files_of(home, model), folder, mode)
+    add_model(db, merged_name, ModelKind.CHECKPOINT, source=home.relative(folder), parent=name,
+              note=f"{name}, merged ({mode})")  # fmt: skip
+    return report
+
+
+# -- campaigns -------------------------------------------------------------------------------------------------
+
+
+class Made(NamedTuple):
+    """A new campaign, as it is printed."""
+
+    row: dict[str, object]
+    battles: int
+    notes: tuple[str, ...]
+
+
+def create_campaign(
+    home: Home, db: Database, name: str, models: Sequence[str], prompts: str, *, overlap: int = 1,
+    purpose: str = "collect", criteria: Sequence[str] = (), draft: bool = False, job: jobs.ThisJob | None = None,
+) -> Made:  # fmt: skip
+    """Create a campaign; with a job, first write the responses that are missing."""
+    if overlap < 1:
+        raise UserError("--overlap is the number of votes wanted for each battle", "give 1 or more")
+    for model in models:
+        ensure_starter(db, model)
+    if job is not None:
+        generate(home, db, models, prompts, GenerationSettings(), say=job.say, should_stop=job.should_stop)
+    settings = CampaignSettings(purpose=Purpose(purpose), overlap=overlap, criteria=tuple(criteria))
+    status = CampaignStatus.DRAFT if draft else CampaignStatus.OPEN
+    demo = "starter" if all(m.startswith("starter-") for m in models) else None
+    with transaction(db):
+        made = campaigns.create_campaign(db, name, models, prompts, settings, status=status, demo=demo)
+        if made.battles == 0:
+            raise UserError(
+                f"no prompt of {prompts!r} has two different responses of {' and '.join(models)} to compare"
+                + (" among the held-out ones" if settings.purpose is Purpose.EVALUATE else ""),
+                "import responses, or write them with `generate` (or `campaign create --generate`)",
+            )
+    return Made(campaign_row(db, made.campaign), made.battles, tuple(_notes(made)))
+
+
+def _notes(made: campaigns.Created) -> list[str]:
+    notes = []
+    if made.missing:
+        notes.append(
+            f"{made.missing} pairs have no response of both models and are left out; `generate` writes them"
+        )
+    if made.identical:
+        notes.append(
+            f"{made.identical} pairs are empty or identical and are left out: there is nothing to compare"
+        )
+    if made.campaign.settings.purpose is Purpose.EVALUATE and made.battles < 10:
+        notes.append(f"only {made.battles} held-out battles: the result will be wide; import more prompts")
+    return notes
+
+
+def campaign_row(db: Database, campaign: Campaign) -> dict[str, object]:
+    """A campaign as `campaign list` shows it."""
+    covered = coverage(db, campaign)
+    return {
+        "name": campaign.name, "models": list(campaign.models), "status": campaign.status.value,
+        "purpose": campaign.settings.purpose.value,
+        "parent_run": runs.run_by_id(db, campaign.parent_run).name if campaign.parent_run else None,
+        "prompts": campaign.prompts, "overlap": campaign.settings.overlap, "battles": covered.battles,
+        "votes": covered.votes, "wanted": covered.wanted, "demo": campaign.demo,
+    }  # fmt: skip
+
+
+def campaign_listing(db: Database) -> list[dict[str, object]]:
+    """Every campaign as `campaign list` shows it."""
+    return [campaign_row(db, c) for c in list_campaigns(db)]
+
+
+def preview(db: Database, name: str, n: int) -> list[str]:
+    """The first ballots of a campaign in plain text, models unnamed."""
+    lines: list[str] = []
+    for battle in campaigns.battles_of(db, get_campaign(db, name).id)[:n]:
+        prompt = get_prompt(db, battle.prompt)
+        lines += [f"[{m['role']}] {m['content']}" for m in prompt.messages]
+        for side, response in (("left", battle.response_a), ("right", battle.response_b)):
+            lines.append(f"  {side:5} | {get_response(db, response).text}")
+        lines.append("")
+    return lines
+
+
+class Link(NamedTuple):
+    """A seat's personal link."""
+
+    seat: int
+    link: str
+
+
+def invite(db: Database, home: Home, name: str, seats: int, seat: int | None = None) -> list[Link]:
+    """New personal links (or a new one for a seat), absolute as far as the server's address is known."""
+    if not 1 <= seats <= 1000:
+        raise UserError("--seats must be between 1 and 1000", "invite more people in a second call")
+    get_campaign(db, name)
+    server = server_of(home)
+    public = joining.public_address(db) or (server.address if server else "http://127.0.0.1:7860")
+    if seat is not None:
+        _seat_of(db, name, seat)
+        made = [joining.reissue(db, seat)]
+    else:
+        made = joining.invite(db, name, seats)
+    return [Link(i.seat, f"{public}/join/{i.token}") for i in made]
+
+
+def _seat_of(db: Database, name: str, seat: int) -> None:
+    if campaigns.get_seat(db, seat).campaign != get_campaign(db, name).id:
+        raise NotFound(f"campaign {name!r} has no seat {seat}", "`raters list` shows the seats")
+
+
+def revoke(db: Database, name: str, seat: int) -> None:
+    """Close a seat of this campaign."""
+    _seat_of(db, name, seat)
+    campaigns.revoke_seat(db, seat)
+
+
+def rater_listing(db: Database) -> list[dict[str, object]]:
+    """Every rater, with the seat they have and why they are left out, if they are."""
+    seats = {s.rater: s for s in list_seats(db)}
+    rows: list[dict[str, object]] = []
+    for rater in campaigns.list_raters(db):
+        seat = seats.get(rater.name)
+        rows.append({
+            "name": rater.name, "kind": rater.kind.value, "seat": seat.seat if seat else None,
+            "campaign": seat.campaign if seat else None, "votes": campaigns.votes_of_rater(db, rater.id),
+            "excluded": rater.excluded,
+        })  # fmt: skip
+    return rows
+
+
+# -- jobs ------------------------------------------------------------------------------------------------------
+
+
+def job_listing(db: Database) -> list[dict[str, object]]:
+    """The jobs as `jobs list` shows them."""
+    jobs.reconcile(db)
+    return [
+        {"id": j.id, "command": jobs.shown(j.command), "status": j.status.value, "progress": j.progress,
+         "message": j.message, "created_at": j.created_at, "finished_at": j.finished_at}
+        for j in runs.list_jobs(db)
+    ]  # fmt: skip
+
+
+def resume_job(home: Home, db: Database, job_id: int) -> Job:
+    """Start the command of a finished job again."""
+    job = runs.get_job(db, job_id)
+    if not job.status.over:
+        raise Conflict(f"job {job_id} is {job.status}", "cancel it first, or wait")
+    return jobs.start(home, db, job.command)

@@ -1,0 +1,112 @@
+"""Workflow: what `serve` does before and around the web app: the lock, the demo, the links, the models it was given."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from arena import jobs
+from arena.demo import seed
+from db.campaigns import find_campaign
+from db.catalog import add_model, find_model, set_setting
+from db.connection import Home, Lock, open_writer
+from db.entities import ModelKind
+from db.errors import NotFound, UserError
+from labeling.joining import owner_invitation, owner_link_token
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What the terminal shows."""
+
+    rate: str | None
+    studio: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Two models and a prompt file to compare at once, as `serve --a --b --prompts` names them."""
+
+    a: str
+    b: str
+    prompts: str
+
+
+def check_port(host: str, port: int) -> None:
+    """UserError where the address is taken or not this machine's."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise UserError(
+                f"cannot listen on {host}:{port} ({error.strerror})", "choose another --port or --host"
+            ) from None
+
+
+@contextmanager
+def prepared(
+    home: Home, address: str, contest: Contest | None, public_url: str | None = None
+) -> Iterator[Callable[[str], Links]]:
+    """Hold the home while the block runs; yields what makes the links for a public address."""
+    lock = Lock(home)
+    try:
+        db = open_writer(home)
+        jobs.reconcile(db)
+        if contest is not None:
+            begin_contest(home, db, contest)
+        else:
+            seed(db)
+        set_setting(db, "public_url", public_url or "")
+        lock.announce(address)
+        yield lambda public: links(db, public)
+        db.conn.close()
+    finally:
+        lock.release()
+
+
+def links(db: Database, public: str) -> Links:
+    """New links to the owner's seat and to the studio, absolute."""
+    now = datetime.now(UTC)
+    try:
+        rate = f"{public}/join/{owner_invitation(db).token}"
+    except NotFound:  # no campaign yet
+        rate = None
+    return Links(rate, f"{public}/login?token={owner_link_token(db, now)}")
+
+
+def begin_contest(home: Home, db: Database, contest: Contest) -> None:
+    """Register two models, import the prompts, and start the job that answers them and opens the campaign."""
+    from labeling.importing import ImportKind, import_file
+
+    names = [register(db, source) for source in (contest.a, contest.b)]
+    report = import_file(home, ImportKind.PROMPTS, contest.prompts)
+    name = f"{names[0]} vs {names[1]}"[:80]
+    if find_campaign(db, name) is None:
+        jobs.start(home, db, ["campaign", "create", name, "--models", ",".join(names), "--prompts",
+                              report.prompt_set or "all", "--generate"])  # fmt: skip
+
+
+def register(db: Database, source: str) -> str:
+    """The name of a registered model, or of the checkpoint, adapter folder or hub id, registered under its last part."""
+    if find_model(db, source) is not None:
+        return source
+    path = Path(source)
+    name = path.resolve().name if path.exists() else source.rpartition("/")[2]
+    config = path / "adapter_config.json"
+    if config.is_file():
+        base = str(json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path") or "")
+        if not base:
+            raise UserError(
+                f"{config} names no base model", "add it with `models add NAME --source BASE --adapter DIR`"
+            )
+        add_model(db, name, ModelKind.ADAPTER, source=base, adapter=str(path.resolve()))
+    else:
+        add_model(db, name, ModelKind.CHECKPOINT, source=str(path.resolve()) if path.exists() else source)
+    return name

@@ -1,0 +1,804 @@
+"""Tastebench from the command line: one short function a verb, each calling one workflow.
+
+    python launch.py [--home DIR] VERB ...        (no verb: serve)
+
+Exit 0: done. Exit 2: the user can mend it, one line `error: what is wrong; what to do`. Anything else is a bug.
+Only the standard library and click are imported here; a verb imports its workflow when it runs.
+"""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+    from arena.jobs import ThisJob
+    from db.connection import Home
+    from db.entities import Run
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
+as_json = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on stdout.")
+
+
+# -- shared by the verbs ---------------------------------------------------------------------------------------
+
+
+def home() -> "Home":
+    """The home this command works on."""
+    from db.connection import home_at
+
+    return home_at(Path(click.get_current_context().find_root().params["home"]))
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[tuple["Home", "Database"]]:
+    """The home and a writing connection to it."""
+    from db.connection import open_writer
+
+    here = home()
+    db = open_writer(here)
+    try:
+        yield here, db
+    finally:
+        db.conn.close()
+
+
+@contextlib.contextmanager
+def working() -> Iterator[tuple["Home", "Database", "ThisJob"]]:
+    """The same for a heavy verb: it is a job, its progress goes to stderr, libraries that print too."""
+    from arena.jobs import this_job
+
+    with writing() as (here, db), this_job(db, _arguments()) as job, contextlib.redirect_stdout(sys.stderr):
+        tell = job.say
+
+        def say(progress: float | None, message: str) -> None:
+            print(message if progress is None else f"{progress:4.0%}  {message}", file=sys.stderr, flush=True)
+            tell(progress, message)
+
+        job.say = say  # type: ignore[method-assign]
+        yield here, db, job
+
+
+def _arguments() -> list[str]:
+    """What was typed, without --home."""
+    words, kept = iter(sys.argv[1:]), []
+    for word in words:
+        if word == "--home":
+            next(words, None)
+        elif not word.startswith("--home="):
+            kept.append(word)
+    return kept
+
+
+def show(value: object, as_json: bool, lines: Callable[[], Sequence[str]]) -> None:
+    """Print a result: one JSON document, or lines for a person."""
+    if as_json:
+        click.echo(json.dumps(value, default=_plain, ensure_ascii=False, indent=1))
+    else:
+        for line in lines():
+            click.echo(line)
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return str(value)
+
+
+def table(rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """Rows in aligned columns under their names."""
+    if not rows:
+        return ["(none)"]
+    heads = list(rows[0])
+    cells = [heads] + [["" if r[h] is None else str(r[h]) for h in heads] for r in rows]
+    widths = [max(len(c[i]) for c in cells) for i in range(len(heads))]
+    return ["  ".join(x.ljust(w) for x, w in zip(c, widths, strict=True)).rstrip() for c in cells]
+
+
+def names_of(text: str) -> list[str]:
+    """A,B,C as a list."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+@click.group(context_settings=CONTEXT, invoke_without_command=True)
+@click.option("--home", default="workspace", envvar="TASTEBENCH_HOME", show_default=True, show_envvar=True,
+              help="Folder with arena.db, runs/, exports/, backups/.")  # fmt: skip
+@click.pass_context
+def cli(context: click.Context, home: str) -> None:  # noqa: ARG001 - read through the context
+    """Blind taste tests for language models, and the training loop behind them. Without a verb: serve."""
+    if context.invoked_subcommand is None:
+        context.invoke(serve)
+
+
+# -- the web app -----------------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", default=7860, envvar="PORT", show_default=True, show_envvar=True, help="Port to listen on."
+)
+@click.option(
+    "--open/--no-open", "open_", default=None, help="Open a browser (default: if there is a screen)."
+)
+@click.option("--public-url", help="Address that raters use, if another than this machine's.")
+@click.option("--root-path", default="", help="Path under which a reverse proxy shows the app.")
+@click.option("--embed", metavar="ORIGIN", help="Origin of a page that may show the rating page in a frame.")
+@click.option(
+    "--a", help="A model to compare: a checkpoint folder, adapter folder, hub id or registered name."
+)
+@click.option("--b", help="The model it meets.")
+@click.option("--prompts", help="File (or hub dataset) of prompts they answer.")
+def serve(**options: Any) -> None:  # noqa: ANN401 - click hands over what the decorators declare
+    """Start the web app (the default)."""
+    from arena.serving import Contest, check_port, prepared
+    from db.errors import UserError
+
+    given = [options[k] for k in ("a", "b", "prompts")]
+    if any(given) and not all(given):
+        raise UserError("--a, --b and --prompts belong together", "give all three or none")
+    check_port(options["host"], options["port"])
+    host = f"[{options['host']}]" if ":" in options["host"] else options["host"]
+    address = f"http://{host}:{options['port']}"
+    with prepared(
+        home(), address, Contest(*given) if all(given) else None, options["public_url"]
+    ) as links_for:
+        public = (options["public_url"] or address + options["root_path"]).rstrip("/")
+        links = links_for(public)
+        click.echo(f"Tastebench, home {home().root}")
+        if links.rate:
+            click.echo(f"  rate    {links.rate}")
+        click.echo(f"  studio  {links.studio}")
+        click.echo(
+            "Both links open at once on this machine. Ctrl-C stops the server; no vote is lost by it.",
+            nl=True,
+        )
+        sys.stdout.flush()
+        from arena.web.app import serve as serve_app
+
+        serve_app(home(), host=options["host"], port=options["port"], public_url=public, root_path=options["root_path"],
+                  embed=options["embed"], open_url=_browser(options["open_"], links.rate or links.studio))  # fmt: skip
+
+
+def _browser(wanted: bool | None, url: str) -> str | None:
+    """The address to open in a browser once the app answers, or None."""
+    screen = sys.platform in ("darwin", "win32") or bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
+    return url if (screen and sys.stdout.isatty() if wanted is None else wanted) else None
+
+
+@cli.group()
+def owner() -> None:
+    """The owner's way into the studio."""
+
+
+@owner.command("link")
+def owner_link() -> None:
+    """Print a new one-time link to the studio and a new link to the owner's own rating seat."""
+    from arena.serving import links
+    from db.connection import server_of
+
+    with writing() as (here, db):
+        running = server_of(here)
+        made = links(db, running.address if running else "http://127.0.0.1:7860")
+        if made.rate:
+            click.echo(f"rate    {made.rate}")
+        click.echo(f"studio  {made.studio}")
+
+
+# -- models, data ----------------------------------------------------------------------------------------------
+
+
+@cli.group()
+def models() -> None:
+    """The registry of models."""
+
+
+@models.command("add")
+@click.argument("name")
+@click.option("--source", help="Checkpoint folder or hub id.")
+@click.option("--adapter", help="Adapter folder over the source.")
+@click.option("--quantize", type=click.Choice(["4bit", "8bit"]), help="Hold the weights in fewer bits.")
+@click.option("--endpoint", help="Address of an OpenAI-compatible server, /v1 included.")
+@click.option("--remote-name", help="The model's name on that server.")
+@click.option("--recorded", is_flag=True, help="Its responses are imported.")
+@as_json
+def models_add(name: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Register a model under NAME."""
+    from arena.registry import add
+
+    with writing() as (_, db):
+        model = add(db, name, **options)
+        show(model, as_json, lambda: [f"{model.name}: {model.kind}"])
+
+
+@models.command("list")
+@as_json
+def models_list(as_json: bool) -> None:
+    """Every registered model."""
+    from arena.registry import listing
+
+    with writing() as (_, db):
+        rows = listing(db)
+        show(rows, as_json, lambda: table(rows))
+
+
+@models.command("show")
+@click.argument("name")
+@as_json
+def models_show(name: str, as_json: bool) -> None:
+    """One model."""
+    from arena.demo import ensure_starter
+
+    with writing() as (_, db):
+        model = ensure_starter(db, name)
+        show(model, as_json, lambda: [f"{k}: {v}" for k, v in asdict(model).items() if v is not None])
+
+
+@models.command("remove")
+@click.argument("name")
+def models_remove(name: str) -> None:
+    """Take a model off the lists; its responses and votes stay."""
+    from db.catalog import remove_model
+
+    with writing() as (_, db):
+        remove_model(db, name)
+        click.echo(f"{name} is off the lists; its responses and votes stay")
+
+
+@cli.command("import")
+@click.argument("kind", type=click.Choice(["prompts", "responses", "votes", "verdicts", "pairs", "scores"]))
+@click.argument("file")
+@click.option(
+    "--format", "format_", help="Name of the file's format; guessed from its columns where left out."
+)
+@click.option("--map", "mapping", multiple=True, metavar="THEIRS=OURS", help="Which column is which.")
+@click.option("--campaign", help="Campaign to fill; else one named after the file.")
+@click.option("--split", type=click.Choice(["train", "heldout"]), help="Put all prompts into this half.")
+@as_json
+def import_(kind: str, file: str, format_: str | None, mapping: Sequence[str], campaign: str | None,
+            split: str | None, as_json: bool) -> None:  # fmt: skip
+    """Bring in prompts, responses, votes, verdicts, pairs or scores."""
+    from labeling.importing import ImportKind, import_file
+
+    from db.entities import Split
+    from db.errors import UserError
+
+    for pair in mapping:
+        if "=" not in pair:
+            raise UserError(f"--map {pair} names no column of ours", "write --map theirs=ours")
+    columns = dict(pair.split("=", 1) for pair in mapping)
+    with working() as (here, _, _job):
+        report = import_file(here, ImportKind(kind), file, format=format_, mapping=columns, campaign=campaign,
+                             split=Split(split) if split else None)  # fmt: skip
+    for refusal in report.refusals:
+        click.echo(f"line {refusal.line}: {refusal.reason}", err=True)
+    fields = ("read", "added", "already_there", "refused", "refused_file")
+    result = {f: getattr(report, f) for f in fields}
+    show(result, as_json, lambda: [f"{k}: {v}" for k, v in result.items() if v is not None])
+
+
+@cli.command()
+@click.option("--models", "models_", required=True, help="Models, comma-separated.")
+@click.option(
+    "--prompts", required=True, help="A set's name, all, train, heldout, or SET:train / SET:heldout."
+)
+@click.option("--n", "samples", default=1, show_default=True, help="Responses a prompt.")
+@click.option("--temperature", default=0.8, show_default=True)
+@click.option("--max-new-tokens", default=256, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--system", default="", help="System prompt; none by default.")
+@as_json
+def generate(models_: str, prompts: str, samples: int, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Write the responses that are missing; can be stopped and run again."""
+    from arena.demo import ensure_starter
+    from arena.generating import generate as run
+    from arena.players import GenerationSettings
+
+    with working() as (here, db, job):
+        for name in names_of(models_):
+            ensure_starter(db, name)
+        written = run(here, db, names_of(models_), prompts, GenerationSettings(**options), samples=samples,
+                      say=job.say, should_stop=job.should_stop)  # fmt: skip
+    rows = [w._asdict() for w in written]
+    show(rows, as_json, lambda: table(rows))
+
+
+# -- campaigns and raters --------------------------------------------------------------------------------------
+
+
+@cli.group()
+def campaign() -> None:
+    """Blind comparisons: who meets whom, over which prompts."""
+
+
+@campaign.command("create")
+@click.argument("name")
+@click.option("--models", "models_", required=True, help="Two or more models, comma-separated.")
+@click.option(
+    "--prompts", required=True, help="A set's name, all, train, heldout, or SET:train / SET:heldout."
+)
+@click.option("--overlap", default=1, show_default=True, help="Votes wanted for each battle.")
+@click.option("--purpose", type=click.Choice(["collect", "evaluate"]), default="collect", show_default=True,
+              help="collect: its votes train; evaluate: held-out prompts only, never trains.")  # fmt: skip
+@click.option("--criteria", default="", help="Further questions, comma-separated.")
+@click.option("--draft", is_flag=True, help="Do not open it yet.")
+@click.option("--generate", "generate_", is_flag=True, help="First write the responses that are missing.")
+@as_json
+def campaign_create(name: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Create a campaign and open it."""
+    from arena.registry import create_campaign
+
+    with contextlib.ExitStack() as stack:
+        if options["generate_"]:
+            here, db, job = stack.enter_context(working())
+        else:
+            (here, db), job = stack.enter_context(writing()), None
+        made = create_campaign(here, db, name, names_of(options["models_"]), options["prompts"],
+                               overlap=options["overlap"], purpose=options["purpose"],
+                               criteria=names_of(options["criteria"]), draft=options["draft"], job=job)  # fmt: skip
+    for line in made.notes:
+        click.echo(line, err=True)
+    show(made.row, as_json, lambda: [f"{name}: {made.battles} battles, {made.row['status']}"])
+
+
+@campaign.command("list")
+@as_json
+def campaign_list(as_json: bool) -> None:
+    """Every campaign."""
+    from arena.registry import campaign_listing
+
+    with writing() as (_, db):
+        rows = campaign_listing(db)
+        show(rows, as_json, lambda: table(rows))
+
+
+@campaign.command("preview")
+@click.argument("name")
+@click.option("--n", default=3, show_default=True, help="How many ballots.")
+def campaign_preview(name: str, n: int) -> None:
+    """Print the first ballots of a campaign as a rater would read them."""
+    from arena.registry import preview
+
+    with writing() as (_, db):
+        click.echo("\n".join(preview(db, name, n)))
+
+
+def _status_verb(word: str, status: str, text: str) -> None:
+    """The three verbs that open, pause and close a campaign."""
+
+    @campaign.command(word, help=text)
+    @click.argument("name")
+    def change(name: str) -> None:
+        from db.campaigns import set_status
+        from db.entities import CampaignStatus
+
+        with writing() as (_, db):
+            click.echo(f"{name}: {set_status(db, name, CampaignStatus(status)).status}")
+
+
+_status_verb("open", "open", "Hand out ballots (again).")
+_status_verb("pause", "paused", "Hand out no ballots for now; votes on those already out are refused.")
+_status_verb("close", "closed", "End a campaign.")
+
+
+@campaign.command("invite")
+@click.argument("name")
+@click.option("--seats", default=1, show_default=True, help="How many personal links.")
+@click.option("--reissue", type=int, metavar="SEAT", help="A new link to a seat that exists.")
+@as_json
+def campaign_invite(name: str, seats: int, reissue: int | None, as_json: bool) -> None:
+    """Print personal links, one a line; each is one seat."""
+    from arena.registry import invite
+
+    with writing() as (here, db):
+        links = invite(db, here, name, seats, reissue)
+        show([link._asdict() for link in links], as_json, lambda: [link.link for link in links])
+
+
+@campaign.command("revoke")
+@click.argument("name")
+@click.argument("seat", type=int)
+def campaign_revoke(name: str, seat: int) -> None:
+    """Close a seat of a campaign; its votes stay."""
+    from arena.registry import revoke
+
+    with writing() as (_, db):
+        revoke(db, name, seat)
+        click.echo(f"seat {seat} is closed; its votes stay")
+
+
+@cli.group()
+def raters() -> None:
+    """Who rates, by pseudonym."""
+
+
+@raters.command("list")
+@as_json
+def raters_list(as_json: bool) -> None:
+    """Every seat with its rater."""
+    from arena.registry import rater_listing
+
+    with writing() as (_, db):
+        rows = rater_listing(db)
+        show(rows, as_json, lambda: table(rows))
+
+
+def _decision_verb(word: str, counted: bool, text: str) -> None:
+    """The two verbs that leave a rater out and take them in again."""
+
+    @raters.command(word, help=text)
+    @click.argument("rater")
+    @click.option("--reason", required=True, help="Why; it stays on record.")
+    def decide(rater: str, reason: str) -> None:
+        from db.campaigns import decide_rater
+
+        with writing() as (_, db):
+            decide_rater(db, rater, counted=counted, reason=reason)
+            click.echo(
+                f"{rater}: {'counted again' if counted else 'left out of every figure; nothing is deleted'}"
+            )
+
+
+_decision_verb("exclude", False, "Leave a rater's votes out of every figure; nothing is deleted.")
+_decision_verb("include", True, "Count a rater's votes again.")
+
+
+# -- judges, figures, data out ---------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("campaign")
+@click.option("--with", "kind", type=click.Choice(["reward"]), default="reward", show_default=True)
+@click.option("--model", help="Reward model: a folder or hub id; the home's own by default.")
+@as_json
+def judge(campaign: str, kind: str, model: str | None, as_json: bool) -> None:
+    """Let a machine rater judge the battles of a campaign."""
+    from arena.judging import reward_judge, score_campaign
+    from db.campaigns import get_campaign
+
+    with working() as (here, db, job):
+        chosen = reward_judge(db, here, model)
+        n = score_campaign(db, get_campaign(db, campaign), chosen, job.say, job.should_stop)
+    result = {"judge": chosen.name, "kind": kind, "scored": n}
+    show(result, as_json, lambda: [f"{n} responses scored by {chosen.name}"])
+
+
+@cli.command()
+@click.argument("campaign", required=False)
+@click.option("--where", help="Only some votes, e.g. turn=1,rater=expert*,tag=code.")
+@click.option("--html", type=click.Path(dir_okay=False), help="Write one self-contained page.")
+@click.option("--plots", type=click.Path(file_okay=False), help="Write the plots into a folder.")
+@as_json
+def report(
+    campaign: str | None, where: str | None, html: str | None, plots: str | None, as_json: bool
+) -> None:
+    """What the votes say."""
+    from arena import report as reporting
+
+    with writing() as (_, db):
+        made = reporting.report(db, campaign, where)
+    if html:
+        reporting.write_html(made, Path(html))
+    if plots:
+        reporting.write_plots(made, Path(plots))
+    show(made.to_json(), as_json, made.to_lines)
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(file_okay=False))
+@click.option("--campaign", help="Only this campaign's votes.")
+@click.option(
+    "--format",
+    "format_",
+    default="trl",
+    show_default=True,
+    help="trl, kto, reward, ultrafeedback, responses, votes or csv.",
+)
+@click.option("--push", metavar="REPO", help="Send it to a hub dataset repository too.")
+@as_json
+def export(folder: str, campaign: str | None, format_: str, push: str | None, as_json: bool) -> None:
+    """Write a dataset folder that datasets.load_dataset(FOLDER) loads."""
+    from labeling.exporting import export as run
+
+    with working() as (here, _, _job):
+        made = run(here, Path(folder), campaign=campaign, format=format_, push=push)
+    show(made, as_json, lambda: [f"{made.folder}: " + ", ".join(f"{k} {v}" for k, v in made.splits.items())])
+
+
+# -- training --------------------------------------------------------------------------------------------------
+
+
+@cli.group()
+def train() -> None:
+    """Freeze a snapshot of votes, train, register the candidate, open its blind rematch."""
+
+
+@train.command("dpo")
+@click.option("--from", "parent", required=True, help="Model to start from.")
+@click.option(
+    "--campaign", "campaigns", multiple=True, help="Campaign whose votes train; may be given again."
+)
+@click.option("--pairs", help="A named pair set, or a file of pairs.")
+@click.option("--snapshot", help="A snapshot frozen before, by its hash.")
+@click.option(
+    "--preset", help="starter, lora, qlora, full or smoke; the one that suits the model by default."
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be given again."
+)
+@click.option("--policy", type=click.Choice(["majority", "vote"]), default="majority", show_default=True,
+              help="How votes become pairs.")  # fmt: skip
+@click.option("--no-simulated", is_flag=True, help="Leave votes of simulated raters out.")
+@click.option("--preflight", "preflight_", is_flag=True, help="Only show what would be trained on.")
+@click.option("--reference", default="parent", show_default=True, help="parent, or a model.")
+@click.option("--against", default="parent", show_default=True, help="parent, base, champion or a model.")
+@click.option("--no-rematch", is_flag=True, help="Only train and register.")
+@click.option("--name", help="The candidate's name; PARENT-r1, -r2, ... by default.")
+@as_json
+def train_dpo(as_json: bool, preflight_: bool, **options: Any) -> None:  # noqa: ANN401
+    """Direct preference optimisation on the votes of a campaign, a pair set or a snapshot."""
+    from arena.rounds import preflight, request_from, retrain
+
+    if preflight_:
+        with writing() as (here, db), contextlib.redirect_stdout(sys.stderr):
+            shown = preflight(db, here, request_from(here, options))
+        show(shown.to_json(), as_json, shown.to_lines)
+        return
+    with working() as (here, db, job):
+        made = retrain(db, here, request_from(here, options), job)
+    if made.note:
+        click.echo(made.note, err=True)
+    result = run_row(made.run)
+    show(result, as_json, lambda: [f"{k}: {v}" for k, v in result.items()])
+
+
+def run_row(run: "Run") -> dict[str, object]:
+    """A run as `train --json` prints it."""
+    return {
+        "run": run.name, "model": run.model, "parent": run.parent, "snapshot": run.snapshot,
+        "reference_proof": run.reference_proof, "metrics": run.metrics, "seconds": run.seconds,
+        "rematch": run.rematch, "status": run.status,
+    }  # fmt: skip
+
+
+@cli.command()
+@click.argument("model")
+@click.option("--as", "name", required=True, help="Name of the merged model.")
+@click.option("--mode", type=click.Choice(["base16"]), default="base16", show_default=True)
+@as_json
+def merge(model: str, name: str, mode: str, as_json: bool) -> None:
+    """Make a standalone checkpoint of an adapter model, checked against the adapter's own outputs."""
+    from arena.registry import merge as run
+
+    with working() as (here, db, job):
+        job.say(0.0, f"merging {model}")
+        made = run(here, db, model, name, mode)
+    text = (f"{name}: largest logit difference {made.max_difference:.2g} (allowed {made.tolerance:.2g}), "
+            f"{made.same_texts} of {made.prompts} answers the same")  # fmt: skip
+    show(made, as_json, lambda: [text])
+
+
+@cli.group()
+def snapshot() -> None:
+    """Frozen pairs."""
+
+
+@snapshot.command("freeze")
+@click.option(
+    "--campaign", "campaigns", multiple=True, help="Campaign whose votes to freeze; all by default."
+)
+@click.option("--pairs", help="A named pair set instead.")
+@click.option("--policy", type=click.Choice(["majority", "vote"]), default="majority", show_default=True)
+@as_json
+def snapshot_freeze(campaigns: Sequence[str], pairs: str | None, policy: str, as_json: bool) -> None:
+    """Freeze the pairs that votes make now."""
+    from labeling.pairs import Method, PairPolicy
+    from training.snapshots import Source, freeze
+
+    with writing() as (_, db):
+        made = freeze(db, Source(tuple(campaigns), pairs), PairPolicy(Method(policy)))
+        show(made, as_json, lambda: [f"{made.id}: {made.train} pairs to train on, {made.heldout} held out"])
+
+
+@snapshot.command("show")
+@click.argument("snapshot_id", required=False)
+@as_json
+def snapshot_show(snapshot_id: str | None, as_json: bool) -> None:
+    """Every snapshot, or the pairs of one."""
+    from db.runs import get_snapshot, list_snapshots, snapshot_rows
+
+    with writing() as (_, db):
+        if snapshot_id is None:
+            rows = [asdict(s) for s in list_snapshots(db)]
+            show(rows, as_json, lambda: table(rows))
+        else:
+            pairs = [r._asdict() for r in snapshot_rows(db, get_snapshot(db, snapshot_id).id)]
+            show(
+                pairs,
+                as_json,
+                lambda: [f"{p['part']:8} {p['chosen'][:60]!r} over {p['rejected'][:60]!r}" for p in pairs],
+            )
+
+
+# -- jobs, crowd, chat, the home -------------------------------------------------------------------------------
+
+
+@cli.group("jobs")
+def jobs_() -> None:
+    """Every heavy command, whoever started it."""
+
+
+@jobs_.command("list")
+@as_json
+def jobs_list(as_json: bool) -> None:
+    """The newest jobs first."""
+    from arena.registry import job_listing
+
+    with writing() as (_, db):
+        rows = job_listing(db)
+        show(rows, as_json, lambda: table(rows))
+
+
+@jobs_.command("show")
+@click.argument("job", type=int)
+@as_json
+def jobs_show(job: int, as_json: bool) -> None:
+    """One job."""
+    from arena.jobs import reconcile, shown
+    from db.runs import get_job
+
+    with writing() as (_, db):
+        reconcile(db)
+        found = asdict(get_job(db, job))
+        found["command"] = shown(found["command"])
+        show(found, as_json, lambda: [f"{k}: {v}" for k, v in found.items() if v is not None])
+
+
+@jobs_.command("cancel")
+@click.argument("job", type=int)
+def jobs_cancel(job: int) -> None:
+    """Ask a job to end; kill it if it does not within half a minute."""
+    from arena.jobs import cancel
+
+    with writing() as (_, db):
+        click.echo(f"job {job}: {cancel(db, job).status}")
+
+
+@jobs_.command("resume")
+@click.argument("job", type=int)
+def jobs_resume(job: int) -> None:
+    """Start a finished or failed job's command again, as a new job."""
+    from arena.registry import resume_job
+
+    with writing() as (here, db):
+        click.echo(f"job {resume_job(here, db, job).id} started; `jobs logs` shows what it prints")
+
+
+@jobs_.command("logs")
+@click.argument("job", type=int)
+def jobs_logs(job: int) -> None:
+    """What a job printed."""
+    from arena.jobs import read_log
+    from db.runs import get_job
+
+    with writing() as (here, db):
+        click.echo(read_log(here, get_job(db, job)))
+
+
+@cli.command()
+@click.argument("campaign")
+@click.option("--raters", "raters_", default=10, show_default=True, help="How many made-up raters.")
+@click.option("--votes", default=200, show_default=True, help="Votes in all.")
+@click.option("--profile", nargs=1, default="honest", show_default=True,
+              type=click.Choice(["honest", "careful", "lazy", "left", "random", "fast", "copy", "replay"]))  # fmt: skip
+@click.option("--noise", type=float, help="Share of votes turned round (0 to 0.5).")
+@click.option("--pace", type=float, default=0.0, help="Seconds really waited before each vote.")
+@click.option("--seed", default=0, show_default=True)
+@click.argument("file", required=False)
+@as_json
+def simulate(campaign: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Let made-up raters vote over HTTP on the running server; their seats are marked simulated."""
+    from arena.crowd import simulate as run
+
+    with working() as (here, db, job):
+        made = run(here, db, campaign, job, raters=options["raters_"], votes=options["votes"],
+                   profile=options["profile"], noise=options["noise"], pace=options["pace"], seed=options["seed"],
+                   file=options["file"])  # fmt: skip
+    show(
+        made,
+        as_json,
+        lambda: [f"{made.votes} votes by {made.raters} simulated raters in {made.seconds:.1f} s"],
+    )
+
+
+@cli.command()
+@click.argument("model")
+@click.option("--temperature", default=0.8, show_default=True)
+@click.option("--max-new-tokens", default=256, show_default=True)
+@click.option("--system", default="")
+def chat(model: str, **options: Any) -> None:  # noqa: ANN401
+    """Talk to a model in the terminal; an empty line ends it."""
+    from arena.demo import ensure_starter
+    from arena.generating import player_of
+    from arena.players import GenerationSettings
+    from db.entities import Message
+
+    with writing() as (here, db):
+        player = player_of(here, ensure_starter(db, model))
+    turns: list[Message] = []
+    while text := click.prompt("you", default="", show_default=False):
+        turns.append({"role": "user", "content": text})
+        click.echo(f"{model}: ", nl=False)
+        answer = ""
+        for piece in player.stream(turns, GenerationSettings(**options)):
+            answer += piece
+            click.echo(piece, nl=False)
+        click.echo()
+        turns.append({"role": "assistant", "content": answer})
+
+
+@cli.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+def backup(file: str) -> None:
+    """Write a consistent copy of the database, also while the server runs."""
+    from db.upkeep import backup as run
+
+    click.echo(f"{file}: {run(home(), Path(file))} bytes")
+
+
+@cli.command()
+@click.argument("file", type=click.Path(dir_okay=False, exists=True))
+def restore(file: str) -> None:
+    """Put a backup in the place of the home's database; the old one is kept beside it."""
+    from db.upkeep import restore as run
+
+    click.echo(f"restored; the database it replaces is kept as {run(home(), Path(file))}")
+
+
+@cli.command()
+@as_json
+def check(as_json: bool) -> None:
+    """Check the home: integrity, foreign keys, invariants, hashes of snapshots."""
+    from db.errors import UserError
+    from db.upkeep import check as run
+
+    found = run(home())
+    show({"problems": found}, as_json, lambda: found or ["no problem found"])
+    if found:
+        raise UserError(f"{len(found)} problems in {home().root}", "restore a backup, or report them")
+
+
+def main() -> NoReturn:
+    """Run the command; errors the user can mend are one line and exit code 2."""
+    from db.errors import UserError
+
+    try:
+        cli(standalone_mode=False)
+    except UserError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "launch.py"
+        click.echo(f"error: {error.format_message().rstrip('.')}; see `{path} --help`", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
