@@ -24,7 +24,10 @@ CORPUS = [
 
 
 def tiny_tokenizer(
-    template: str | None = CHATML, eos: str | None = "<|im_end|>", pad: str | None = "<|pad|>"
+    template: str | None = CHATML,
+    eos: str | None = "<|im_end|>",
+    pad: str | None = "<|pad|>",
+    corpus: Sequence[str] = CORPUS,
 ) -> Any:
     """A byte-level BPE tokenizer of 400 tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -35,7 +38,7 @@ def tiny_tokenizer(
     core.decoder = decoders.ByteLevel()
     special = ["<|im_start|>", "<|im_end|>", "<|pad|>"]
     core.train_from_iterator(
-        CORPUS,
+        corpus,
         trainers.BpeTrainer(
             vocab_size=400, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,

@@ -124,7 +124,9 @@ def load(spec: RunSpec) -> Loaded:
             f"the reference {other} does not share the start's tokenizer, so their probabilities cannot be compared",
             "name a reference of the same family",
         )
-    return Loaded(policy, tokenizer, reference)
+    # The trainer reads past a wrapper; the model inside has the adapter's layers in place and switched on.
+    inner = reference.get_base_model() if (other or start).adapter else reference
+    return Loaded(policy, tokenizer, inner)
 
 
 def names_another(spec: RunSpec) -> bool:

@@ -98,6 +98,18 @@ def refuse_unproven(proof: ReferenceProof) -> None:
     )
 
 
+def refuse_not_a_number(step: int, values: Mapping[str, float]) -> None:
+    """UserError where a loss or the gradient overflowed, naming the likely cause."""
+    bad = sorted(k for k in ("loss", "eval_loss", "grad_norm") if not math.isfinite(values.get(k, 0.0)))
+    if bad:
+        raise UserError(
+            f"{' and '.join(bad)} is not a number at step {step}",
+            "start again with a lower learning_rate"
+            if step > 1
+            else "the start model itself is broken: check it",
+        )
+
+
 @dataclass
 class Monitor:
     """Receives every log of a run: writes it down, passes it on, and says when to stop.
@@ -116,6 +128,7 @@ class Monitor:
     def logged(self, step: int, total: int, logs: Mapping[str, object]) -> None:
         """One log of the trainer. The proof comes first, so that a wrong reference leaves no row behind."""
         values = {key: float(value) for key, value in logs.items() if isinstance(value, int | float)}
+        refuse_not_a_number(step, values)
         if self.proof is None and "rewards/margins" in values and step == 1:
             self.proof = self.prove(values)
         metric = Metric(step, total, values)
@@ -123,11 +136,6 @@ class Monitor:
         self.file.flush()
         self.last.update(values)
         self.observe(metric)
-        if bad := sorted(key for key in ("loss", "grad_norm") if not math.isfinite(values.get(key, 0.0))):
-            raise UserError(
-                f"{' and '.join(bad)} stopped being a number at step {step}",
-                "start again with a lower learning_rate",
-            )
 
     def wants_stop(self, step: int) -> bool:
         """Whether to end after this step; remembers where."""
