@@ -26,6 +26,18 @@ def add_empty_campaign(
         return get_campaign(db, name)
 
 
+def drop_empty_campaign(db: Database, campaign: int) -> bool:
+    """Take back a campaign that an import made and put nothing in; whether it was one."""
+    with transaction(db):
+        empty = """id = ? AND status IN ('closed', 'draft') AND id NOT IN (SELECT campaign FROM battles)
+          AND id NOT IN (SELECT campaign FROM campaign_models)"""
+        found = db.conn.execute(f"SELECT 1 FROM campaigns WHERE {empty}", (campaign,)).fetchone() is not None
+        if found:
+            db.conn.execute("UPDATE campaigns SET lineage = NULL WHERE id = ?", (campaign,))
+            db.conn.execute("DELETE FROM campaigns WHERE id = ?", (campaign,))
+        return found
+
+
 def add_to_set(db: Database, name: str, prompts: Iterable[str]) -> None:
     """Put stored prompts into a set, made where missing, in one step."""
     with transaction(db):

@@ -1,0 +1,367 @@
+"""What parsed rows become in the home: prompts, responses, battles, votes, pairs, scores. One row, one step.
+
+What must not be half-visible (prompt sets, pairs) is kept back until `finish`; votes count when their import is
+finished.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlite_utils import Database
+
+from db import exchange
+from db.campaigns import add_battle, add_campaign_models, add_rater
+from db.catalog import (
+    Added,
+    add_model,
+    add_prompts,
+    add_refs,
+    add_responses,
+    add_scores,
+    find_model,
+    prompts_of_ref,
+)
+from db.connection import transaction
+from db.entities import (
+    Campaign,
+    CampaignStatus,
+    ModelKind,
+    Outcome,
+    Prompt,
+    Purpose,
+    Response,
+    Score,
+    Split,
+    content_id,
+    split_of,
+)
+from db.runs import add_pairs
+from db.votes import ImportedVote, add_imported_votes
+from labeling.formats.naming import rater_name, safe_name
+from labeling.formats.records import (
+    BadRow,
+    Given,
+    GivenItem,
+    GivenPair,
+    GivenPrompt,
+    GivenResponse,
+    GivenScore,
+    GivenVote,
+)
+
+_Meeting = tuple[str, int | None, frozenset[int]]
+
+
+class Took(StrEnum):
+    """What became of one thing a row gave."""
+
+    ADDED = "added"
+    THERE = "already there"
+    LATER = "counted when the import ends"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an import goes: the name its sets and nameless answers get, the campaign of its votes, a split."""
+
+    import_id: int
+    name: str
+    source: str
+    campaign: Campaign | None = None
+    split: Split | None = None
+
+
+class Intake:
+    """Puts the rows of one import into the home."""
+
+    def __init__(self, db: Database, target: Target) -> None:
+        self.db, self.target = db, target
+        self.notes: Counter[str] = Counter()
+        self._names: dict[str, str] = {}
+        self._models: dict[str, tuple[str, int]] = {}
+        self._row_models: dict[str, tuple[str, int]] = {}
+        self._nth: Counter[tuple[str, ...]] = Counter()
+        self._pairs: dict[tuple[str, str, str], int] = {}
+        self._repeated = 0
+        self._prompts: dict[str, None] = {}
+        self._row_prompts: list[str] = []
+        self._row_battle: tuple[_Meeting, int, int] | None = None
+        self._battles: dict[_Meeting, dict[int, int]] = {}
+        """{(prompt, turn, models): {battle: the model in its slot a}}"""
+        for b in exchange.campaign_battles(db, target.campaign.id) if target.campaign else ():
+            self._battles.setdefault((b.prompt, b.turn, frozenset((b.model_a, b.model_b))), {})[b.battle] = b.model_a
+
+    def take(self, given: Given, line: int) -> Took:
+        """Store one thing whole. BadRow, with nothing stored, where it contradicts what is there or names what is not."""
+        self._new_row()
+        with transaction(self.db):
+            took = self._stored(given, line)
+        self._prompts |= dict.fromkeys(self._row_prompts)
+        self._models |= self._row_models
+        if self._row_battle is not None:
+            meeting, battle, model_a = self._row_battle
+            self._battles.setdefault(meeting, {})[battle] = model_a
+        return took
+
+    def _new_row(self) -> None:
+        """What a row learns counts only once the row is stored: forget the last one's."""
+        self._row_prompts, self._row_models, self._row_battle = [], {}, None
+
+    def _stored(self, given: Given, line: int) -> Took:
+        match given:
+            case GivenPrompt():
+                return self._prompt_row(given)
+            case GivenResponse():
+                return self._response_row(given)
+            case GivenItem():
+                return self._item(given)
+            case GivenVote():
+                return self._vote(given)
+            case GivenPair():
+                return self._pair(given, line)
+            case GivenScore():
+                return self._score(given)
+
+    def finish(self) -> Added:
+        """Fill the prompt set and the pair set; how many of the pairs were new."""
+        if self._prompts:
+            exchange.add_to_set(self.db, self.target.name, self._prompts)
+        if not self._pairs:
+            return Added(0, 0)
+        added = add_pairs(self.db, self.target.name, self.target.source, self._pairs)
+        return Added(added.added, added.already_there + self._repeated)
+
+    @property
+    def fills_set(self) -> bool:
+        """Whether there were prompts for a set."""
+        return bool(self._prompts)
+
+    # -- prompts and responses -------------------------------------------------------------------------------------
+
+    def _prompt_row(self, given: GivenPrompt) -> Took:
+        before = self._prompt_of(given)
+        there = before.id in exchange.splits_of(self.db, [before.id])
+        self._store_prompt(given)
+        return Took.THERE if there else Took.ADDED
+
+    def _prompt_of(self, given: GivenPrompt) -> Prompt:
+        return Prompt.of(given.messages, given.split or self.target.split, given.tags)
+
+    def _store_prompt(self, given: GivenPrompt, *, in_set: bool = True) -> str:
+        prompt = self._prompt_of(given)
+        wanted = given.split or self.target.split
+        there = add_prompts(self.db, [prompt]).already_there
+        if there and wanted and exchange.splits_of(self.db, [prompt.id])[prompt.id] is not wanted:
+            self.notes["prompts keep the split they are stored with"] += 1
+        if given.ref is not None:
+            add_refs(self.db, [(given.ref, prompt.id)])
+        if in_set:
+            self._row_prompts.append(prompt.id)
+        return prompt.id
+
+    def _known_prompt(self, given: GivenPrompt) -> str:
+        """The prompt of a row that needs one with its texts: stored now, or known by the source's id."""
+        if given.messages:
+            return self._store_prompt(given)
+        known = prompts_of_ref(self.db, given.ref or "")
+        if not known:
+            raise BadRow(f"no prompt is known as {given.ref}: import the prompts first, or give the text")
+        if len(known) > 1:
+            raise BadRow(f"prompt_id {given.ref} stands for {len(known)} prompts here: give the text")
+        self._row_prompts.append(known[0])
+        return known[0]
+
+    def _model(self, given: str) -> tuple[str, int]:
+        """(name, row number) of a model, registered as recorded where it is new."""
+        if given in self._models:
+            return self._models[given]
+        name = safe_name(given, "model")
+        if self._names.setdefault(name, given.strip()) != given.strip():
+            raise BadRow(f"the models {given!r} and {self._names[name]!r} would both be called {name!r}")
+        model = find_model(self.db, name)
+        if model is None or model.kind is ModelKind.RECORDED:
+            model = add_model(self.db, name, ModelKind.RECORDED, note=f"from {self.target.source}")
+        self._row_models[given] = name, model.id
+        return name, model.id
+
+    def _response_row(self, given: GivenResponse) -> Took:
+        prompt = self._known_prompt(given.prompt)
+        name, number = self._model(given.model or self.target.name)
+        return self._response(prompt, name, number, given.text, given.settings)[1]
+
+    def _response(
+        self, prompt: str, model: str, number: int, text: str, settings: Mapping[str, object] | None = None
+    ) -> tuple[str, Took]:
+        """The model's response with this text; another text than the stored ones becomes its next sample."""
+        stored = [s for s in exchange.texts_of_model(self.db, prompt, number) if s.text is not None]
+        same = next((s for s in stored if s.text == text), None)
+        if same is not None:
+            return same.id, Took.THERE
+        if stored:
+            self.notes["responses are a further sample of a model that had answered the prompt"] += 1
+        sample = max((s.sample for s in stored), default=-1) + 1
+        response = Response.of(prompt, model, text, sample=sample, settings=settings)
+        add_responses(self.db, [response])
+        return response.id, Took.ADDED
+
+    def _item(self, given: GivenItem) -> Took:
+        prompt = self._known_prompt(given.prompt)
+        (name_a, model_a), (name_b, model_b) = self._model(given.model_a), self._model(given.model_b)
+        response_a, _ = self._response(prompt, name_a, model_a, given.text_a)
+        response_b, _ = self._response(prompt, name_b, model_b, given.text_b)
+        if self.target.campaign is not None:
+            self._add_battle(exchange.Item(prompt, response_a, response_b, model_a, model_b), None)
+        return Took.ADDED if exchange.add_items(self.db, [(given.item, response_a, response_b)]) else Took.THERE
+
+    # -- pairs and scores ------------------------------------------------------------------------------------------
+
+    def _pair(self, given: GivenPair, line: int) -> Took:
+        prompt = self._known_prompt(given.prompt)
+        responses = [Response.of(prompt, None, text) for text in (given.chosen, given.rejected)]
+        chosen, rejected = (r.id for r in responses)
+        if (prompt, rejected, chosen) in self._pairs:
+            raise BadRow(f"the other way round than line {self._pairs[prompt, rejected, chosen]}")
+        self._repeated += (prompt, chosen, rejected) in self._pairs
+        add_responses(self.db, responses)
+        self._pairs.setdefault((prompt, chosen, rejected), line)
+        return Took.LATER
+
+    def _score(self, given: GivenScore) -> Took:
+        prompt = self._known_prompt(given.prompt)
+        name, number = self._model(given.model)
+        if given.text is not None:
+            response, _ = self._response(prompt, name, number, given.text)
+        else:
+            stored = [s for s in exchange.texts_of_model(self.db, prompt, number) if s.text is not None]
+            if not stored:
+                raise BadRow(f"no response of {name} to this prompt is stored: give its text")
+            response = stored[0].id
+        added = add_scores(self.db, [Score(response, given.scorer, given.score)]).added
+        return Took.ADDED if added else Took.THERE
+
+    # -- votes -----------------------------------------------------------------------------------------------------
+
+    def _vote(self, given: GivenVote) -> Took:
+        campaign = self._campaign
+        rater = self._rater(given)
+        receipt = self._receipt(given)
+        stored = exchange.vote_of_receipt(self.db, receipt)
+        if stored is not None and stored.cut_off and stored.import_id != self.target.import_id:
+            raise BadRow("it came with an import that was cut off: import that file again first")
+        battle, swapped = self._battle(given)
+        outcome = _other_way(given.outcome) if swapped else given.outcome
+        if stored is None:
+            vote = ImportedVote(receipt, campaign.id, battle, rater, outcome, given.at)
+            add_imported_votes(self.db, [vote], self.target.import_id)
+            return Took.ADDED
+        if stored.outcome is not outcome:
+            raise BadRow(f"this rater's vote here is stored as {stored.outcome}, not {outcome}: votes never change")
+        return Took.THERE
+
+    @property
+    def _campaign(self) -> Campaign:
+        assert self.target.campaign is not None, "votes need a campaign"
+        return self.target.campaign
+
+    def _receipt(self, given: GivenVote) -> str:
+        """A vote's id: campaign, rater, the battle as the file gives it, and how many of theirs on it came before."""
+        if given.item is not None:
+            battle = content_id("item", given.item, given.turn)
+        else:
+            asked = Prompt.of(given.prompt.messages).id if given.prompt.messages else given.prompt.ref
+            slots = sorted([(given.model_a, given.text_a or ""), (given.model_b, given.text_b or "")])
+            battle = content_id("battle", asked, given.turn, slots)
+        key = (rater_name(given.rater), given.kind.value, battle)
+        self._nth[key] += 1
+        return content_id("vote", self._campaign.name, *key, self._nth[key])
+
+    def _rater(self, given: GivenVote) -> int:
+        name = rater_name(given.rater)
+        known = exchange.rater_kind(self.db, name)
+        if known is not None and (known.kind is not given.kind or known.seated):
+            what = "with a seat" if known.seated else f"as a {known.kind}"
+            raise BadRow(f"a rater {name!r} is here already, {what}")
+        return add_rater(self.db, name, given.kind)
+
+    def _battle(self, given: GivenVote) -> tuple[int, bool]:
+        """(battle, whether its slots are the other way round) of a vote, made where it is new."""
+        if given.item is not None:
+            return self._add_battle(self._item_of(given.item), given.turn)
+        (name_a, model_a), (name_b, model_b) = self._model(given.model_a), self._model(given.model_b)
+        if model_a == model_b:
+            raise BadRow("model_a and model_b are the same")
+        prompt = self._prompt_of_vote(given, model_a, model_b)
+        if given.text_a is None or given.text_b is None:
+            known = self._battles.get((prompt, given.turn, frozenset((model_a, model_b))), {})
+            if len(known) == 1:
+                battle, slot_a = next(iter(known.items()))
+                return battle, slot_a != model_a
+        response_a = self._response_of_vote(prompt, name_a, model_a, given.text_a)
+        response_b = self._response_of_vote(prompt, name_b, model_b, given.text_b)
+        return self._add_battle(exchange.Item(prompt, response_a, response_b, model_a, model_b), given.turn)
+
+    def _item_of(self, item: str) -> exchange.Item:
+        found = exchange.items_of_ref(self.db, item)
+        if not found:
+            raise BadRow(f"no item is known as {item}: import the items first (import responses FILE --format items)")
+        if len(found) > 1:
+            raise BadRow(f"item_id {item} stands for {len(found)} battles here")
+        return found[0]
+
+    def _add_battle(self, item: exchange.Item, turn: int | None) -> tuple[int, bool]:
+        campaign = self._campaign
+        split = exchange.splits_of(self.db, [item.prompt])[item.prompt]
+        if campaign.settings.purpose is Purpose.EVALUATE and split is not Split.HELDOUT:
+            raise BadRow(f"a train prompt, and {campaign.name} evaluates on held-out prompts only")
+        battle, swapped = add_battle(self.db, campaign.id, item.prompt, item.response_a, item.response_b,
+                                     item.model_a, item.model_b, turn)  # fmt: skip
+        add_campaign_models(self.db, campaign.id, (item.model_a, item.model_b))
+        key = item.prompt, turn, frozenset((item.model_a, item.model_b))
+        self._row_battle = key, battle, item.model_b if swapped else item.model_a
+        return battle, swapped
+
+    def _prompt_of_vote(self, given: GivenVote, *models: int) -> str:
+        """The stored prompt of a vote; where only the source's id is known, a prompt of this campaign without texts.
+
+        A second turn has no prompt in common: each model was asked after its own first answer.
+        """
+        later = given.turn is not None and given.turn > 1 and given.text_a is None
+        if given.prompt.messages and not later:
+            return self._store_prompt(given.prompt, in_set=False)
+        ref = given.prompt.ref if given.prompt.ref is not None else Prompt.of(given.prompt.messages).id
+        nameless = content_id("ref", self._campaign.name, ref, given.turn)
+        known = prompts_of_ref(self.db, ref)
+        if not later and not exchange.splits_of(self.db, [nameless]):
+            answered = [p for p in known if all(exchange.texts_of_model(self.db, p, m) for m in models)]
+            for choice in (known, answered):
+                if len(choice) == 1:
+                    return choice[0]
+        self._store_nameless(nameless, given.prompt, known)
+        return nameless
+
+    def _store_nameless(self, prompt_id: str, given: GivenPrompt, known: Sequence[str]) -> None:
+        """Store a prompt without texts, with the tags and the split of the known one it belongs to, if there is one."""
+        home = known[0] if len(known) == 1 else ""
+        tags = {*given.tags, *exchange.tags_of(self.db, [home]).get(home, ())}
+        split = given.split or self.target.split or exchange.splits_of(self.db, [home]).get(home)
+        add_prompts(self.db, [Prompt(prompt_id, (), split or split_of(prompt_id), tuple(sorted(tags)))])
+
+    def _response_of_vote(self, prompt: str, model: str, number: int, text: str | None) -> str:
+        if text is not None:
+            return self._response(prompt, model, number, text)[0]
+        stored = exchange.texts_of_model(self.db, prompt, number)
+        with_text = next((s.id for s in stored if s.text is not None), None)
+        if with_text is not None:
+            return with_text
+        if self._campaign.status is not CampaignStatus.CLOSED:
+            raise BadRow(f"a response without text, and {self._campaign.name} is not closed: it would be shown to raters")
+        response = Response.of(prompt, model, None)
+        add_responses(self.db, [response])
+        return response.id
+
+
+def _other_way(outcome: Outcome) -> Outcome:
+    """The outcome as seen from the other slots."""
+    return {Outcome.A: Outcome.B, Outcome.B: Outcome.A}.get(outcome, outcome)
