@@ -1,0 +1,305 @@
+"""The JSON routes: join by a link, take ballots, vote, undo, consent; log in to the studio; health.
+
+A handler unpacks the request, calls one workflow function in the writer's thread and returns what it says. The answer
+goes out only after that thread's commit is on disk.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from arena.web.chrome import ICON, NAME, message_page
+from arena.web.context import Context
+from arena.web.sessions import BadTries, Door, Page, address_of, may_open, now
+from db import campaigns
+from db.entities import Ballot, CampaignStatus
+from db.errors import Conflict, NotFound, Refused, Unwritable, UserError
+from labeling import joining, rating
+from labeling.blinding import render_markdown
+from labeling.submission import Malformed, parse_submission
+
+T = TypeVar("T")
+Json = Mapping[str, object]
+
+STATUS: tuple[tuple[type[UserError], int], ...] = (
+    (Malformed, 422), (joining.NoSession, 401), (Refused, 403), (Conflict, 409), (NotFound, 404), (Unwritable, 507),
+)  # fmt: skip
+
+# said on the rating page where ballots come from the demo; the same words whichever model answered
+DEMO_NOTES = {
+    "starter": "Demo: both answers come from tiny models that know one small made-up world.",
+    "showcase": "Demo: both answers were written for this demo, to show what real ballots look like.",
+}
+
+router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """What the handlers share: the context, the cookies, the brake on guessing, the prefix of a proxy."""
+
+    context: Context
+    door: Door
+    tries: BadTries
+    root_path: str = ""
+
+
+def web_of(request: Request) -> Web:
+    """The app's shared parts."""
+    web: Web = request.app.state.web
+    return web
+
+
+async def written(request: Request, work: Callable[[Any], T]) -> T:
+    """What a workflow function returns, after its transaction is on disk. It gets the writer's database."""
+    return await asyncio.wrap_future(web_of(request).context.writer.submit(work))
+
+
+def on_user_error(_request: Request, error: Exception) -> Response:
+    """Any UserError as JSON: what is wrong, what to do, and what the kind of error adds."""
+    assert isinstance(error, UserError)
+    status = next((code for kind, code in STATUS if isinstance(error, kind)), 400)
+    body: dict[str, object] = {"error": error.what, "remedy": error.remedy}
+    if isinstance(error, Malformed):
+        body["field"] = error.field
+    if isinstance(error, rating.Contradiction) and error.stored is not None:
+        body["stored"] = dict(error.stored)
+    if isinstance(error, rating.ConsentRequired):
+        body |= {"version": error.version, "html": render_markdown(error.text)}
+    return JSONResponse(body, status)
+
+
+async def json_body(request: Request) -> dict[str, object]:
+    """The request's JSON object; Malformed names what is wrong with it."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise NotJson
+    try:
+        body = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        raise Malformed("body", "is not JSON") from None
+    if not isinstance(body, dict):
+        raise Malformed("body", "must be a JSON object")
+    return body
+
+
+class NotJson(Exception):
+    """A post that does not say it is JSON: only pages of other sites can be made to send one (HTTP 415)."""
+
+
+def on_not_json(_request: Request, _error: Exception) -> Response:
+    """415."""
+    return JSONResponse({"error": "send JSON with content-type application/json"}, 415)
+
+
+def text_field(body: Json, name: str, longest: int = 200) -> str:
+    """A text of the body; Malformed."""
+    value = body.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        raise Malformed(name, f"must be a text of 1 to {longest} characters")
+    return value
+
+
+# -- joining ---------------------------------------------------------------------------------------------------
+
+
+@router.head("/join/{token}")
+async def peek() -> Response:
+    """A link scanner's look: changes nothing."""
+    return Response()
+
+
+@router.get("/join/{token}")
+async def join(request: Request, token: str) -> Response:
+    """An invited rater comes in: a cookie, and on to the rating page."""
+    web = web_of(request)
+    address = address_of(request)
+    if web.tries.too_many(address):
+        return message_page("Too many tries", "Wait a minute, then open your link again.", 429)
+    cookie = web.door.rater_cookie(request)
+    try:
+        value = await written(request, lambda db: joining.join(db, token, cookie, now()))
+    except NotFound as error:
+        web.tries.note(address)
+        return message_page("This link does not work", _sentence(error), 404)
+    except Conflict as error:
+        return message_page("This link is in use", _sentence(error), 409)
+    response = RedirectResponse(f"{web.root_path}/rate", 303)
+    web.door.let_rater_in(request, response, value)
+    return response
+
+
+def _sentence(error: UserError) -> str:
+    words = error.what[:1].upper() + error.what[1:] + "."
+    return words + (f" {error.remedy[:1].upper()}{error.remedy[1:]}." if error.remedy else "")
+
+
+# -- rating ----------------------------------------------------------------------------------------------------
+
+
+@router.get("/api/next")
+async def get_next(request: Request, n: str = "1", campaign: str | None = None) -> Response:
+    """The ballots this rater holds, filled up to n."""
+    if not n.isascii() or not n.isdigit() or int(n[:6]) < 1:
+        raise Malformed("n", f"must be a whole number from 1 to {rating.MAX_BALLOTS}")
+    wanted = min(int(n[:6]), rating.MAX_BALLOTS)
+    found = await _next(request, wanted, campaign)
+    # rendering a long text takes milliseconds: not on the loop that serves everybody
+    ballots = await asyncio.to_thread(lambda: [ballot_json(b) for b in found.ballots])
+    body: dict[str, object] = {"ballots": ballots, "progress": _progress(found.done, found.target)}
+    if found.end is not None:
+        body["end"] = {"message": found.end.message} | ({"code": found.end.code} if found.end.code else {})
+    return JSONResponse(body)
+
+
+async def _next(request: Request, n: int, campaign: str | None = None) -> rating.Next:
+    cookie = web_of(request).door.rater_cookie(request)
+    return await written(
+        request,
+        lambda db: rating.next_ballots(db, joining.session_from(db, cookie, now()), n, now(), campaign),
+    )
+
+
+def ballot_json(ballot: Ballot) -> Json:
+    """A ballot as it goes to the rater: these keys and no more."""
+    return {
+        "assignment": ballot.assignment,
+        "prompt": [
+            {"role": m["role"], "content": m["content"], "html": render_markdown(m["content"])}
+            for m in ballot.prompt
+        ],
+        "left": {"text": ballot.left, "html": render_markdown(ballot.left)},
+        "right": {"text": ballot.right, "html": render_markdown(ballot.right)},
+        "criteria": list(ballot.criteria),
+    }
+
+
+def _progress(done: int, target: int) -> Json:
+    return {"done": done, "target": target}
+
+
+@router.get("/api/guidelines")
+async def get_guidelines(request: Request) -> Response:
+    """What the rater should know about the ballots at hand: the owner's guidelines, and whether this is the demo."""
+    found = await _next(request, 1)
+    return JSONResponse(
+        {"html": render_markdown(found.guidelines) if found.guidelines else "",
+         "note": DEMO_NOTES.get(found.demo or "", "")}
+    )  # fmt: skip
+
+
+@router.post("/api/vote")
+async def post_vote(request: Request) -> Response:
+    """Store a vote; 200 once it is on disk."""
+    submission = parse_submission(await json_body(request))
+    cookie = web_of(request).door.rater_cookie(request)
+    receipt = await written(
+        request,
+        lambda db: rating.cast_vote(db, joining.session_from(db, cookie, now()), submission, now()),
+    )
+    body: dict[str, object] = {
+        "stored": True, "receipt": receipt.receipt, "progress": _progress(receipt.done, receipt.target),
+    }  # fmt: skip
+    if receipt.reveal is not None:
+        body["reveal"] = dict(receipt.reveal)
+    return JSONResponse(body)
+
+
+@router.post("/api/undo")
+async def post_undo(request: Request) -> Response:
+    """Take a vote back; its battle comes again under a new assignment."""
+    assignment = text_field(await json_body(request), "assignment", 64)
+    cookie = web_of(request).door.rater_cookie(request)
+    undone = await written(
+        request, lambda db: rating.undo(db, joining.session_from(db, cookie, now()), assignment, now())
+    )
+    return JSONResponse(
+        {"undone": undone.undone, "assignment": undone.assignment,
+         "progress": _progress(undone.done, undone.target)}
+    )  # fmt: skip
+
+
+@router.post("/api/consent")
+async def post_consent(request: Request) -> Response:
+    """The rater agrees to the consent text they were shown."""
+    version = text_field(await json_body(request), "version")
+    cookie = web_of(request).door.rater_cookie(request)
+    await written(request, lambda db: joining.agree(db, joining.session_from(db, cookie, now()), version))
+    return JSONResponse({"agreed": version})
+
+
+# -- the owner -------------------------------------------------------------------------------------------------
+
+
+@router.post("/api/login")
+async def post_login(request: Request) -> Response:
+    """Spend a one-time token for the owner's cookie."""
+    web = web_of(request)
+    token = text_field(await json_body(request), "token")
+    address = address_of(request)
+    if web.tries.too_many(address):
+        return JSONResponse({"error": "too many wrong tokens; wait a minute"}, 429)
+    value = await written(request, lambda db: joining.open_studio(db, token.strip(), now()))
+    if value is None:
+        web.tries.note(address)
+        return JSONResponse({"error": "this token is unknown, used or too old; ask for a new one"}, 401)
+    response = JSONResponse({"next": f"{web.root_path}/{Page.STUDIO}/"})
+    web.door.let_owner_in(request, response, value)
+    return response
+
+
+@router.post("/api/logout")
+async def post_logout(request: Request) -> Response:
+    """End the owner's session in this browser."""
+    web = web_of(request)
+    owner = web.door.visitor(request).owner
+    if owner is not None:
+        await written(request, lambda db: campaigns.end_session(db, owner.id))
+    response = JSONResponse({"next": f"{web.root_path}/{Page.LOGIN}/"})
+    web.door.see_owner_out(request, response)
+    return response
+
+
+# -- around ----------------------------------------------------------------------------------------------------
+
+
+@router.get("/")
+async def root(request: Request) -> Response:
+    """The page that suits whoever asks."""
+    web = web_of(request)
+    visitor = web.door.visitor(request)
+    page = next(p for p in (Page.STUDIO, Page.RATE, Page.LOGIN) if may_open(p, visitor))
+    return RedirectResponse(f"{web.root_path}/{page}/", 303)
+
+
+@router.get("/healthz")
+async def healthz(request: Request) -> Response:
+    """200 once database and routes answer; `ready_to_rate` once a campaign is open."""
+    known = campaigns.list_campaigns(web_of(request).context.readers.get())
+    return JSONResponse({"ready_to_rate": any(c.status is CampaignStatus.OPEN for c in known)})
+
+
+@router.get("/favicon.ico")
+async def favicon() -> Response:
+    """The icon."""
+    return Response(ICON, media_type="image/svg+xml", headers={"cache-control": "public, max-age=86400"})
+
+
+@router.get("/manifest.json")
+async def manifest(request: Request) -> Response:
+    """What a phone shows when the page is put on its home screen."""
+    root_path = web_of(request).root_path
+    return JSONResponse(
+        {"name": NAME, "short_name": NAME, "start_url": f"{root_path}/rate/", "display": "standalone",
+         "icons": [{"src": f"{root_path}/favicon.ico", "type": "image/svg+xml", "sizes": "any"}]}
+    )  # fmt: skip
+
+
+@router.get("/robots.txt")
+async def robots() -> Response:
+    """No page here is for a search engine."""
+    return Response("User-agent: *\nDisallow: /\n", media_type="text/plain")

@@ -1,0 +1,134 @@
+"""The web app: JSON routes for raters and one Gradio mount a page, behind the guard. No torch in this process."""
+
+import contextlib
+import importlib.util
+import os
+import re
+import webbrowser
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+# before Gradio is imported: no telemetry, no figures kept of every event
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
+
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI, Request
+
+from arena.web import api, chrome
+from arena.web.context import Context as Context
+from arena.web.guard import Guard
+from arena.web.sessions import BadTries, Door, Page, may_open
+from db.connection import Home, Readers, Writer
+from db.errors import UserError
+
+MOUNT_OPTIONS = {
+    "footer_links": [], "run_history": False, "show_error": False, "enable_monitoring": False, "mcp_server": False,
+    "ssr_mode": False, "max_file_size": "1mb", "allowed_paths": [], "pwa": False,
+}  # fmt: skip
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?")
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """How the outside reaches the app: the public address, a proxy's prefix, a site that may frame the rating page."""
+
+    public_url: str | None = None
+    root_path: str = ""
+    embed: str | None = None
+    https: bool = field(init=False)
+    host: str | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.embed is not None and not _ORIGIN.fullmatch(self.embed):
+            raise UserError(f"{self.embed!r} is no origin", "give one such as --embed https://example.org")
+        if not _ROOT_PATH.fullmatch(self.root_path):
+            raise UserError(f"{self.root_path!r} is no path", "give one such as --root-path /tastebench")
+        parts = urlsplit(self.public_url or "")
+        object.__setattr__(self, "https", parts.scheme == "https")
+        object.__setattr__(self, "host", parts.netloc.lower() or None)
+
+
+def create_app(
+    home: Home,
+    *,
+    embed: str | None = None,
+    root_path: str = "",
+    https: bool = False,
+    public_url: str | None = None,
+) -> FastAPI:
+    """The whole app over a home: routes, pages, guard. Its writer closes when the app shuts down."""
+    address = Address(public_url, root_path.rstrip("/"), embed)
+    writer, readers = Writer(home), Readers(home)
+    context = Context(home, readers, writer, chrome.theme())
+    door = Door(readers, https or address.https, embed)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        writer.close()
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app.state.web = api.Web(context, door, BadTries(), address.root_path)
+    app.include_router(api.router)
+    app.add_exception_handler(UserError, api.on_user_error)
+    app.add_exception_handler(api.NotJson, api.on_not_json)
+    for page in Page:
+        _mount(app, page, context, door, address)
+    app.add_middleware(Guard, door=door, root_path=address.root_path, public_host=address.host)
+    return app
+
+
+def _mount(app: FastAPI, page: Page, context: Context, door: Door, address: Address) -> None:
+    """One page: a Gradio app of its own with its own permission check."""
+    name = f"arena.web.pages.{page}"
+    if importlib.util.find_spec(name) is None:
+        return
+    build: Callable[[Context], gr.Blocks] | None = getattr(importlib.import_module(name), "page", None)
+    if build is None:
+        return
+    gr.mount_gradio_app(
+        app, build(context), path=f"/{page}", auth_dependency=_permission(page, door), theme=context.theme,
+        head=chrome.head(page, address.root_path), **MOUNT_OPTIONS,
+    )  # fmt: skip
+
+
+def _permission(page: Page, door: Door) -> Callable[[Request], str | None]:
+    """Gradio's own check of a request: a word for whoever may open the page, None for the others."""
+
+    def allowed(request: Request) -> str | None:
+        return "visitor" if may_open(page, door.visitor(request)) else None
+
+    return allowed
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that opens a browser once it answers."""
+
+    def __init__(self, config: uvicorn.Config, open_url: str | None) -> None:
+        super().__init__(config)
+        self._open_url = open_url
+
+    async def startup(self, *args: object, **kwargs: object) -> None:
+        """Start listening, then open the browser."""
+        await super().startup(*args, **kwargs)  # type: ignore[arg-type]
+        if self._open_url and self.started:
+            webbrowser.open(self._open_url)
+
+
+def serve(
+    home: Home, *, host: str = "127.0.0.1", port: int = 7860, public_url: str | None = None, root_path: str = "",
+    embed: str | None = None, open_url: str | None = None,
+) -> None:  # fmt: skip
+    """Run the app until it is told to stop. One process: sessions of Gradio's pages live in it."""
+    app = create_app(home, embed=embed, root_path=root_path, public_url=public_url)
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
+        timeout_graceful_shutdown=3, timeout_keep_alive=30, lifespan="on",
+    )  # fmt: skip
+    _Server(config, open_url).run()

@@ -1,0 +1,17 @@
+"""What a page is built from."""
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from db.connection import Home, Readers, Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The home with its reading and writing connections, and the theme every page wears."""
+
+    home: Home
+    readers: Readers
+    writer: Writer
+    theme: gr.themes.Base

@@ -1,0 +1,20 @@
+"""The login page: the owner's one-time token, and what a rater needs instead."""
+
+from pathlib import Path
+
+import gradio as gr
+
+from arena.web.context import Context
+
+HERE = Path(__file__).parent
+
+
+def page(_context: Context) -> gr.Blocks:
+    """The page; everybody may open it. Its script posts the token, so that looking at a link does not spend it."""
+    with gr.Blocks(title="Log in - Tastebench", analytics_enabled=False, fill_width=True) as blocks:
+        gr.HTML(
+            html_template=(HERE / "login.html").read_text(encoding="utf-8"),
+            js_on_load=(HERE / "login.js").read_text(encoding="utf-8"),
+            apply_default_css=False,
+        )
+    return blocks

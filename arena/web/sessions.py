@@ -1,0 +1,138 @@
+"""Who asks: cookies, the visitor they stand for, the pages a visitor may open, and a brake on guessing."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from db.campaigns import Session
+from db.connection import Readers
+from labeling.joining import OWNER_DAYS, RATER_DAYS, session_from
+
+DAY = 86_400
+
+
+class Page(StrEnum):
+    """The mounts, by the first part of their path."""
+
+    RATE = "rate"
+    RESULTS = "results"
+    STUDIO = "studio"
+    CHAT = "chat"
+    LOGIN = "login"
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """The sessions a browser brings: a rater's, an owner's, both or none."""
+
+    rater: Session | None
+    owner: Session | None
+
+
+def may_open(page: Page, visitor: Visitor) -> bool:
+    """Whether this visitor may see a page and call what lies under it."""
+    if page is Page.LOGIN:
+        return True
+    if page is Page.RATE:
+        return visitor.rater is not None and not visitor.rater.revoked
+    return visitor.owner is not None
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Reads and writes the two cookies.
+
+    Over https the names carry the `__Host-` prefix, which only this host can set. Inside another site's frame
+    (`embed`) a cookie needs SameSite=None, Secure and a partition of its own.
+    """
+
+    readers: Readers
+    https: bool = False
+    embed: str | None = None
+
+    def visitor(self, request: HTTPConnection) -> Visitor:
+        """The sessions behind a request's cookies."""
+        rater = session_from(self.readers.get(), self.rater_cookie(request), now())
+        owner = session_from(self.readers.get(), self.owner_cookie(request), now())
+        return Visitor(
+            rater if rater is not None and rater.role == "rater" else None,
+            owner if owner is not None and owner.role == "owner" else None,
+        )
+
+    def rater_cookie(self, request: HTTPConnection) -> str | None:
+        """The value of the rater's cookie."""
+        return request.cookies.get(self._name("tastebench", request))
+
+    def owner_cookie(self, request: HTTPConnection) -> str | None:
+        """The value of the owner's cookie."""
+        return request.cookies.get(self._name("tastebench-owner", request))
+
+    def let_rater_in(self, request: HTTPConnection, response: Response, value: str) -> None:
+        """Set the rater's cookie."""
+        policy = "SameSite=None; Secure; Partitioned" if self.embed else self._policy("Lax", request)
+        self._set(response, self._name("tastebench", request), value, RATER_DAYS * DAY, policy)
+
+    def let_owner_in(self, request: HTTPConnection, response: Response, value: str) -> None:
+        """Set the owner's cookie."""
+        name = self._name("tastebench-owner", request)
+        self._set(response, name, value, OWNER_DAYS * DAY, self._policy("Strict", request))
+
+    def see_owner_out(self, request: HTTPConnection, response: Response) -> None:
+        """Take the owner's cookie back."""
+        name = self._name("tastebench-owner", request)
+        self._set(response, name, "", 0, self._policy("Strict", request))
+
+    def _secure(self, request: HTTPConnection) -> bool:
+        return self.https or request.scope.get("scheme") == "https"
+
+    def _name(self, name: str, request: HTTPConnection) -> str:
+        return f"__Host-{name}" if self._secure(request) else name
+
+    def _policy(self, same_site: str, request: HTTPConnection) -> str:
+        return f"SameSite={same_site}" + ("; Secure" if self._secure(request) else "")
+
+    @staticmethod
+    def _set(response: Response, name: str, value: str, seconds: int, policy: str) -> None:
+        # written out by hand: the standard library knows Partitioned from Python 3.14 on only
+        response.headers.append(
+            "set-cookie", f"{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; {policy}"
+        )
+
+
+class BadTries:
+    """Counts wrong links and tokens by address, in memory only; after ten in a minute the address has to wait."""
+
+    LIMIT, SECONDS, ADDRESSES = 10, 60.0, 10_000
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._tries: dict[str, deque[float]] = {}
+
+    def too_many(self, address: str) -> bool:
+        """Whether this address has used up its wrong tries of the last minute."""
+        tries = self._tries.get(address)
+        while tries and tries[0] <= self._clock() - self.SECONDS:
+            tries.popleft()
+        return tries is not None and len(tries) >= self.LIMIT
+
+    def note(self, address: str) -> None:
+        """One more wrong try."""
+        if len(self._tries) >= self.ADDRESSES and address not in self._tries:
+            self._tries.pop(next(iter(self._tries)))
+        self._tries.setdefault(address, deque(maxlen=self.LIMIT)).append(self._clock())
+
+
+def address_of(request: HTTPConnection) -> str:
+    """The address a request comes from, for the brake only; it is never stored."""
+    return request.client.host if request.client else ""
