@@ -111,6 +111,8 @@ def search_prompts(db: Database, words: str, limit: int = 50) -> list[Prompt]:
     if not words.strip():
         rows = db.conn.execute(f"{_PROMPT} ORDER BY p.number DESC LIMIT ?", (limit,))
         return [_prompt(r) for r in rows]
+    if not any(c.isalnum() for c in words):
+        return []  # nothing a full-text index could look up
     found = db["prompts"].search(words, columns=["id"], limit=limit, quote=True)
     return [get_prompt(db, row["id"]) for row in found]
 

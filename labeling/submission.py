@@ -54,7 +54,7 @@ def parse_submission(body: object) -> Submission:
         raise Malformed("body", "must be a JSON object")
     for name in body:
         if name not in _FIELDS:
-            raise Malformed(str(name)[:40], "is not a field of a vote")
+            raise Malformed(str(name)[:40] or "(unnamed)", "is not a field of a vote")
     sides = {}
     for name in ("acceptable", "criteria", "tags"):
         sides[name] = body.get(name) or {}

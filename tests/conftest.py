@@ -1,0 +1,31 @@
+"""What tests share: a home of their own, a writing connection to it, and a place to find real data."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database
+
+from db.connection import Home, home_at, open_writer
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return home_at(tmp_path / "home")
+
+
+@pytest.fixture
+def db(home: Home) -> Iterator[Database]:
+    opened = open_writer(home)
+    yield opened
+    opened.conn.close()
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real third-party data, read in place; skips where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("no ../shared/data beside the checkout: real third-party data is read in place")
+    return SHARED_DATA

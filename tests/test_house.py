@@ -1,0 +1,104 @@
+"""The house: imports run down the line only, strata keep to themselves, requirements are what is imported."""
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LINE = ["launch", "arena", "training", "labeling", "db"]
+FILES = [ROOT / "launch.py", *(p for d in LINE[1:] for p in sorted((ROOT / d).rglob("*.py")))]
+
+PURE = [
+    "labeling/ballot.py", "labeling/assignment.py", "labeling/submission.py", "labeling/agreement.py",
+    "labeling/quality.py", "labeling/blinding.py", "labeling/math.py", "training/settings.py", "arena/winrates.py",
+    "arena/ratings.py", "training/starter/world.py",
+]  # fmt: skip
+HEAVY = {"torch", "transformers", "peft", "trl", "datasets", "bitsandbytes", "accelerate"}
+DATABASE = {"sqlite3", "sqlite_utils"}
+FIRST_EIGHT = ["gradio", "transformers", "trl", "peft", "datasets", "bitsandbytes", "torch", "sqlite-utils"]
+
+
+def imports(path, *, top_only=False):
+    """Names of the modules a file imports (only at its top, if asked; type-checking blocks left out)."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if top_only else ast.walk(tree)
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(node.module)
+    return found
+
+
+def relative(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_imports_run_down_the_line(path):
+    own = LINE.index(path.relative_to(ROOT).parts[0].removesuffix(".py"))
+    wrong = [m for m in imports(path) if m.split(".")[0] in LINE and LINE.index(m.split(".")[0]) < own]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_trl_only_in_training_and_no_sql_or_torch_in_faces(path):
+    tops = {m.split(".")[0] for m in imports(path)}
+    parts = path.relative_to(ROOT).parts
+    if parts[0] != "training":
+        assert "trl" not in tops
+    if parts[:2] == ("arena", "web"):
+        assert not tops & (HEAVY | DATABASE)
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_files_touch_nothing(name):
+    tops = {m.split(".")[0] for m in imports(ROOT / name)}
+    assert not tops & (HEAVY | DATABASE | {"os", "time", "secrets", "socket", "subprocess", "httpx"})
+
+
+def test_nothing_heavy_is_imported_with_the_web_app():
+    """The web process must never hold torch: import everything it imports, and look."""
+    code = (
+        "import sys, arena.web.app\n"
+        f"print(sorted(set({sorted(HEAVY)!r}) & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_the_command_line_imports_the_standard_library_and_click_only():
+    third_party = {m.split(".")[0] for m in imports(ROOT / "launch.py", top_only=True)} - set(sys.stdlib_module_names)
+    assert third_party == {"click"}
+
+
+def requirement_names(file):
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    return [re.split(r"[=<>~!;\[ ]", line)[0].lower() for line in lines if line and not line.startswith(("#", "-"))]
+
+
+def test_requirements_begin_with_the_eight_and_are_pinned():
+    assert requirement_names("requirements.txt")[:8] == FIRST_EIGHT
+    for file in ("requirements.txt", "requirements-dev.txt"):
+        for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
+            if line and not line.startswith(("#", "-")):
+                assert "==" in line, line
+
+
+def test_requirements_are_what_the_program_imports_both_ways():
+    distributions = importlib.metadata.packages_distributions()
+    used = set()
+    for path in FILES:
+        for module in imports(path):
+            top = module.split(".")[0]
+            if top not in sys.stdlib_module_names and top not in LINE and top != "docs":
+                used |= {d.lower().replace("_", "-") for d in distributions.get(top, [top])}
+    required = {n.replace("_", "-") for n in requirement_names("requirements.txt")}
+    assert used - required == set(), "imported but not in requirements.txt"
+    assert required - used == set(), "in requirements.txt but imported nowhere"
