@@ -1,0 +1,54 @@
+# make arena: virtual environment, requirements, the arena.   make test: the same for the tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+HOME_DIR ?= workspace
+
+.PHONY: arena test test-slow lint starter schema pictures clean chromium
+
+arena: $(VENV)/.installed
+	$(BIN)/python launch.py --home $(HOME_DIR) serve
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $$($(PYTHON) --version) is too old; install Python 3.11 or newer, or run make PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# The browser tests want a Chromium; where it can be installed (Debian, as root) it is, elsewhere they say why they skip.
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-liberation >/dev/null; } || \
+	  echo "note: no Chromium found and none could be installed; the browser tests will skip. Debian: apt-get install chromium"
+
+test: $(VENV)/.installed-dev chromium
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.installed-dev chromium
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+
+# Rebuild the starter models from nothing (fixed seed; about ten minutes on two cores).
+starter: $(VENV)/.installed
+	$(BIN)/python -m training.starter.recipe
+
+schema: $(VENV)/.installed
+	$(BIN)/python -m docs.make_schema
+
+pictures: $(VENV)/.installed-dev chromium
+	$(BIN)/python -m docs.make_pictures
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
