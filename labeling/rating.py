@@ -150,6 +150,11 @@ def _assign(
     return assignment
 
 
+def lend(db: Database, campaign: Campaign, seat: int, battle: int, now: datetime) -> Assignment:
+    """Lend a battle of the owner's choosing to whoever sits on this seat."""
+    return _assign(db, campaign, campaigns.get_seat(db, seat).rater, battle, now)
+
+
 def _ballot(db: Database, campaign: Campaign, assignment: Assignment) -> Ballot:
     battle = campaigns.get_battle(db, assignment.battle)
     a, b = get_response(db, battle.response_a), get_response(db, battle.response_b)
