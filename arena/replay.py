@@ -34,7 +34,8 @@ def replay(home: Home, db: Database, name: str, job: ThisJob, address: str, file
         raise UserError(
             "--profile replay needs the file of recorded votes", "simulate NAME --profile replay FILE"
         )
-    from labeling.importing import ImportKind, import_file
+    from labeling.formats.records import ImportKind
+    from labeling.importing import import_file
 
     job.say(0.0, f"reading {file}")
     import_file(home, ImportKind.VOTES, file, campaign=f"{name} recorded")
