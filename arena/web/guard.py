@@ -116,7 +116,7 @@ class Guard:
             return await _not_found(headers)(scope, receive, guarded)
         # the host a proxy claims would end up in the page's addresses
         scope["headers"] = [(k, v) for k, v in scope["headers"] if k != b"x-forwarded-host"]
-        scope["path"] = self._root + path
+        scope["root_path"], scope["path"] = self._root, self._root + path
         refusal = self._refusal(scope, headers, target, path)
         if refusal is not None:
             return await refusal(scope, receive, guarded)

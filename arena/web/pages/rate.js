@@ -64,7 +64,7 @@ const fill = (box, message) => {
   box.replaceChildren(pre);
 };
 
-const WHO = { user: "You", assistant: "Assistant", system: "Instructions" };
+const WHO = { user: "User", assistant: "Assistant", system: "Instructions" };
 
 const turn = (message, asked, alone) => {
   const box = document.createElement("div"), who = document.createElement("span"), text = document.createElement("div");

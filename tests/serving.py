@@ -1,0 +1,68 @@
+"""The real app on a real port for a test, and small clients that speak to it as browsers and scripts do."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import uvicorn
+
+from arena.web.app import create_app
+from arena.web.sessions import now
+from db.connection import Home, Writer
+from labeling.joining import invite, owner_link_token
+
+
+@dataclass(frozen=True)
+class Running:
+    """A served home: where it answers, and its writer for arranging things behind its back."""
+
+    base: str
+    home: Home
+    writer: Writer
+
+    def link(self, campaign: str = "first") -> str:
+        """The path of a new seat's link."""
+        return "/join/" + self.writer.call(lambda db: invite(db, campaign, 1)[0].token)
+
+    def client(self, **headers: str) -> httpx.Client:
+        """A browser without cookies, on a page of this site."""
+        own = {"origin": self.base, "sec-fetch-site": "same-origin", **headers}
+        return httpx.Client(base_url=self.base, headers=own, timeout=30, trust_env=False)
+
+    def rater(self, campaign: str = "first") -> httpx.Client:
+        """A browser that followed a new link."""
+        client = self.client()
+        assert client.get(self.link(campaign)).status_code == 303
+        return client
+
+    def owner(self) -> httpx.Client:
+        """A browser that is logged in to the studio."""
+        client = self.client()
+        token = self.writer.call(lambda db: owner_link_token(db, now()))
+        assert client.post("/api/login", json={"token": token}).status_code == 200
+        return client
+
+
+@contextlib.contextmanager
+def running(home: Home, **options: object) -> Iterator[Running]:
+    """Serve a home on a free port until the block ends."""
+    app = create_app(home, **options)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1)
+        )
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        while not server.started:
+            assert thread.is_alive(), "the server ended before it answered"
+            time.sleep(0.01)
+        try:
+            yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", home, app.state.web.context.writer)
+        finally:
+            server.should_exit = True
+            thread.join(20)
