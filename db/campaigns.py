@@ -210,14 +210,12 @@ class Coverage(NamedTuple):
 
 
 def coverage(db: Database, campaign: Campaign) -> Coverage:
-    """Battles, standing votes and votes wanted of a campaign."""
-    battles = int(
-        db.conn.execute("SELECT count(*) FROM battles WHERE campaign = ?", (campaign.id,)).fetchone()[0]
-    )
-    votes = db.conn.execute(
-        "SELECT coalesce(sum(n), 0) FROM vote_counts WHERE campaign = ? AND outcome <> 'skip'", (campaign.id,)
-    ).fetchone()[0]
-    return Coverage(battles, int(votes), campaign.settings.target or battles * campaign.settings.overlap)
+    """Battles, standing votes and votes wanted of a campaign, from the kept counts."""
+    row = db.conn.execute(
+        "SELECT battles, votes FROM campaign_sizes WHERE campaign = ?", (campaign.id,)
+    ).fetchone()
+    battles, votes = row or (0, 0)
+    return Coverage(battles, votes, campaign.settings.target or battles * campaign.settings.overlap)
 
 
 # -- raters, seats, sessions -----------------------------------------------------------------------------------
@@ -493,34 +491,27 @@ def next_assignment(db: Database, assignment: Assignment) -> Assignment | None:
     return Assignment(*row) if row else None
 
 
-class FreeBattle(NamedTuple):
-    """A battle that is still short of votes."""
-
-    battle: int
-    covered: int
-    """standing votes (skips left out) and others' live leases"""
+def expire_leases(db: Database, now: str) -> None:
+    """Let go of battles whose lease is over; the assignment stays with its rater for a late vote."""
+    db.conn.execute("UPDATE open_leases SET live = 0 WHERE live = 1 AND expires_at <= ?", (now,))
 
 
-_COVERED = """coalesce((SELECT n FROM battle_votes v WHERE v.battle = b.id), 0) + coalesce(l.n, 0)"""
-_LEASES = """LEFT JOIN (SELECT battle, count(*) AS n FROM open_leases WHERE expires_at > :now AND rater <> :rater
-  GROUP BY battle) l ON l.battle = b.id"""
+def least_covered(db: Database, campaign: Campaign, rater: int, n: int) -> list[int]:
+    """Up to n battles still short of votes and never lent to this rater, least covered first, by lot among equals.
 
-
-def free_battles(db: Database, campaign: Campaign, rater: int, now: str) -> list[FreeBattle]:
-    """The battles of a campaign never lent to this rater and still short of votes, with how far each is covered."""
+    Covered means standing votes (skips left out) and live leases. The lot was drawn when the battle was made.
+    """
     rows = db.conn.execute(
-        f"""SELECT b.id, {_COVERED} AS covered FROM battles b {_LEASES}
-        WHERE b.campaign = :campaign AND covered < :overlap
-        AND b.id NOT IN (SELECT battle FROM assignments WHERE rater = :rater)""",
-        {"campaign": campaign.id, "rater": rater, "overlap": campaign.settings.overlap, "now": now},
+        """SELECT c.battle FROM battle_cover c
+        WHERE c.campaign = ?1 AND c.votes + c.leases < ?2
+        AND NOT EXISTS (SELECT 1 FROM assignments s WHERE s.rater = ?3 AND s.battle = c.battle)
+        ORDER BY c.votes + c.leases, c.lot LIMIT ?4""",
+        (campaign.id, campaign.settings.overlap, rater, n),
     )
-    return [FreeBattle(*r) for r in rows]
+    return [int(r[0]) for r in rows]
 
 
-def covered(db: Database, battle: int, rater: int, now: str) -> int:
-    """Standing votes and live leases of others on one battle."""
-    row = db.conn.execute(
-        f"SELECT {_COVERED} FROM battles b {_LEASES} WHERE b.id = :battle",
-        {"battle": battle, "rater": rater, "now": now},
-    ).fetchone()
+def covered(db: Database, battle: int) -> int:
+    """Standing votes and live leases of one battle."""
+    row = db.conn.execute("SELECT votes + leases FROM battle_cover WHERE battle = ?", (battle,)).fetchone()
     return int(row[0])

@@ -240,14 +240,45 @@ CREATE TABLE assignments (
 --
 CREATE INDEX assignments_by_rater ON assignments(rater, battle)
 --
+CREATE TABLE campaign_sizes (
+  campaign INTEGER PRIMARY KEY, battles INTEGER NOT NULL, votes INTEGER NOT NULL
+) STRICT
+--
+CREATE TABLE battle_cover (
+  battle INTEGER PRIMARY KEY, campaign INTEGER NOT NULL,
+  votes INTEGER NOT NULL, leases INTEGER NOT NULL, lot INTEGER NOT NULL
+) STRICT
+--
+CREATE INDEX battle_cover_order ON battle_cover(campaign, votes + leases, lot)
+--
+CREATE TRIGGER battles_covered AFTER INSERT ON battles
+BEGIN
+  INSERT INTO battle_cover VALUES (new.id, new.campaign, 0, 0, abs(random() / 2));
+  INSERT INTO campaign_sizes VALUES (new.campaign, 1, 0) ON CONFLICT DO UPDATE SET battles = battles + 1;
+END
+--
 CREATE TABLE open_leases (
   rater INTEGER NOT NULL, battle INTEGER NOT NULL, assignment TEXT NOT NULL, expires_at TEXT NOT NULL,
+  live INTEGER NOT NULL DEFAULT 1 CHECK (live IN (0, 1)),
   PRIMARY KEY (rater, battle)
 ) STRICT, WITHOUT ROWID
 --
+CREATE INDEX open_leases_by_end ON open_leases(live, expires_at)
+--
+CREATE TRIGGER open_leases_begun AFTER INSERT ON open_leases
+BEGIN UPDATE battle_cover SET leases = leases + 1 WHERE battle = new.battle; END
+--
+CREATE TRIGGER open_leases_expired AFTER UPDATE OF live ON open_leases WHEN old.live = 1 AND new.live = 0
+BEGIN UPDATE battle_cover SET leases = leases - 1 WHERE battle = new.battle; END
+--
+CREATE TRIGGER open_leases_ended AFTER DELETE ON open_leases WHEN old.live = 1
+BEGIN UPDATE battle_cover SET leases = leases - 1 WHERE battle = old.battle; END
+--
 CREATE TRIGGER assignments_lent AFTER INSERT ON assignments
 BEGIN
-  INSERT OR REPLACE INTO open_leases VALUES (new.rater, new.battle, new.id, new.expires_at);
+  DELETE FROM open_leases WHERE rater = new.rater AND battle = new.battle;
+  INSERT INTO open_leases(rater, battle, assignment, expires_at)
+  VALUES (new.rater, new.battle, new.id, new.expires_at);
 END""",
     )
     _append_only(db, "battles", "assignments", "rater_decisions")
@@ -311,14 +342,11 @@ CREATE TABLE vote_counts (
   PRIMARY KEY (campaign, model_a, model_b, rater, outcome)
 ) STRICT, WITHOUT ROWID
 --
-CREATE TABLE battle_votes (
-  battle INTEGER PRIMARY KEY, n INTEGER NOT NULL
-) STRICT
---
 CREATE TRIGGER votes_counted AFTER INSERT ON votes WHEN new.import IS NULL
 BEGIN
   DELETE FROM open_leases WHERE rater = new.rater AND battle = new.battle;
-  INSERT INTO battle_votes VALUES (new.battle, new.outcome <> 'skip') ON CONFLICT DO UPDATE SET n = n + excluded.n;
+  UPDATE battle_cover SET votes = votes + 1 WHERE battle = new.battle AND new.outcome <> 'skip';
+  UPDATE campaign_sizes SET votes = votes + 1 WHERE campaign = new.campaign AND new.outcome <> 'skip';
   INSERT INTO vote_counts SELECT new.campaign, model_a, model_b, new.rater, new.outcome, 1
     FROM battles WHERE id = new.battle
   ON CONFLICT DO UPDATE SET n = n + 1;
@@ -326,8 +354,10 @@ END
 --
 CREATE TRIGGER retractions_counted AFTER INSERT ON retractions
 BEGIN
-  UPDATE battle_votes SET n = n - 1
+  UPDATE battle_cover SET votes = votes - 1
   WHERE battle = (SELECT battle FROM votes WHERE id = new.vote AND outcome <> 'skip');
+  UPDATE campaign_sizes SET votes = votes - 1
+  WHERE campaign = (SELECT campaign FROM votes WHERE id = new.vote AND outcome <> 'skip');
   UPDATE vote_counts SET n = n - 1
   WHERE (campaign, model_a, model_b, rater, outcome) = (
     SELECT v.campaign, b.model_a, b.model_b, v.rater, v.outcome

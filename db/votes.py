@@ -57,17 +57,18 @@ def standing_vote(db: Database, rater: int, battle: int) -> StoredVote | None:
 
 def add_vote(
     db: Database, *, receipt: str, assignment: str, campaign: int, battle: int, rater: int, outcome: Outcome,
-    key: str, body: str, details: VoteDetails, consent_version: str | None, revealed: bool = False,
+    key: str, body: str, details: VoteDetails, consent_version: str | None, revealed: bool, created_at: str,
 ) -> int:  # fmt: skip
     """Store a vote cast on a ballot. The caller's transaction makes it durable."""
     cursor = db.conn.execute(
         """INSERT INTO votes(receipt, assignment, campaign, battle, rater, outcome, key, body, strength, acceptable_a,
-          acceptable_b, criteria, tags_a, tags_b, comment, better, reason, report, elapsed_ms, consent_version, revealed)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+          acceptable_b, criteria, tags_a, tags_b, comment, better, reason, report, elapsed_ms, consent_version, revealed,
+          created_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (receipt, assignment, campaign, battle, rater, outcome, key, body, details.strength,
          _flag(details.acceptable_a), _flag(details.acceptable_b), json.dumps(dict(details.criteria)),
          json.dumps(details.tags_a), json.dumps(details.tags_b), details.comment, details.better, details.reason,
-         details.report, details.elapsed_ms, consent_version, int(revealed)),
+         details.report, details.elapsed_ms, consent_version, int(revealed), created_at),
     )  # fmt: skip
     return int(cursor.lastrowid or 0)
 
@@ -140,8 +141,15 @@ def finish_import(db: Database, import_id: int, counts: ImportCounts) -> None:
             (import_id,),
         )
         db.conn.execute(
-            """INSERT INTO battle_votes SELECT battle, sum(outcome <> 'skip') FROM votes WHERE import = ? GROUP BY 1
-            ON CONFLICT DO UPDATE SET n = n + excluded.n""",
+            """UPDATE battle_cover SET votes = votes + v.n FROM (
+              SELECT battle, count(*) AS n FROM votes WHERE import = ? AND outcome <> 'skip' GROUP BY battle
+            ) v WHERE v.battle = battle_cover.battle""",
+            (import_id,),
+        )
+        db.conn.execute(
+            """UPDATE campaign_sizes SET votes = votes + v.n FROM (
+              SELECT campaign, count(*) AS n FROM votes WHERE import = ? AND outcome <> 'skip' GROUP BY campaign
+            ) v WHERE v.campaign = campaign_sizes.campaign""",
             (import_id,),
         )
 
@@ -165,6 +173,39 @@ def counts(db: Database, campaign: int | None = None) -> Counts:
     ).fetchone()[0]
     counted, retracted = states.pop("counted", 0), states.pop("retracted", 0)
     return Counts(int(shown), counted + retracted + sum(states.values()), counted, retracted, states)
+
+
+class Tally(NamedTuple):
+    """Standing votes of one kind of rater in one campaign; skips and excluded raters left out."""
+
+    campaign: int
+    kind: RaterKind
+    votes: int
+    decisive: int
+
+
+def tallies(db: Database) -> list[Tally]:
+    """How many votes each campaign has from people, simulated raters and judges, from the counts kept up."""
+    rows = db.conn.execute(
+        """SELECT n.campaign, t.kind, sum(n.n), sum(n.n * (n.outcome IN ('a', 'b')))
+        FROM vote_counts n JOIN raters t ON t.id = n.rater LEFT JOIN excluded_raters x ON x.rater = n.rater
+        WHERE n.outcome <> 'skip' AND x.rater IS NULL GROUP BY 1, 2 HAVING sum(n.n) > 0"""
+    )
+    return [Tally(int(r[0]), RaterKind(r[1]), int(r[2]), int(r[3])) for r in rows]
+
+
+def trained_votes(db: Database) -> dict[tuple[int, RaterKind], int]:
+    """{(campaign, kind of rater): standing votes up to the last one that a succeeded run learned from}."""
+    rows = db.conn.execute(
+        """WITH last AS (
+          SELECT v.campaign, max(v.id) AS vote FROM snapshot_pairs s JOIN json_each(s.votes) j
+          JOIN votes v ON v.id = j.value
+          WHERE s.snapshot IN (SELECT snapshot FROM runs WHERE status = 'succeeded') GROUP BY v.campaign)
+        SELECT v.campaign, t.kind, count(*) FROM last JOIN votes v ON v.campaign = last.campaign AND v.id <= last.vote
+        JOIN vote_states z ON z.vote = v.id JOIN raters t ON t.id = v.rater
+        WHERE z.state = 'counted' GROUP BY 1, 2"""
+    )
+    return {(int(r[0]), RaterKind(r[1])): int(r[2]) for r in rows}
 
 
 _VOTE = """SELECT v.id, v.campaign, v.battle, v.rater, v.outcome, s.left_is, v.created_at, b.prompt, b.response_a,

@@ -15,7 +15,6 @@ from db.campaigns import Session
 from db.catalog import get_prompt, get_response
 from db.entities import Assignment, Ballot, Campaign, CampaignStatus, Outcome, Purpose
 from db.errors import Conflict, Refused
-from labeling.assignment import pick
 from labeling.ballot import blind, choice_of, outcome_of
 from labeling.joining import holder_session, rater_session, stamp
 from labeling.submission import Malformed, Submission, details_of
@@ -68,6 +67,7 @@ def next_ballots(
         if not rater.may_bind:
             raise Refused("this seat is in use in another browser", "go on there, or ask for a new link")
         campaigns.bind_seat(db, rater.seat or 0, rater.id)
+    campaigns.expire_leases(db, stamp(now))
     offers = _campaigns_for(db, rater, campaign)
     held: list[tuple[Campaign, Assignment]] = []
     for one in offers:
@@ -75,7 +75,7 @@ def next_ballots(
             break
         _check_consent(one, rater)
         held += [(one, a) for a in _lend(db, one, rater.rater or 0, n - len(held), now)]
-    done, target = _progress(db, held[0][0] if held else offers[0] if offers else None, rater.rater or 0, now)
+    done, target = _progress(db, held[0][0] if held else offers[0] if offers else None, rater.rater or 0)
     end = None if held else End(_why_none(db, rater, offers))
     guidelines, demo = (held[0][0].settings.guidelines, held[0][0].demo) if held else ("", None)
     return Next(tuple(_ballot(db, c, a) for c, a in held), done, target, end, guidelines, demo)
@@ -120,7 +120,7 @@ def _lend(db: Database, campaign: Campaign, rater: int, n: int, now: datetime) -
             return held
         if old.expires_at > time:
             held.append(old)
-        elif campaigns.covered(db, old.battle, rater, time) < campaign.settings.overlap:
+        elif campaigns.covered(db, old.battle) < campaign.settings.overlap:
             held.append(_assign(db, campaign, rater, old.battle, now, old.left_is))
     room = n - len(held)
     if campaign.settings.rater_cap is not None:
@@ -128,8 +128,9 @@ def _lend(db: Database, campaign: Campaign, rater: int, n: int, now: datetime) -
             room, campaign.settings.rater_cap - len(held) - votes.rater_progress(db, rater, [campaign.id])
         )
     if room > 0:
-        free = campaigns.free_battles(db, campaign, rater, time)
-        held += [_assign(db, campaign, rater, b, now) for b in pick(free, room, secrets.SystemRandom())]
+        held += [
+            _assign(db, campaign, rater, b, now) for b in campaigns.least_covered(db, campaign, rater, room)
+        ]
     return held
 
 
@@ -162,14 +163,18 @@ def _ballot(db: Database, campaign: Campaign, assignment: Assignment) -> Ballot:
                  campaign.settings.criteria)  # fmt: skip
 
 
-def _progress(db: Database, campaign: Campaign | None, rater: int, now: datetime) -> tuple[int, int]:
-    """(votes given, votes given plus those still to give) of a rater in a campaign."""
+def _progress(db: Database, campaign: Campaign | None, rater: int) -> tuple[int, int]:
+    """(votes given, votes given plus those still to give) of a rater in a campaign, from the kept counts.
+
+    Still to give: what the campaign wants yet, as far as this rater has not rated it.
+    """
     if campaign is None:
         return 0, 0
     done = votes.rater_progress(db, rater, [campaign.id])
-    left = len(campaigns.free_battles(db, campaign, rater, stamp(now)))
-    target = done + left + len(campaigns.open_assignments(db, campaign.id, rater))
-    return done, min(target, campaign.settings.rater_cap or target)
+    cover = campaigns.coverage(db, campaign)
+    wanted = cover.battles * campaign.settings.overlap - cover.votes
+    target = done + max(0, min(cover.battles - done, wanted))
+    return done, max(done, min(target, campaign.settings.rater_cap or target))
 
 
 def _why_none(db: Database, session: Session, offers: list[Campaign]) -> str:
@@ -201,8 +206,8 @@ def cast_vote(db: Database, session: Session | None, vote: Submission, now: date
     stored = _repeated(db, rater.rater or 0, vote, assignment, outcome)
     if stored is None:
         _check_open(campaign)
-        stored = _store(db, rater, vote, assignment, campaign, outcome)
-    done, target = _progress(db, campaign, rater.rater or 0, now)
+        stored = _store(db, rater, vote, assignment, campaign, outcome, now)
+    done, target = _progress(db, campaign, rater.rater or 0)
     return Receipt(stored.receipt, done, target, _reveal(db, campaign, assignment))
 
 
@@ -240,19 +245,15 @@ def _repeated(
 
 
 def _store(
-    db: Database,
-    session: Session,
-    vote: Submission,
-    assignment: Assignment,
-    campaign: Campaign,
-    outcome: Outcome,
-) -> votes.StoredVote:
+    db: Database, session: Session, vote: Submission, assignment: Assignment, campaign: Campaign, outcome: Outcome,
+    now: datetime,
+) -> votes.StoredVote:  # fmt: skip
     revealed = campaign.settings.reveal == "each"
     votes.add_vote(
         db, receipt=secrets.token_urlsafe(16), assignment=assignment.id, campaign=campaign.id,
         battle=assignment.battle, rater=assignment.rater, outcome=outcome, key=vote.key, body=vote.body,
         details=details_of(vote, assignment.left_is),
-        consent_version=session.consent_version, revealed=revealed,
+        consent_version=session.consent_version, revealed=revealed, created_at=stamp(now),
     )  # fmt: skip
     stored = votes.vote_of_assignment(db, assignment.id)
     assert stored is not None
@@ -295,5 +296,5 @@ def undo(db: Database, session: Session | None, assignment_id: str, now: datetim
             raise Contradiction("it is too late to undo this vote")
         votes.retract(db, stored.id)
         again = _assign(db, campaign, assignment.rater, assignment.battle, now, assignment.left_is)
-    done, target = _progress(db, campaign, rater.rater or 0, now)
+    done, target = _progress(db, campaign, rater.rater or 0)
     return Undone(assignment_id, again.id, done, target)

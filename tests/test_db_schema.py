@@ -13,8 +13,8 @@ from docs.make_schema import TARGET, schema_text
 TABLES = {
     "imports", "prompts", "prompt_tags", "prompt_refs", "prompt_sets", "prompt_set_members", "models", "responses",
     "scores", "settings", "audit", "campaigns", "campaign_models", "battles", "raters", "rater_decisions", "seats",
-    "sessions", "owner_tokens", "assignments", "open_leases", "votes", "retractions", "vote_counts", "battle_votes",
-    "pair_sets", "pairs", "snapshots", "snapshot_pairs", "runs", "run_metrics", "promotions", "jobs", "item_refs",
+    "sessions", "owner_tokens", "assignments", "open_leases", "votes", "retractions", "vote_counts", "battle_cover",
+    "pair_sets", "pairs", "snapshots", "snapshot_pairs", "runs", "run_metrics", "promotions", "jobs", "item_refs", "campaign_sizes",
 }  # fmt: skip
 
 

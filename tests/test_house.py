@@ -14,7 +14,7 @@ LINE = ["launch", "arena", "training", "labeling", "db"]
 FILES = [ROOT / "launch.py", *(p for d in LINE[1:] for p in sorted((ROOT / d).rglob("*.py")))]
 
 PURE = [
-    "labeling/ballot.py", "labeling/assignment.py", "labeling/submission.py", "labeling/agreement.py",
+    "labeling/ballot.py", "labeling/submission.py", "labeling/agreement.py",
     "labeling/quality.py", "labeling/blinding.py", "labeling/math.py", "training/settings.py", "arena/winrates.py",
     "arena/ratings.py", "training/starter/world.py",
 ]  # fmt: skip
