@@ -135,6 +135,15 @@ def prompt_sets(db: Database) -> list[PromptSet]:
     return [PromptSet(*r) for r in rows]
 
 
+def count_prompts(db: Database) -> PromptSet:
+    """How many prompts with a text there are in all."""
+    row = db.conn.execute(
+        """SELECT coalesce(sum(split = 'train'), 0), coalesce(sum(split = 'heldout'), 0) FROM prompts
+        WHERE messages <> '[]'"""
+    ).fetchone()
+    return PromptSet("all", int(row[0]), int(row[1]))
+
+
 # -- models ----------------------------------------------------------------------------------------------------
 
 _MODEL = """SELECT m.id, m.name, m.kind, m.source, m.adapter, m.quantize, m.endpoint, m.remote_name, p.name, m.run,
@@ -321,6 +330,14 @@ def responses_without_score(db: Database, scorer: str, campaign: int) -> list[tu
         (campaign, scorer),
     )
     return [(get_prompt(db, r.prompt), r) for r in map(_response, rows)]
+
+
+def response_counts(db: Database) -> dict[str, int]:
+    """{model: number of its stored responses}, removed models too."""
+    rows = db.conn.execute(
+        "SELECT m.name, count(*) FROM responses r JOIN models m ON m.id = r.model GROUP BY r.model"
+    )
+    return {str(r[0]): int(r[1]) for r in rows}
 
 
 def get_setting(db: Database, name: str) -> str | None:
