@@ -13,6 +13,7 @@ from typing import IO
 
 from db.errors import NotFound, UserError
 from labeling.formats.records import Refusal, Row
+from labeling.hub import dataset_rows
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(:[\w.-]+){0,2}")
@@ -62,7 +63,8 @@ def source_of(source: str) -> Source:
 def read_rows(source: Source) -> Iterator[ReadRow]:
     """The rows in order, streamed; a row that cannot be read comes with its reason. UserError for the file as a whole."""
     if source.path is None:
-        yield from _hub(source.label)
+        for line, row in enumerate(dataset_rows(source.label), 1):
+            yield ReadRow(line, _present(row))
         return
     try:
         if source.path.stat().st_size == 0:
@@ -206,25 +208,3 @@ def _parquet(path: Path, label: str) -> Iterator[ReadRow]:
 
 def _present(row: Mapping[str, object]) -> dict[str, object]:
     return {key: value for key, value in row.items() if value is not None}
-
-
-def _hub(label: str) -> Iterator[ReadRow]:
-    """Rows of a hub dataset: the split that is named, else train, else the first whose name begins so, else the first."""
-    import datasets
-    import httpx
-    from huggingface_hub.errors import HfHubHTTPError
-
-    name, *rest = label.split(":")
-    config, split = (rest[0], rest[1]) if len(rest) == 2 else (None, rest[0] if rest else None)
-    try:
-        found = datasets.load_dataset(name, config, streaming=True)
-        names = list(found)
-        chosen = split or next((n for n in names if n == "train"), next((n for n in names if n.startswith("train")), names[0]))
-        if chosen not in names:
-            raise UserError(f"{name} has no split {chosen!r}", f"use one of: {', '.join(names)}")
-        for line, row in enumerate(found[chosen], 1):
-            yield ReadRow(line, _present(row))
-    except (HfHubHTTPError, httpx.HTTPError, OSError, datasets.exceptions.DatasetsError, ValueError) as error:
-        reason = next((r.strip() for r in str(error).splitlines() if r.strip()), type(error).__name__)
-        raise UserError(f"cannot get the dataset {name} from the hub ({reason[:160]})",
-                        "check the id, your network and HF_TOKEN, or name a file") from None  # fmt: skip

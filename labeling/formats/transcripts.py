@@ -21,16 +21,19 @@ def parse_transcript(transcript: str, field: str) -> tuple[Message, ...]:
 
 
 def _pair(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) -> GivenPair:
-    for name, chat in (("chosen", chosen), ("rejected", rejected)):
-        for i, turn in enumerate(chat):
-            if not turn["content"]:
-                raise BadRow(f"{name} has an empty message (turn {i + 1})")
-            if i > 0 and turn["role"] == chat[i - 1]["role"]:
-                raise BadRow(f"roles do not alternate in {name} (turn {i + 1})")
-        if chat[-1]["role"] != "assistant":
-            raise BadRow(f"{name} does not end with the assistant's turn")
+    both = (("chosen", chosen), ("rejected", rejected))
+    for name, chat in both:
+        empty = next((i for i, turn in enumerate(chat, 1) if not turn["content"]), None)
+        if empty is not None:
+            raise BadRow(f"{name} has an empty message (turn {empty})")
     if chosen[:-1] != rejected[:-1]:
         raise BadRow("chosen and rejected differ before the last answer: not the same prompt")
+    for name, chat in both:
+        twice = next((i for i in range(1, len(chat)) if chat[i]["role"] == chat[i - 1]["role"]), None)
+        if twice is not None:
+            raise BadRow(f"roles do not alternate in {name} (turn {twice + 1})")
+        if chat[-1]["role"] != "assistant":
+            raise BadRow(f"{name} does not end with the assistant's turn")
     return checked_pair(GivenPrompt(asked(chosen[:-1], "chosen")), chosen[-1]["content"], rejected[-1]["content"])
 
 

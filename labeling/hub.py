@@ -1,0 +1,80 @@
+"""The hub: rows of a dataset down, a dataset folder up. Every way it can fail is one clear line."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from db.errors import UserError
+
+TIMEOUT = 15  # seconds for the one question that shows whether there is a hub at all
+
+
+# HTTPError: of the HTTP client that huggingface_hub brings, whichever that is in its version
+
+
+def dataset_rows(label: str) -> Iterator[Mapping[str, object]]:
+    """Rows of `owner/name`, `owner/name:split` or `owner/name:config:split`, streamed.
+
+    Without a split: train, else the first whose name begins so, else the first. UserError with what to do.
+    """
+    import datasets
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+    name, *rest = label.split(":")
+    config, split = (rest[0], rest[1]) if len(rest) == 2 else (None, rest[0] if rest else None)
+    try:
+        if not constants.HF_HUB_OFFLINE:  # load_dataset would try for half a minute
+            HfApi().dataset_info(name, timeout=TIMEOUT)
+        found = datasets.load_dataset(name, config, streaming=True)
+        names = list(found)
+        wanted = split or ("train" if "train" in names else _first(names))
+        if wanted not in names:
+            raise UserError(f"{name} has no split {wanted!r}", f"use one of: {', '.join(names)}")
+        yield from found[wanted]
+    except (HTTPError, OSError, datasets.exceptions.DatasetsError, ValueError) as error:
+        raise _failure(f"cannot get the dataset {name}", error) from None
+
+
+def _first(names: list[str]) -> str:
+    return next((n for n in names if n.startswith("train")), names[0])
+
+
+def push_folder(folder: Path, repo: str) -> str:
+    """Upload a dataset folder to a dataset repository, made private where missing; its address."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HFValidationError, HTTPError  # type: ignore[attr-defined]
+
+    api = HfApi()
+    if not api.token and not _token():
+        raise UserError("no hub token is set, so nothing was pushed", "set HF_TOKEN or log in with `hf auth login`")
+    try:
+        api.create_repo(repo, repo_type="dataset", private=True, exist_ok=True)
+        api.upload_folder(repo_id=repo, folder_path=folder, repo_type="dataset", delete_patterns=["data/*.parquet"],
+                          commit_message="Dataset exported by Tastebench")  # fmt: skip
+    except (HTTPError, OSError, HFValidationError) as error:
+        raise _failure(f"cannot push to the dataset {repo}", error) from None
+    return f"{api.endpoint}/datasets/{repo}"
+
+
+def _token() -> str | None:
+    from huggingface_hub import get_token
+
+    token: str | None = get_token()
+    return token
+
+
+def _failure(what: str, error: Exception) -> UserError:
+    """The one line for an error of the hub or the way to it."""
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:160]
+    if isinstance(error, GatedRepoError):
+        return UserError(f"{what}: access to it is granted by its owner", "ask for access on its page, then set HF_TOKEN")
+    if isinstance(error, RepositoryNotFoundError):
+        return UserError(f"{what}: the hub has no such repository, or hides it from you", "check the id and HF_TOKEN")
+    if isinstance(error, HfHubHTTPError) and error.response is not None:
+        status = error.response.status_code
+        if status in (401, 403):
+            return UserError(f"{what}: the hub refuses the token ({status})", "use a token that may write there")
+        return UserError(f"{what}: the hub answers {status}", "try again later")
+    return UserError(f"{what} ({first})", "check the id and your network, or use a file instead")
