@@ -1,0 +1,113 @@
+"""How long until a newcomer can rate, and how heavy the page is.
+
+    python -m bench.start [--times 3]
+
+Start of `serve` on an empty home to the first ballot in a rater's hands, `--help`, and what the rating page weighs on
+the wire (every request a browser makes until the first ballot is drawn, where Chromium is at hand).
+"""
+
+import argparse
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from http.cookiejar import CookieJar
+from pathlib import Path
+from shutil import which
+
+from bench.votes import ROOT, free_port
+
+
+def first_ballot() -> tuple[float, float]:
+    """(seconds to the printed links, seconds to the first ballot) of a serve on an empty home."""
+    with tempfile.TemporaryDirectory() as home:
+        started = time.monotonic()
+        port = free_port()
+        server = subprocess.Popen([sys.executable, "launch.py", "--home", home, "serve", "--no-open", "--port", str(port)],
+                                  cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # fmt: skip
+        try:
+            assert server.stdout is not None
+            link = next(m[0] for line in server.stdout if (m := re.search(r"http://\S+/join/\S+", line)))
+            printed = time.monotonic() - started
+            opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+            while True:
+                try:
+                    opener.open(link, timeout=5).read()
+                    break
+                except OSError:
+                    time.sleep(0.05)
+            ballots = json.loads(opener.open(f"http://127.0.0.1:{port}/api/next", timeout=20).read())["ballots"]
+            assert ballots
+            return printed, time.monotonic() - started
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def help_seconds() -> float:
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "launch.py", "--help"], cwd=ROOT, capture_output=True, check=True)
+    return time.perf_counter() - started
+
+
+def page_weight() -> dict[str, object] | None:
+    """Requests, bytes on the wire and milliseconds to the first drawn ballot, cold and warm; None without Chromium."""
+    browser_path = next((p for p in (which("chromium"), which("chromium-browser"), which("google-chrome")) if p), None)
+    if browser_path is None:
+        return None
+    from playwright.sync_api import sync_playwright
+
+    from tests.browser.conftest import ARGUMENTS
+
+    found: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as home, sync_playwright() as play:
+        port = free_port()
+        server = subprocess.Popen([sys.executable, "launch.py", "--home", home, "serve", "--no-open", "--port", str(port)],
+                                  cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # fmt: skip
+        try:
+            assert server.stdout is not None
+            link = next(m[0] for line in server.stdout if (m := re.search(r"http://\S+/join/\S+", line)))
+            for _ in range(300):
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2).read()
+                    break
+                except OSError:
+                    time.sleep(0.1)
+            browser = play.chromium.launch(executable_path=browser_path, args=ARGUMENTS)
+            page = browser.new_page()
+            client = page.context.new_cdp_session(page)
+            client.send("Network.enable")
+            sizes: list[float] = []
+            client.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+            for name in ("cold", "warm"):
+                sizes.clear()
+                started = time.monotonic()
+                page.goto(link if name == "cold" else f"http://127.0.0.1:{port}/rate")
+                page.get_by_role("button", name=re.compile("Left")).first.wait_for(state="visible")
+                page.wait_for_function("() => document.body.innerText.length > 200")
+                found[name] = {"requests": len(sizes), "kB": round(sum(sizes) / 1000), "ms": round(1000 * (time.monotonic() - started))}
+            browser.close()
+        finally:
+            server.terminate()
+            server.wait(20)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--times", type=int, default=3)
+    options = parser.parse_args()
+    starts = [first_ballot() for _ in range(options.times)]
+    print(f"empty home to first ballot: {statistics.median(s for _, s in starts):.1f} s (links printed after "
+          f"{statistics.median(p for p, _ in starts):.1f} s), goal 10 s")  # fmt: skip
+    print(f"--help: {statistics.median(help_seconds() for _ in range(5)):.2f} s, goal 0.3 s")
+    print(f"rating page: {json.dumps(page_weight())}")
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    main()
