@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 
 from arena.web.app import create_app
 from arena.web.sessions import now
@@ -23,6 +24,7 @@ class Running:
     base: str
     home: Home
     writer: Writer
+    app: FastAPI
 
     def link(self, campaign: str = "first") -> str:
         """The path of a new seat's link."""
@@ -62,7 +64,9 @@ def running(home: Home, **options: object) -> Iterator[Running]:
             assert thread.is_alive(), "the server ended before it answered"
             time.sleep(0.01)
         try:
-            yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", home, app.state.web.context.writer)
+            yield Running(
+                f"http://127.0.0.1:{listener.getsockname()[1]}", home, app.state.web.context.writer, app
+            )
         finally:
             server.should_exit = True
             thread.join(20)

@@ -1,0 +1,270 @@
+"""The guard: who reaches what, how odd spellings and other sites' posts are met, what every answer carries."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.routing import Mount, Route
+
+from arena.web.guard import EVENTS, canonical, target_of
+from arena.web.sessions import Page
+from db.errors import UserError
+from tests.factories import make_home
+from tests.serving import Running, running
+
+HTML = {"accept": "text/html,application/xhtml+xml"}
+
+# every route of ours: the answers to a stranger, a rater and the owner, with an empty JSON body where it is a post
+OWN = {
+    ("GET", "/"): (303, 303, 303),
+    ("GET", "/healthz"): (200, 200, 200),
+    ("GET", "/favicon.ico"): (200, 200, 200),
+    ("GET", "/manifest.json"): (200, 200, 200),
+    ("GET", "/robots.txt"): (200, 200, 200),
+    ("GET", "/join/{token}"): (404, 404, 404),
+    ("HEAD", "/join/{token}"): (200, 200, 200),
+    ("GET", "/api/next"): (401, 200, 401),
+    ("GET", "/api/guidelines"): (401, 200, 401),
+    ("POST", "/api/vote"): (422, 422, 422),
+    ("POST", "/api/undo"): (422, 422, 422),
+    ("POST", "/api/consent"): (422, 422, 422),
+    ("POST", "/api/login"): (422, 422, 422),
+    ("POST", "/api/logout"): (200, 200, 200),
+}
+# what is left of Gradio's routes under a mount; all others answer 404 to everybody
+OF_GRADIO = {
+    ("GET", "/"), ("HEAD", "/"), ("GET", "/theme.css"), ("GET", "/assets/{path:path}"), ("GET", "/static/{path:path}"),
+    ("GET", "/svelte/{path:path}"),
+}  # fmt: skip
+OF_EVENTS = {
+    ("GET", "/gradio_api/queue/data"), ("GET", "/gradio_api/startup-events"), ("GET", "/gradio_api/login_check"),
+    ("GET", "/gradio_api/heartbeat/{session_hash}"), ("POST", "/gradio_api/queue/join"), ("POST", "/gradio_api/cancel"),
+    ("POST", "/gradio_api/reset"), ("POST", "/gradio_api/component_server"),
+}  # fmt: skip
+OWNERS = {Page.RESULTS, Page.STUDIO, Page.CHAT}
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(make_home(tmp_path_factory.mktemp("guard") / "home")) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def people(web: Running) -> dict[str, httpx.Client]:
+    rater = web.rater()
+    rater.get("/api/next")
+    return {"stranger": web.client(), "rater": rater, "owner": web.owner()}
+
+
+def status(client: httpx.Client, method: str, path: str) -> int:
+    body = {"json": {}} if method == "POST" else {}
+    with client.stream(method, path, timeout=10, **body) as answer:  # some answers never end
+        return answer.status_code
+
+
+def routes_of(app: object) -> Iterator[tuple[str, str]]:
+    """(method, path) of every route, those of routers it includes too (their paths hold the prefix already)."""
+    for route in getattr(app, "routes", ()):
+        if isinstance(route, Route):
+            yield from ((method, route.path) for method in sorted(route.methods or ()))
+        elif hasattr(route, "original_router"):
+            yield from routes_of(route.original_router)
+
+
+def test_the_census_of_our_routes_is_complete_and_true(web: Running, people: dict[str, httpx.Client]) -> None:
+    assert set(routes_of(web.app)) == set(OWN)
+    for (method, path), expected in OWN.items():
+        seen = tuple(status(people[who], method, path.format(token="x" * 32)) for who in people)
+        assert seen == expected, (method, path)
+
+
+def test_the_census_of_gradios_routes(web: Running, people: dict[str, httpx.Client]) -> None:
+    mounts = [r for r in web.app.routes if isinstance(r, Mount)]
+    assert {m.path[1:] for m in mounts} <= set(Page)
+    for mount in mounts:
+        page = Page(mount.path[1:])
+        found = set(routes_of(mount.app))
+        assert found >= OF_EVENTS  # or the census would have missed Gradio's own routers
+        for method, path in found:
+            open_ = (method, path) in OF_GRADIO or (page in OWNERS and (method, path) in OF_EVENTS)
+            address = mount.path + path.replace("{path:path}", "x").replace("{", "").replace("}", "")
+            answers = {who: status(client, method, address) for who, client in people.items()}
+            if not open_:
+                assert set(answers.values()) == {404}, (method, address)
+            elif (method, path) in OF_EVENTS:
+                assert answers["stranger"] == answers["rater"] == 401, (method, address)
+                assert answers["owner"] not in (401, 403, 404), (method, address)
+
+
+@pytest.mark.parametrize("page", Page)
+def test_who_may_open_a_page(web: Running, people: dict[str, httpx.Client], page: Page) -> None:
+    if f"/{page}" not in [m.path for m in web.app.routes if isinstance(m, Mount)]:
+        pytest.skip(f"there is no page {page} yet")
+    may = {Page.LOGIN: {"stranger", "rater", "owner"}, Page.RATE: {"rater"}}.get(page, {"owner"})
+    for who, client in people.items():
+        answer = client.get(f"/{page}/")
+        assert answer.status_code == (200 if who in may else 303), who
+        if who not in may:
+            assert answer.headers["location"] == f"/login/?from={page}"
+
+
+def test_a_page_is_found_without_its_last_slash_and_keeps_its_query(people: dict[str, httpx.Client]) -> None:
+    answer = people["rater"].get("/rate?__theme=dark")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/rate/?__theme=dark")
+
+
+ODD = [
+    "/rate/config", "/rate/config/", "//rate//config", "/rate/./config", "/rate/../rate/config", "/rate/%63onfig",
+    "/rate/%2563onfig", "/rate%2fconfig", "/rate/gradio_api%2fupload", "/rate/gradio_api/upload", "/rate//gradio_api/upload",
+    "/rate/gradio_api/file=/etc/passwd", "/rate/gradio_api/file%3D/etc/passwd", "/rate/file=/etc/passwd",
+    "/rate/gradio_api/proxy=http://127.0.0.1/", "/rate/gradio_api/file=http://127.0.0.1/x", "/rate/monitoring/summary",
+    "/rate/gradio_api/info", "/rate/gradio_api/openapi.json", "/rate/gradio_api/runs", "/rate/gradio_api/token",
+    "/rate/gradio_api/user", "/rate/gradio_api/deep_link", "/rate/gradio_api/mcp/sse", "/rate/gradio_api/dev/reload",
+    "/rate/gradio_api/stream/x/y/z/playlist.m3u8", "/rate/gradio_api/custom_component/1/client/js/x.js",
+    "/rate/static/../../../../../../etc/passwd", "/rate/static/..%2f..%2f..%2fetc/passwd",
+    "/rate/assets/%2e%2e/%2e%2e/app.py", "/rate/assets/..\\..\\app.py", "/RATE/", "/Rate/config", "/config",
+    "/gradio_api/info", "/docs", "/redoc", "/openapi.json", "/metrics", "/rate/login", "/rate/logout", "/arena.db",
+    "/rate/assets/../config", "/join/", "/join/a/b", "/api/vote/", "/api", "/studio/config", "/studio/gradio_api/info",
+    "/rate/gradio_api/queue/data", "/rate/gradio_api/heartbeat/x", "/rate/gradio_api/startup-events", "/rate/\x00",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ODD)
+@pytest.mark.parametrize("who", ["stranger", "rater", "owner"])
+def test_odd_spellings_and_unlisted_routes_are_not_there(
+    web: Running, people: dict[str, httpx.Client], path: str, who: str
+) -> None:
+    raw = path.encode().replace(b"\x00", b"%00").replace(b"\\", b"%5c")
+    # sent as it stands: a client would tidy the path up
+    url = httpx.URL(web.base).copy_with(raw_path=raw)
+    request = people[who].build_request("GET", "/")
+    request.url = url
+    answer = people[who].send(request)
+    assert answer.status_code == 404, answer.text[:200]
+    assert "root:" not in answer.text
+
+
+@given(st.text(max_size=60))
+def test_no_path_reaches_a_gradio_route_that_is_not_listed(tail: str) -> None:
+    for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS"):
+        path = canonical("/rate/" + tail)
+        target = target_of(path, method) if path else None
+        if target is not None and target.rest:
+            assert target.static
+        path = canonical("/studio/" + tail)
+        target = target_of(path, method) if path else None
+        if target is not None and target.rest and not target.static:
+            assert EVENTS[method].fullmatch(target.rest)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+def test_other_methods_are_not_there(people: dict[str, httpx.Client], method: str) -> None:
+    for path in ("/api/vote", "/rate/", "/"):
+        assert people["rater"].request(method, path).status_code in (404, 405)
+
+
+SITES = [
+    ("https://evil.example", "cross-site"), ("https://evil.example", None), ("null", None), (None, None),
+    ("https://evil.example", "same-origin"), ("self", "cross-site"), ("self", "same-site"), ("http://127.0.0.1:1", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("origin", "site"), SITES)
+@pytest.mark.parametrize(
+    "path",
+    ["/api/vote", "/api/undo", "/api/consent", "/api/login", "/api/logout", "/studio/gradio_api/queue/join"],
+)
+def test_posts_of_other_sites_are_refused(
+    web: Running, people: dict[str, httpx.Client], origin: str | None, site: str | None, path: str
+) -> None:
+    for who in ("rater", "owner"):
+        request = people[who].build_request("POST", path, json={})
+        for name in ("origin", "sec-fetch-site"):
+            del request.headers[name]
+        if origin is not None:
+            request.headers["origin"] = web.base if origin == "self" else origin
+        if site is not None:
+            request.headers["sec-fetch-site"] = site
+        assert people[who].send(request).status_code == 403
+
+
+def test_a_post_that_a_form_could_send_is_refused(people: dict[str, httpx.Client]) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
+        answer = people["rater"].post("/api/vote", content=b"{}", headers={"content-type": kind})
+        assert answer.status_code == 415
+
+
+def test_large_bodies_are_refused_however_they_come(people: dict[str, httpx.Client]) -> None:
+    json_type = {"content-type": "application/json"}
+    rater = people["rater"]
+    assert rater.post("/api/vote", content=b"x" * (64 * 1024 + 1), headers=json_type).status_code == 413
+    assert rater.post("/api/vote", content=b"x" * 10_000_000, headers=json_type).status_code == 413
+    pieces = (b"x" * 1000 for _ in range(100))  # without a length
+    assert rater.post("/api/vote", content=pieces, headers=json_type).status_code == 413
+    assert rater.post("/api/vote", content=b"x" * 60_000, headers=json_type).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/healthz", "/rate/", "/login/", "/api/next", "/nothing", "/join/xxx", "/rate/theme.css"]
+)
+def test_every_answer_carries_the_headers(people: dict[str, httpx.Client], path: str) -> None:
+    answer = people["rater"].get(path, headers=HTML)
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["x-frame-options"] == "DENY"
+    if "theme.css" not in path:
+        assert answer.headers["cache-control"] == "no-store"
+
+
+def test_no_origin_is_ever_invited(people: dict[str, httpx.Client]) -> None:
+    for path in ("/rate/", "/login/", "/api/next", "/rate/theme.css"):
+        for host in ("127.0.0.1", "arena.example"):
+            answer = people["rater"].get(path, headers={"origin": "https://evil.example", "host": host})
+            assert not [h for h in answer.headers if h.startswith("access-control")]
+
+
+def test_a_claimed_host_does_not_reach_the_page(people: dict[str, httpx.Client]) -> None:
+    answer = people["rater"].get("/rate/", headers={"x-forwarded-host": "evil.example"})
+    assert answer.status_code == 200
+    assert "evil.example" not in answer.text
+
+
+def test_people_get_a_page_and_scripts_get_json(people: dict[str, httpx.Client]) -> None:
+    assert "<h1>Nothing here</h1>" in people["stranger"].get("/nothing", headers=HTML).text
+    assert people["stranger"].get("/nothing").json() == {"error": "there is nothing here"}
+    assert "<h1>This link does not work</h1>" in people["stranger"].get("/join/xxx", headers=HTML).text
+
+
+@pytest.mark.parametrize("encoding", ["br", "gzip", "identity"])
+def test_gradios_files_are_packed_once_and_kept_by_browsers(
+    web: Running, people: dict[str, httpx.Client], encoding: str
+) -> None:
+    page = people["rater"].get("/rate/").text
+    name = page.split('src="./assets/')[1].split('"')[0]
+    headers = {"accept-encoding": encoding}
+    answers = [
+        people[who].get(f"/{mount}/assets/{name}", headers=headers)
+        for who, mount in (("rater", "rate"), ("stranger", "login"))
+    ]
+    assert answers[0].content == answers[1].content
+    assert len(answers[0].content) > 1000
+    assert answers[0].headers.get("content-encoding", "identity") == encoding
+    assert answers[0].headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert people["rater"].get("/rate/assets/none.js").status_code == 404
+
+
+def test_addresses_that_cannot_be_are_said(tmp_path: Path) -> None:
+    home = make_home(tmp_path)
+    for wrong in (
+        {"embed": "https://a.example/x"},
+        {"embed": "'none'; script-src *"},
+        {"root_path": "bench"},
+        {"root_path": "/a b"},
+    ):
+        with pytest.raises(UserError), running(home, **wrong):
+            pass
