@@ -100,7 +100,9 @@ class CampaignBattle(NamedTuple):
 
 def campaign_battles(db: Database, campaign: int) -> list[CampaignBattle]:
     """The battles of a campaign with their turns and the row numbers of their models."""
-    rows = db.conn.execute("SELECT id, prompt, turn, model_a, model_b FROM battles WHERE campaign = ?", (campaign,))
+    rows = db.conn.execute(
+        "SELECT id, prompt, turn, model_a, model_b FROM battles WHERE campaign = ?", (campaign,)
+    )
     return [CampaignBattle(*r) for r in rows]
 
 
@@ -226,3 +228,10 @@ def response_ids(db: Database, campaign: int | None) -> Iterator[str]:
         values,
     )
     return (str(r[0]) for r in rows)
+
+
+def sources(db: Database) -> list[tuple[str, str]]:
+    """(kind, file name or hub dataset) of every finished import, each once, oldest first."""
+    rows = db.conn.execute("SELECT kind, source FROM imports WHERE finished_at IS NOT NULL ORDER BY id")
+    named = ((str(kind), source.rsplit("/", 1)[-1] if source.startswith("/") else str(source)) for kind, source in rows)
+    return list(dict.fromkeys(named))
