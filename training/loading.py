@@ -151,9 +151,16 @@ def stored_dtype(source: str) -> torch.dtype:
 
 
 def quantization(quantize: str) -> BitsAndBytesConfig:
-    """The bitsandbytes settings for `4bit` (NF4, double quantisation) or `8bit`."""
+    """The bitsandbytes settings for `4bit` (NF4, double quantisation) or `8bit`; UserError where it does not load."""
     from transformers import BitsAndBytesConfig
 
+    try:
+        import bitsandbytes  # noqa: F401 - transformers would find it missing much later, in many lines
+    except (ImportError, OSError) as e:
+        raise UserError(
+            f"quantize={quantize} needs bitsandbytes, which does not load here ({e})",
+            "install the version in requirements.txt, or leave quantize out",
+        ) from e
     if quantize == "8bit":
         return BitsAndBytesConfig(load_in_8bit=True)
     if quantize != "4bit":
