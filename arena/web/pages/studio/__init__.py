@@ -1,0 +1,3 @@
+"""The studio, mounted at /studio for the owner."""
+
+from arena.web.pages.studio.shell import page as page

@@ -1,0 +1,90 @@
+"""What every tab needs to act: the audit note beside the act, jobs, light verbs, and errors told to the person."""
+
+import functools
+import subprocess
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+import gradio as gr
+from sqlite_utils import Database
+
+from arena import jobs
+from arena.web.context import Context
+from db import audit
+from db.connection import PROJECT
+from db.entities import Job
+from db.errors import UserError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+OWNER = "owner"
+LONGEST_VERB = 90
+"""seconds a light verb may take; cancelling waits half a minute for a job to end by itself"""
+
+
+class Part(NamedTuple):
+    """A tab as the page wires it: what it shows anew, where that goes, and the clock it runs on while looked at."""
+
+    refresh: Callable[[], Any]
+    outputs: Sequence[gr.blocks.Block]
+    timer: gr.Timer | None = None
+
+
+def act(context: Context, what: str, work: Callable[[Database], T]) -> T:
+    """Do something in the owner's name: the act and its audit note are one transaction of the writer."""
+
+    def noted(db: Database) -> T:
+        done = work(db)
+        audit.note(db, OWNER, what)
+        return done
+
+    return context.writer.call(noted)
+
+
+def start_job(context: Context, arguments: Sequence[str]) -> Job:
+    """Start a verb as a job in the owner's name."""
+    command = jobs.shown(arguments)
+    return act(context, f"started: {command}", lambda db: jobs.start(context.home, db, arguments))
+
+
+def run_verb(context: Context, arguments: Sequence[str]) -> str:
+    """Run a verb beside the server, wait for it, and return what it printed; its one-line error is a UserError.
+
+    For verbs that wait (cancelling a job, say): the server's writing thread must never wait for anything.
+    """
+    done = subprocess.run(
+        jobs.command_line(context.home, arguments), capture_output=True, text=True, timeout=LONGEST_VERB,
+        cwd=PROJECT, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    context.writer.call(lambda db: audit.note(db, OWNER, f"ran: {jobs.shown(arguments)}"))
+    if done.returncode == 2:
+        raise UserError(done.stderr.strip().splitlines()[-1].removeprefix("error: "))
+    if done.returncode != 0:
+        raise RuntimeError(f"{jobs.shown(arguments)} ended with {done.returncode}: {done.stderr[-2000:]}")
+    return done.stdout
+
+
+def cancel_job(context: Context, job_id: int) -> str:
+    """Ask a job to end, kill it where it does not; what became of it."""
+    return run_verb(context, ["jobs", "cancel", str(job_id)]).strip()
+
+
+def told(handler: Callable[P, T]) -> Callable[P, T]:
+    """A handler whose UserError is shown to the person as its one line; anything else stays loud in the log."""
+
+    @functools.wraps(handler)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return handler(*args, **kwargs)
+        except UserError as error:
+            raise gr.Error(str(error), duration=12, title="Not done", print_exception=False) from None
+
+    return wrapped
+
+
+def wanted(value: str | None, what: str, remedy: str) -> str:
+    """A text field that must not be empty."""
+    if value is None or not value.strip():
+        raise UserError(what, remedy)
+    return value.strip()

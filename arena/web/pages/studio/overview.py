@@ -1,0 +1,125 @@
+"""Overview: the loop as a picture with its live numbers, where it stands, and the one next step."""
+
+from typing import NamedTuple
+
+import gradio as gr
+
+from arena.loop import Go, Loop, Stage, where
+from arena.web.context import Context
+from arena.web.pages.studio.acts import Part, act, told
+from arena.web.pages.studio.markup import render
+from db.entities import RunStatus
+from labeling.joining import owner_invitation
+
+EVERY = 5.0
+"""seconds between two looks while the tab is open"""
+# paths below the studio's own; the page knows what stands before them (a proxy's prefix, say)
+GO_THERE = "(where) => { if (where) window.location.assign(window.location.pathname.replace(/studio\\/?$/, '') + where) }"
+TABS_OF = {
+    Go.MODELS: "models",
+    Go.PROMPTS: "prompts",
+    Go.CAMPAIGNS: "campaigns",
+    Go.TRAIN: "train",
+    Go.JOBS: "jobs",
+}
+
+
+class Node(NamedTuple):
+    """A station of the loop as it is drawn."""
+
+    stage: Stage
+    title: str
+    number: str
+    caption: str
+    now: bool
+
+
+def nodes(loop: Loop) -> list[Node]:
+    """The ten stations, in order, with what each holds now."""
+    drawn = (
+        (Stage.START, "Prompts and models", f"{_n(loop.prompts.train + loop.prompts.heldout)}",
+         f"prompts, {_n(loop.prompts.heldout)} held out; {loop.models} models"),
+        (Stage.RESPONSES, "Responses", _n(loop.responses), "stored, one a model and prompt"),
+        (Stage.BALLOTS, "Blind ballots", _n(loop.battles), f"open to vote on; {_n(loop.counts.shown)} shown"),
+        (Stage.VOTES, "Votes", _n(loop.people_votes), f"by people; {_n(loop.simulated_votes)} simulated"),
+        (Stage.PAIRS, "Preference pairs", _n(loop.pairs), f"chosen over rejected; {_n(loop.fresh.people)} new votes"),
+        (Stage.SNAPSHOT, "Frozen snapshot", _n(loop.snapshot_pairs), "pairs of the last run, hashed"),
+        (Stage.RUN, "Training run", *_run(loop)),
+        (Stage.CANDIDATE, "Candidate", loop.candidate or "-", "registered when its run succeeds"),
+        (Stage.REMATCH, "Blind rematch", *_rematch(loop)),
+        (Stage.PROMOTION, "Promotion", loop.champion or "-", "the model that won" if loop.champion else "no champion yet"),
+    )  # fmt: skip
+    return [Node(*words, words[0] is loop.next.stage) for words in drawn]
+
+
+def _n(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
+
+
+def _run(loop: Loop) -> tuple[str, str]:
+    run, (at, total) = loop.run, loop.steps
+    if run is None:
+        return "-", "DPO from the parent model"
+    if run.status is RunStatus.RUNNING:
+        return (f"{at}/{total}" if total else "..."), f"steps of {run.name}"
+    return (f"{total} steps" if total else "done"), f"{run.name}, from {run.parent}"
+
+
+def _rematch(loop: Loop) -> tuple[str, str]:
+    covered = loop.rematch_coverage
+    if loop.rematch is None or covered is None:
+        return "-", "candidate against its parent"
+    return f"{covered.votes:,}/{covered.wanted:,}", f"votes in {loop.rematch.name}"
+
+
+def picture(context: Context) -> str:
+    """The whole tab but its button."""
+    loop = where(context.readers.get())
+    share = None if loop.next.share is None else f"{100 * min(1.0, loop.next.share):.0f}"
+    return render("overview", loop=loop, nodes=nodes(loop), step=loop.next, share=share)
+
+
+def refresh(context: Context) -> tuple[str, gr.Button]:
+    """The picture and the words on its button, as they are now."""
+    return picture(context), gr.Button(value=where(context.readers.get()).next.button)
+
+
+class Taken(NamedTuple):
+    """Where the next step leads: a tab of the studio, or a path beside it."""
+
+    tab: str | None
+    path: str
+
+
+def take_step(context: Context) -> Taken:
+    """Where the button leads now; for rating, a new link to the owner's own seat."""
+    go = where(context.readers.get()).next.go
+    if go is Go.RATE:
+        return Taken(None, rate_path(context))
+    if go is Go.RESULTS:
+        return Taken(None, "results/")
+    return Taken(TABS_OF[go], "")
+
+
+def rate_path(context: Context) -> str:
+    """A new link to the owner's own rating seat, as a path."""
+    return f"join/{act(context, 'made a link to the own rating seat', owner_invitation).token}"
+
+
+def build(context: Context, tabs: gr.Tabs) -> Part:
+    """The tab's components and what its buttons do."""
+
+    def step() -> tuple[gr.Tabs, str]:
+        taken = take_step(context)
+        return (gr.Tabs(selected=taken.tab) if taken.tab else gr.Tabs()), taken.path
+
+    shown = gr.HTML(apply_default_css=False, elem_id="loop")
+    with gr.Row(elem_classes="tb-buttons"):
+        button = gr.Button("Next step", variant="primary", elem_id="next-step")
+        rate = gr.Button("Rate as the owner", elem_id="rate-now")
+    path = gr.Textbox(visible="hidden", elem_id="go-path")
+    button.click(told(step), outputs=[tabs, path], api_visibility="private").then(None, path, js=GO_THERE)
+    rate.click(told(lambda: rate_path(context)), outputs=path, api_visibility="private").then(
+        None, path, js=GO_THERE
+    )
+    return Part(lambda: refresh(context), [shown, button], gr.Timer(EVERY, active=False))
