@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from arena.jobs import ThisJob
     from db.connection import Home
     from db.entities import Run
+    from training.preflight import Preflight
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
-as_json = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on stdout.")
 
 
 # -- shared by the verbs ---------------------------------------------------------------------------------------
@@ -56,26 +56,21 @@ def working() -> Iterator[tuple["Home", "Database", "ThisJob"]]:
     """The same for a heavy verb: it is a job, its progress goes to stderr, libraries that print too."""
     from arena.jobs import this_job
 
-    with writing() as (here, db), this_job(db, _arguments()) as job, contextlib.redirect_stdout(sys.stderr):
-        tell = job.say
-
-        def say(progress: float | None, message: str) -> None:
-            print(message if progress is None else f"{progress:4.0%}  {message}", file=sys.stderr, flush=True)
-            tell(progress, message)
-
-        job.say = say  # type: ignore[method-assign]
+    with (
+        writing() as (here, db),
+        this_job(db, _typed(), lambda line: click.echo(line, err=True)) as job,
+        contextlib.redirect_stdout(sys.stderr),
+    ):
         yield here, db, job
 
 
-def _arguments() -> list[str]:
-    """What was typed, without --home."""
-    words, kept = iter(sys.argv[1:]), []
-    for word in words:
-        if word == "--home":
-            next(words, None)
-        elif not word.startswith("--home="):
-            kept.append(word)
-    return kept
+def _typed() -> list[str]:
+    """What was typed from the verb on."""
+    words: list[str] = click.get_current_context().find_root().obj or []
+    for i, word in enumerate(words):
+        if not word.startswith("-") and (i == 0 or words[i - 1] != "--home"):
+            return words[i:]
+    return words
 
 
 def show(value: object, as_json: bool, lines: Callable[[], Sequence[str]]) -> None:
@@ -110,6 +105,14 @@ def names_of(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+as_json = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on stdout.")
+models_named = click.option("--models", "models_", required=True, help="Models, comma-separated.")
+prompts_chosen = click.option("--prompts", required=True,
+                              help="A set's name, all, train, heldout, or SET:train / SET:heldout.")  # fmt: skip
+pairs_made = click.option("--policy", type=click.Choice(["majority", "vote"]), default="majority", show_default=True,
+                          help="How votes become pairs.")  # fmt: skip
+
+
 @click.group(context_settings=CONTEXT, invoke_without_command=True)
 @click.option("--home", default="workspace", envvar="TASTEBENCH_HOME", show_default=True, show_envvar=True,
               help="Folder with arena.db, runs/, exports/, backups/.")  # fmt: skip
@@ -117,7 +120,8 @@ def names_of(text: str) -> list[str]:
 def cli(context: click.Context, home: str) -> None:  # noqa: ARG001 - read through the context
     """Blind taste tests for language models, and the training loop behind them. Without a verb: serve."""
     if context.invoked_subcommand is None:
-        context.invoke(serve)
+        with serve.make_context("serve", [], parent=context) as alone:  # unlike invoke, it reads PORT
+            serve.invoke(alone)
 
 
 # -- the web app -----------------------------------------------------------------------------------------------
@@ -125,57 +129,52 @@ def cli(context: click.Context, home: str) -> None:  # noqa: ARG001 - read throu
 
 @cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port", default=7860, envvar="PORT", show_default=True, show_envvar=True, help="Port to listen on."
-)
+@click.option("--port", type=click.IntRange(1, 65535), default=7860, envvar="PORT", show_default=True,
+              show_envvar=True, help="Port to listen on.")  # fmt: skip
 @click.option(
     "--open/--no-open", "open_", default=None, help="Open a browser (default: if there is a screen)."
 )
 @click.option("--public-url", help="Address that raters use, if another than this machine's.")
 @click.option("--root-path", default="", help="Path under which a reverse proxy shows the app.")
 @click.option("--embed", metavar="ORIGIN", help="Origin of a page that may show the rating page in a frame.")
-@click.option(
-    "--a", help="A model to compare: a checkpoint folder, adapter folder, hub id or registered name."
-)
+@click.option("--a", help="A model to compare: a checkpoint or adapter folder, hub id or registered name.")
 @click.option("--b", help="The model it meets.")
 @click.option("--prompts", help="File (or hub dataset) of prompts they answer.")
-def serve(**options: Any) -> None:  # noqa: ANN401 - click hands over what the decorators declare
+def serve(host: str, port: int, open_: bool | None, public_url: str | None, root_path: str, embed: str | None,
+          a: str | None, b: str | None, prompts: str | None) -> None:  # fmt: skip
     """Start the web app (the default)."""
-    from arena.serving import Contest, check_port, prepared
+    from arena.serving import Contest, address_of, prepared
     from db.errors import UserError
 
-    given = [options[k] for k in ("a", "b", "prompts")]
-    if any(given) and not all(given):
+    contest = Contest(a, b, prompts) if a and b and prompts else None
+    if contest is None and (a or b or prompts):
         raise UserError("--a, --b and --prompts belong together", "give all three or none")
-    check_port(options["host"], options["port"])
-    host = f"[{options['host']}]" if ":" in options["host"] else options["host"]
-    address = f"http://{host}:{options['port']}"
-    with prepared(
-        home(), address, Contest(*given) if all(given) else None, options["public_url"]
-    ) as links_for:
-        public = (options["public_url"] or address + options["root_path"]).rstrip("/")
+    root_path = root_path.rstrip("/")
+    public = (public_url or address_of(host, port) + root_path).rstrip("/")
+    with prepared(home(), host, port, contest, public if public_url or root_path else None) as links_for:
         links = links_for(public)
         click.echo(f"Tastebench, home {home().root}")
         if links.rate:
             click.echo(f"  rate    {links.rate}")
         click.echo(f"  studio  {links.studio}")
-        click.echo(
-            "Both links open at once on this machine. Ctrl-C stops the server; no vote is lost by it.",
-            nl=True,
-        )
+        click.echo("Both links open at once on this machine. Ctrl-C stops the server; no vote is lost by it.")
         sys.stdout.flush()
         from arena.web.app import serve as serve_app
 
-        serve_app(home(), host=options["host"], port=options["port"], public_url=public, root_path=options["root_path"],
-                  embed=options["embed"], open_url=_browser(options["open_"], links.rate or links.studio))  # fmt: skip
+        serve_app(home(), host=host, port=port, public_url=public, root_path=root_path, embed=embed,
+                  open_url=_browser(open_, links.rate or links.studio))  # fmt: skip
 
 
 def _browser(wanted: bool | None, url: str) -> str | None:
     """The address to open in a browser once the app answers, or None."""
-    screen = sys.platform in ("darwin", "win32") or bool(
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    )
-    return url if (screen and sys.stdout.isatty() if wanted is None else wanted) else None
+    if wanted is None:
+        screen = (
+            os.environ.get("DISPLAY")
+            or os.environ.get("WAYLAND_DISPLAY")
+            or sys.platform in ("darwin", "win32")
+        )
+        wanted = bool(screen) and sys.stdout.isatty()
+    return url if wanted else None
 
 
 @cli.group()
@@ -188,13 +187,14 @@ def owner_link() -> None:
     """Print a new one-time link to the studio and a new link to the owner's own rating seat."""
     from arena.serving import links
     from db.connection import server_of
+    from labeling.joining import public_address
 
     with writing() as (here, db):
         running = server_of(here)
-        made = links(db, running.address if running else "http://127.0.0.1:7860")
-        if made.rate:
-            click.echo(f"rate    {made.rate}")
-        click.echo(f"studio  {made.studio}")
+        made = links(db, public_address(db) or (running.address if running else "http://127.0.0.1:7860"))
+    if made.rate:
+        click.echo(f"rate    {made.rate}")
+    click.echo(f"studio  {made.studio}")
 
 
 # -- models, data ----------------------------------------------------------------------------------------------
@@ -270,10 +270,9 @@ def models_remove(name: str) -> None:
 def import_(kind: str, file: str, format_: str | None, mapping: Sequence[str], campaign: str | None,
             split: str | None, as_json: bool) -> None:  # fmt: skip
     """Bring in prompts, responses, votes, verdicts, pairs or scores."""
-    from labeling.importing import ImportKind, import_file
-
     from db.entities import Split
     from db.errors import UserError
+    from labeling.importing import ImportKind, import_file
 
     for pair in mapping:
         if "=" not in pair:
@@ -285,15 +284,15 @@ def import_(kind: str, file: str, format_: str | None, mapping: Sequence[str], c
     for refusal in report.refusals:
         click.echo(f"line {refusal.line}: {refusal.reason}", err=True)
     fields = ("read", "added", "already_there", "refused", "refused_file")
+    for note in report.notes:
+        click.echo(note, err=True)
     result = {f: getattr(report, f) for f in fields}
     show(result, as_json, lambda: [f"{k}: {v}" for k, v in result.items() if v is not None])
 
 
 @cli.command()
-@click.option("--models", "models_", required=True, help="Models, comma-separated.")
-@click.option(
-    "--prompts", required=True, help="A set's name, all, train, heldout, or SET:train / SET:heldout."
-)
+@models_named
+@prompts_chosen
 @click.option("--n", "samples", default=1, show_default=True, help="Responses a prompt.")
 @click.option("--temperature", default=0.8, show_default=True)
 @click.option("--max-new-tokens", default=256, show_default=True)
@@ -325,10 +324,8 @@ def campaign() -> None:
 
 @campaign.command("create")
 @click.argument("name")
-@click.option("--models", "models_", required=True, help="Two or more models, comma-separated.")
-@click.option(
-    "--prompts", required=True, help="A set's name, all, train, heldout, or SET:train / SET:heldout."
-)
+@models_named
+@prompts_chosen
 @click.option("--overlap", default=1, show_default=True, help="Votes wanted for each battle.")
 @click.option("--purpose", type=click.Choice(["collect", "evaluate"]), default="collect", show_default=True,
               help="collect: its votes train; evaluate: held-out prompts only, never trains.")  # fmt: skip
@@ -538,8 +535,7 @@ def train() -> None:
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be given again."
 )
-@click.option("--policy", type=click.Choice(["majority", "vote"]), default="majority", show_default=True,
-              help="How votes become pairs.")  # fmt: skip
+@pairs_made
 @click.option("--no-simulated", is_flag=True, help="Leave votes of simulated raters out.")
 @click.option("--preflight", "preflight_", is_flag=True, help="Only show what would be trained on.")
 @click.option("--reference", default="parent", show_default=True, help="parent, or a model.")
@@ -554,7 +550,7 @@ def train_dpo(as_json: bool, preflight_: bool, **options: Any) -> None:  # noqa:
     if preflight_:
         with writing() as (here, db), contextlib.redirect_stdout(sys.stderr):
             shown = preflight(db, here, request_from(here, options))
-        show(shown.to_json(), as_json, shown.to_lines)
+        show(asdict(shown) | {"problems": shown.problems}, as_json, lambda: preflight_lines(shown))
         return
     with working() as (here, db, job):
         made = retrain(db, here, request_from(here, options), job)
@@ -562,6 +558,16 @@ def train_dpo(as_json: bool, preflight_: bool, **options: Any) -> None:  # noqa:
         click.echo(made.note, err=True)
     result = run_row(made.run)
     show(result, as_json, lambda: [f"{k}: {v}" for k, v in result.items()])
+
+
+def preflight_lines(shown: "Preflight") -> list[str]:
+    """What a trainer would see, for a person."""
+    counts = f"{shown.trained} of {shown.train} pairs would train, {shown.evaluated} of {shown.heldout} are held out"
+    lines = [counts, *shown.problems]
+    for row in shown.rendered:
+        chosen, rejected = ("".join(token.text for token in side) for side in (row.chosen, row.rejected))
+        lines += [f"pair {row.pair}: {row.prompt!r}", f"  chosen    {chosen!r}", f"  rejected  {rejected!r}"]
+    return lines
 
 
 def run_row(run: "Run") -> dict[str, object]:
@@ -600,7 +606,7 @@ def snapshot() -> None:
     "--campaign", "campaigns", multiple=True, help="Campaign whose votes to freeze; all by default."
 )
 @click.option("--pairs", help="A named pair set instead.")
-@click.option("--policy", type=click.Choice(["majority", "vote"]), default="majority", show_default=True)
+@pairs_made
 @as_json
 def snapshot_freeze(campaigns: Sequence[str], pairs: str | None, policy: str, as_json: bool) -> None:
     """Freeze the pairs that votes make now."""
@@ -701,7 +707,7 @@ def jobs_logs(job: int) -> None:
 @click.argument("campaign")
 @click.option("--raters", "raters_", default=10, show_default=True, help="How many made-up raters.")
 @click.option("--votes", default=200, show_default=True, help="Votes in all.")
-@click.option("--profile", nargs=1, default="honest", show_default=True,
+@click.option("--profile", default="honest", show_default=True,
               type=click.Choice(["honest", "careful", "lazy", "left", "random", "fast", "copy", "replay"]))  # fmt: skip
 @click.option("--noise", type=float, help="Share of votes turned round (0 to 0.5).")
 @click.option("--pace", type=float, default=0.0, help="Seconds really waited before each vote.")
@@ -759,20 +765,21 @@ def backup(file: str) -> None:
 
 
 @cli.command()
-@click.argument("file", type=click.Path(dir_okay=False, exists=True))
+@click.argument("file", type=click.Path(dir_okay=False))
 def restore(file: str) -> None:
     """Put a backup in the place of the home's database; the old one is kept beside it."""
-    from db.upkeep import restore as run
+    from arena.upkeep import restore as run
 
-    click.echo(f"restored; the database it replaces is kept as {run(home(), Path(file))}")
+    kept = run(home(), Path(file))
+    click.echo("restored" + (f"; the database it replaces is kept as {kept}" if kept else ""))
 
 
 @cli.command()
 @as_json
 def check(as_json: bool) -> None:
-    """Check the home: integrity, foreign keys, invariants, hashes of snapshots."""
+    """Check the home: integrity, invariants, hashes of snapshots, files of models."""
+    from arena.upkeep import check as run
     from db.errors import UserError
-    from db.upkeep import check as run
 
     found = run(home())
     show({"problems": found}, as_json, lambda: found or ["no problem found"])
@@ -780,24 +787,50 @@ def check(as_json: bool) -> None:
         raise UserError(f"{len(found)} problems in {home().root}", "restore a backup, or report them")
 
 
-def main() -> NoReturn:
+# -- the way out -----------------------------------------------------------------------------------------------
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command; errors the user can mend are one line and exit code 2."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     from db.errors import UserError
 
     try:
-        cli(standalone_mode=False)
+        cli.main(words, prog_name="launch.py", obj=words, standalone_mode=False)
     except UserError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    except click.Abort:
-        sys.exit(130)
+        _refuse(str(error), words)
     except click.ClickException as error:
-        path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "launch.py"
-        click.echo(f"error: {error.format_message().rstrip('.')}; see `{path} --help`", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
+        _refuse(f"{_usage(error)}; see `{_verb_of(error)} --help`", words)
+    except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     sys.exit(0)
+
+
+def _usage(error: click.ClickException) -> str:
+    """What was typed wrong."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return f"{_verb_of(error)} needs a verb"
+    return error.format_message().strip().rstrip(".")
+
+
+def _verb_of(error: click.ClickException) -> str:
+    """The verb that was misused, as it is typed."""
+    return error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "launch.py"
+
+
+def _refuse(reason: str, words: Sequence[str]) -> NoReturn:
+    """One line on stderr, exit code 2; a supervised job that could not even begin keeps the reason."""
+    line = " ".join(reason.split())
+    click.echo(f"error: {line}", err=True)
+    if "TASTEBENCH_JOB" in os.environ and words[:1] == ["--home"]:
+        from arena.jobs import never_began
+        from db.connection import home_at
+
+        never_began(home_at(Path(words[1])), line)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,14 @@ its own (complete, clean, not rambling) and judges any text. `lazy` reads only h
 left, `random` presses anything, `fast` does so in no time, `copy` repeats its last choice.
 """
 
+import math
 import random
 import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,10 +48,8 @@ def simulate(
     home: Home, db: Database, campaign: str, job: ThisJob, *, raters: int, votes: int, profile: str,
     noise: float | None = None, pace: float = 0.0, seed: int = 0, file: str | None = None,
 ) -> Crowd:  # fmt: skip
-    """Let `raters` simulated raters give `votes` votes in all; ends early where no ballot is left."""
-    server = server_of(home)
-    if server is None or not server.address:
-        raise UserError(f"no server runs on {home.root}", "start `serve` on this home first")
+    """Let `raters` simulated raters give `votes` votes in all, about as many each; ends early where no ballot is left."""
+    address = _server_address(home)
     if not 1 <= raters <= 1000 or votes < 1:
         raise UserError("--raters must be 1 to 1000 and --votes 1 or more", "ask for that many")
     if noise is not None and not 0 <= noise <= 0.5:
@@ -57,29 +57,34 @@ def simulate(
     if profile == "replay":
         from arena.replay import replay
 
-        return replay(home, db, campaign, job, server.address, file)
+        return replay(home, db, campaign, job, address, file)
+    if file is not None:
+        raise UserError(
+            f"only --profile replay reads a file ({file})", "leave the file out, or say --profile replay"
+        )
     _check_profile(db, campaign, profile)
+    share = DEFAULT_NOISE.get(profile, 0.0) if noise is None else noise
     with transaction(db):
         made = joining.invite(db, campaign, raters, simulated=True)
-    share = DEFAULT_NOISE.get(profile, 0.0) if noise is None else noise
     tally = Tally(votes, job)
     started = time.monotonic()
-
-    def work(number: int, token: str) -> None:
-        rng = random.Random(f"{seed}-{number}")
-        with Client(server.address, token, campaign) as client:
-            decide = decision(profile, rng, share)
-            while tally.take():
-                ballot = client.ballot()
-                if ballot is None:
-                    tally.give_back()
-                    return
-                _vote(client, ballot, decide(ballot), rng, profile, pace)
-
-    with ThreadPoolExecutor(min(raters, AT_ONCE)) as pool:
-        for future in [pool.submit(work, n, i.token) for n, i in enumerate(made)]:
-            future.result()
+    with ExitStack() as stack:
+        crowd = [
+            Rater(stack.enter_context(Client(address, i.token, campaign)), profile,
+                  random.Random(f"{seed}-{n}"), share, pace)
+            for n, i in enumerate(made)
+        ]  # fmt: skip
+        for most in (math.ceil(votes / raters), votes):  # what one could not give, others may
+            with ThreadPoolExecutor(min(raters, AT_ONCE)) as pool:
+                list(pool.map(lambda rater, most=most: rater.rate(tally, most), crowd))
     return Crowd(raters, tally.done, profile, round(time.monotonic() - started, 2))
+
+
+def _server_address(home: Home) -> str:
+    server = server_of(home)
+    if server is None or not server.address:
+        raise UserError(f"no server runs on {home.root}", "start `serve` on this home first")
+    return server.address
 
 
 def _check_profile(db: Database, campaign: str, profile: str) -> None:
@@ -99,11 +104,13 @@ class Tally:
 
     def take(self) -> bool:
         """Take one vote from the pool; False where it is empty or the job was told to stop."""
-        with self._lock:
+        with self._lock:  # also around the message: a database connection serves one thread at a time
             if self._left == 0 or self._job.should_stop():
                 return False
             self._left -= 1
             self.done += 1
+            if self.done % 25 == 0:
+                self._job.say(self.done / self._all, f"{self.done} of {self._all} votes")
             return True
 
     def give_back(self) -> None:
@@ -118,14 +125,11 @@ class Client:
 
     def __init__(self, address: str, token: str, campaign: str | None) -> None:
         self._campaign = campaign
-        self._http = httpx.Client(base_url=address, timeout=60.0, headers={
+        self._http = httpx.Client(base_url=address, timeout=60.0, trust_env=False, headers={
             "Origin": address, "Sec-Fetch-Site": "same-origin"
         })  # fmt: skip
-        joined = self._http.get(f"/join/{token}", follow_redirects=False)
-        if joined.status_code != 303:
-            raise UserError(
-                f"the server at {address} let no rater in ({joined.status_code})", "look at its log"
-            )
+        joined = self._ask("GET", f"/join/{token}", 303, "let no rater in")
+        joined.close()
 
     def __enter__(self) -> "Client":
         return self
@@ -136,30 +140,51 @@ class Client:
     def ballot(self) -> dict[str, Any] | None:
         """The next ballot, or None where there is none left."""
         query = {"n": "1", **({"campaign": self._campaign} if self._campaign else {})}
-        answer = self._http.get("/api/next", params=query)
-        if answer.status_code != 200:
-            raise UserError(f"the server refused a ballot ({answer.status_code}): {answer.text[:200]}",
-                            "check that the campaign is open")  # fmt: skip
-        ballots: list[dict[str, Any]] = answer.json()["ballots"]
+        ballots: list[dict[str, Any]] = self._ask(
+            "GET", "/api/next", 200, "refused a ballot", params=query
+        ).json()["ballots"]
         return ballots[0] if ballots else None
 
     def vote(self, ballot: Mapping[str, Any], choice: Choice, elapsed_ms: int) -> None:
         """Cast a vote, durable when this returns."""
         body = {"assignment": ballot["assignment"], "choice": choice.value, "key": uuid.uuid4().hex,
                 "elapsed_ms": elapsed_ms}  # fmt: skip
-        answer = self._http.post("/api/vote", json=body)
-        if answer.status_code != 200:
-            raise UserError(f"the server refused a vote ({answer.status_code}): {answer.text[:200]}",
+        self._ask("POST", "/api/vote", 200, "refused a vote", json=body)
+
+    def _ask(self, method: str, path: str, wanted: int, failure: str, **parts: Any) -> httpx.Response:  # noqa: ANN401
+        """The answer of the wanted status; UserError for any other, and for a server that went away."""
+        address = self._http.base_url
+        try:
+            answer = self._http.request(method, path, **parts)
+        except httpx.TransportError as error:
+            raise UserError(
+                f"the server at {address} does not answer ({type(error).__name__})", "start `serve` again"
+            ) from None
+        if answer.status_code != wanted:
+            raise UserError(f"the server at {address} {failure} ({answer.status_code}): {answer.text[:200]}",
                             "check that the campaign is open")  # fmt: skip
+        return answer
 
 
-def _vote(
-    client: Client, ballot: Mapping[str, Any], choice: Choice, rng: random.Random, profile: str, pace: float
-) -> None:
-    elapsed = drawn_elapsed_ms(ballot, rng, profile)
-    if pace:
-        time.sleep(pace)
-    client.vote(ballot, choice, elapsed)
+class Rater:
+    """A made-up rater at a browser of its own."""
+
+    def __init__(self, client: Client, profile: str, rng: random.Random, noise: float, pace: float) -> None:
+        self._client, self._profile, self._rng, self._pace = client, profile, rng, pace
+        self._decide = decision(profile, rng, noise)
+        self._given = 0
+
+    def rate(self, tally: Tally, most: int) -> None:
+        """Vote until `most` are given, the tally is empty or no ballot is left."""
+        while self._given < most and tally.take():
+            ballot = self._client.ballot()
+            if ballot is None:
+                tally.give_back()
+                return
+            choice, elapsed = self._decide(ballot), drawn_elapsed_ms(ballot, self._rng, self._profile)
+            time.sleep(self._pace)
+            self._client.vote(ballot, choice, elapsed)
+            self._given += 1
 
 
 def drawn_elapsed_ms(ballot: Mapping[str, Any], rng: random.Random, profile: str) -> int:

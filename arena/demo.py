@@ -38,7 +38,7 @@ from training.starter import REWARD_MODEL, STARTER_MODELS, demo_prompts, demo_re
 from training.starter.votes import honest_margin
 
 WORLD, SHOWCASE = "starter world", "showcase"
-SFT_DPO, BASE_SFT, SIMULATED = "SFT vs DPO", "base vs SFT", "SFT vs DPO, simulated raters"
+SFT_DPO, BASE_SFT, SIMULATED = "SFT vs DPO", "base vs SFT", "SFT vs DPO simulated raters"
 SIMULATED_RATERS, SIMULATED_SEED = 10, 7
 
 NOTES = {
@@ -97,9 +97,9 @@ def seed(db: Database) -> bool:
     with transaction(db):
         for name in STARTER_MODELS:
             ensure_starter(db, name)
-        _open(db, SFT_DPO, ("starter-sft", "starter-dpo"))
+        first = _open(db, SFT_DPO, ("starter-sft", "starter-dpo"))
         _open(db, BASE_SFT, ("starter-base", "starter-sft"))
-        _add_simulated(db)
+        _add_simulated(db, first.lineage)
         _add_showcase(db)
     return True
 
@@ -127,10 +127,10 @@ def _add_showcase(db: Database) -> None:
                     demo="showcase")  # fmt: skip
 
 
-def _add_simulated(db: Database) -> None:
+def _add_simulated(db: Database, lineage: int) -> None:
     """A closed campaign of votes that made-up raters gave by the starter world's rubric, labelled as such."""
     campaign = create_campaign(db, SIMULATED, ("starter-sft", "starter-dpo"), f"{WORLD}:train", CampaignSettings(),
-                               status=CampaignStatus.CLOSED, demo="simulated").campaign  # fmt: skip
+                               status=CampaignStatus.CLOSED, lineage=lineage, demo="simulated").campaign  # fmt: skip
     rng = random.Random(SIMULATED_SEED)
     raters = [add_rater(db, f"demo-sim-{i + 1}", RaterKind.SIMULATED) for i in range(SIMULATED_RATERS)]
     import_id = begin_import(db, "votes", "the demo's simulated raters", campaign.id)

@@ -1,13 +1,13 @@
 """Workflow: responses that are missing, generated in small lots and stored as they come, so that it can be resumed."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import NamedTuple
 
 from sqlite_utils import Database
 
 from arena.players import GenerationSettings, Player
-from db.catalog import add_responses, get_model, prompts_without_response, responses_of
+from db.catalog import add_responses, get_model, prompts_of, prompts_without_response, responses_of
 from db.connection import Home
 from db.entities import Model, ModelKind, Prompt, Response
 from db.errors import UserError
@@ -52,17 +52,18 @@ def player_of(home: Home, model: Model) -> Player:
 
 
 def settings_like(db: Database, model: str, otherwise: GenerationSettings) -> GenerationSettings:
-    """The settings a model's stored responses were generated with, so that both sides of a battle share them."""
-    for response in responses_of(db, model):
-        stored = response.settings or {}
-        return GenerationSettings(
-            temperature=float(str(stored.get("temperature", otherwise.temperature))),
-            top_p=float(str(stored.get("top_p", otherwise.top_p))),
-            max_new_tokens=int(str(stored.get("max_new_tokens", otherwise.max_new_tokens))),
-            seed=otherwise.seed,
-            system=str(stored.get("system", otherwise.system)),
-        )
-    return otherwise
+    """The settings a model's stored responses were generated with, so that both sides of a battle share them.
+
+    The first response that says how it was made decides; what it does not say, and the seed, are `otherwise`'s.
+    """
+    stored = next((r.settings for r in responses_of(db, model) if r.settings), {})
+    return GenerationSettings(
+        temperature=float(str(stored.get("temperature", otherwise.temperature))),
+        top_p=float(str(stored.get("top_p", otherwise.top_p))),
+        max_new_tokens=int(str(stored.get("max_new_tokens", otherwise.max_new_tokens))),
+        seed=otherwise.seed,
+        system=str(stored.get("system", otherwise.system)),
+    )
 
 
 def generate(
@@ -77,28 +78,40 @@ def generate(
     say: Callable[[float | None, str], None] = lambda _p, _m: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> list[Generated]:
-    """Write the responses that are missing: `samples` of each model to each prompt of the choice (its first `limit`)."""
-    written = []
-    for name in models:
-        model = get_model(db, name)
-        missing = prompts_without_response(db, name, choice, samples)[:limit]
-        todo = [(prompt, sample) for prompt, there in missing for sample in range(there, samples)]
-        written.append(Generated(name, len(todo)))
-        if not todo:
+    """Write the responses that are missing: `samples` of each model to each prompt of the choice (its first `limit`).
+
+    What is written stays, also where this stops half-way, so running it again goes on. UserError where a model
+    cannot answer, or when it is told to stop.
+    """
+    if samples < 1:
+        raise UserError(f"{samples} responses a prompt are none", "ask for 1 or more")
+    found = [get_model(db, name) for name in models]
+    todo = [_missing(db, model, choice, samples, limit) for model in found]
+    total, done = sum(map(len, todo)), 0
+    for model, lacking in zip(found, todo, strict=True):
+        if not lacking:
             continue
-        say(0.0, f"loading {name}")
+        say(done / total, f"loading {model.name}")
         player = player_of(home, model)
-        for at in range(0, len(todo), LOT):
+        for at in range(0, len(lacking), LOT):
             if should_stop():
                 raise UserError(
-                    f"stopped after {at} of {len(todo)} responses of {name}", "run it again to go on"
+                    f"stopped after {at} of {len(lacking)} responses of {model.name}", "run it again to go on"
                 )
-            _write(db, model, player, todo[at : at + LOT], settings)
-            say(
-                min(1.0, (at + LOT) / len(todo)),
-                f"{min(at + LOT, len(todo))} of {len(todo)} responses of {name}",
-            )
-    return written
+            lot = lacking[at : at + LOT]
+            _write(db, model, player, lot, settings)
+            done += len(lot)
+            say(done / total, f"{at + len(lot)} of {len(lacking)} responses of {model.name}")
+    return [Generated(model.name, len(lacking)) for model, lacking in zip(found, todo, strict=True)]
+
+
+def _missing(
+    db: Database, model: Model, choice: str, samples: int, limit: int | None
+) -> list[tuple[Prompt, int]]:
+    """(prompt, sample number) of each response a model still owes to the first prompts of a choice."""
+    wanted = {p.id for p in prompts_of(db, choice)[:limit]}
+    lacking = prompts_without_response(db, model.name, choice, samples)
+    return [(p, sample) for p, there in lacking if p.id in wanted for sample in range(there, samples)]
 
 
 def _write(
@@ -111,7 +124,7 @@ def _write(
     """Generate and store one lot; each sample number has a seed of its own."""
     for sample in sorted({s for _, s in lot}):
         prompts = [p for p, s in lot if s == sample]
-        drawn = GenerationSettings(**{**asdict(settings), "seed": settings.seed + sample})
+        drawn = replace(settings, seed=settings.seed + sample)
         answers = player.respond([p.messages for p in prompts], drawn)
         add_responses(db, [
             Response.of(p.id, model.name, a.text, sample=sample, finish_reason=a.finish_reason,

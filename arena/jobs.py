@@ -6,6 +6,7 @@ killed without a word is found by its process id and start time.
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,13 +19,14 @@ import psutil
 from sqlite_utils import Database
 
 from db import runs
-from db.connection import PROJECT, Home
+from db.connection import PROJECT, Home, open_writer
 from db.entities import Job, JobStatus, RunStatus
 from db.errors import UserError
 
 JOB_VARIABLE = "TASTEBENCH_JOB"
 GRACE = 30.0
 """seconds a cancelled job has to end by itself"""
+NO_WORD = "its process ended without a word (killed, or out of memory); `jobs logs` shows what it printed"
 
 
 def command_line(home: Home, arguments: Sequence[str]) -> list[str]:
@@ -34,8 +36,6 @@ def command_line(home: Home, arguments: Sequence[str]) -> list[str]:
 
 def shown(arguments: Sequence[str]) -> str:
     """The command as a person would type it."""
-    import shlex
-
     return "python launch.py " + shlex.join(arguments)
 
 
@@ -44,13 +44,10 @@ def start(home: Home, db: Database, arguments: Sequence[str]) -> Job:
     job = runs.add_job(db, arguments)
     log = home.logs / f"job-{job.id}.log"
     runs.set_job_log(db, job.id, home.relative(log))
-    threads = str(max(1, (os.cpu_count() or 1) - 1))
+    threads = str(max(1, (os.cpu_count() or 1) - 1))  # one core stays free for whoever rates meanwhile
     environment = {
-        **os.environ,
-        JOB_VARIABLE: str(job.id),
-        "OMP_NUM_THREADS": threads,
-        "PYTHONUNBUFFERED": "1",
-    }
+        "OMP_NUM_THREADS": threads, **os.environ, JOB_VARIABLE: str(job.id), "PYTHONUNBUFFERED": "1",
+    }  # fmt: skip
     with log.open("ab") as out:
         child = subprocess.Popen(
             command_line(home, arguments), stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
@@ -74,23 +71,31 @@ def own_start() -> float:
     return float(psutil.Process().create_time())
 
 
+def _in_silence(_line: str) -> None:
+    """Nobody reads along."""
+
+
 @dataclass
 class ThisJob:
-    """The job this process runs: where it says how far it is, and hears that it should stop."""
+    """The job this process runs: where it says how far it is, and hears that it should stop.
+
+    `echo` is handed every message as a line for whoever watches the terminal or the log.
+    """
 
     id: int
     _db: Database
+    echo: Callable[[str], object] = _in_silence
     stopping: bool = False
-    _said: float = 0.0
+    _said: float = float("-inf")
 
     def say(self, progress: float | None, message: str) -> None:
         """Tell how far the job is (0 to 1, None where unknown); at most twice a second reaches the database."""
+        share = None if progress is None else min(1.0, max(0.0, progress))
+        self.echo(message if share is None else f"{share:4.0%}  {message}")
         now = time.monotonic()
-        if now - self._said >= 0.5 or progress == 1:
+        if now - self._said >= 0.5 or share == 1:
             self._said = now
-            runs.job_progress(
-                self._db, self.id, None if progress is None else min(1.0, max(0.0, progress)), message
-            )
+            runs.job_progress(self._db, self.id, share, message)
 
     def should_stop(self) -> bool:
         """Whether someone asked the job to end."""
@@ -98,49 +103,74 @@ class ThisJob:
 
 
 @contextlib.contextmanager
-def this_job(db: Database, arguments: Sequence[str]) -> Iterator[ThisJob]:
-    """Run the block as a job: the one the supervisor started, or a new row for a command typed by hand."""
-    given = os.environ.get(JOB_VARIABLE)
+def this_job(
+    db: Database, arguments: Sequence[str], echo: Callable[[str], object] = _in_silence
+) -> Iterator[ThisJob]:
+    """Run the block as a job: the one the supervisor started, or a new row for a command typed by hand.
+
+    SIGTERM and SIGINT ask the block to end; a second one ends it at once. Only the main thread can run a job.
+    """
+    job = _claimed(db, arguments)
+    this = ThisJob(job.id, db, echo)
+    with _signals_to(this):
+        try:
+            yield this
+        except BaseException as error:
+            status = JobStatus.CANCELLED if this.stopping else JobStatus.FAILED
+            code = 2 if isinstance(error, UserError) else 130 if this.stopping else 1
+            runs.end_job(db, job.id, status, code, str(error) or type(error).__name__)
+            raise
+        runs.end_job(db, job.id, JobStatus.CANCELLED if this.stopping else JobStatus.SUCCEEDED, 0, "")
+
+
+def _claimed(db: Database, arguments: Sequence[str]) -> Job:
+    """The row of this process, marked as running. A command that it starts in turn is a job of its own."""
+    given = os.environ.pop(JOB_VARIABLE, None)
     if given:
         os.nice(19)
-        with contextlib.suppress(AttributeError, OSError):
+        with contextlib.suppress(AttributeError, OSError):  # not every system ranks its disk accesses
             psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE)
     job = runs.get_job(db, int(given)) if given else runs.add_job(db, arguments)
     if not runs.start_job(db, job.id, os.getpid(), own_start()):
         raise UserError(f"job {job.id} was cancelled before it began")
-    this = ThisJob(job.id, db)
+    return job
+
+
+@contextlib.contextmanager
+def _signals_to(this: ThisJob) -> Iterator[None]:
+    """While the block runs, the signals that end a process only ask the job to end."""
 
     def stop(_number: int, _frame: object) -> None:
-        if this.stopping:  # a second signal: at once
+        if this.stopping:
             raise KeyboardInterrupt
         this.stopping = True
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield this
-    except BaseException as error:
-        status = JobStatus.CANCELLED if this.stopping else JobStatus.FAILED
-        code = 2 if isinstance(error, UserError) else 130 if this.stopping else 1
-        runs.end_job(db, job.id, status, code, str(error) or type(error).__name__)
-        raise
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    runs.end_job(db, job.id, JobStatus.CANCELLED if this.stopping else JobStatus.SUCCEEDED, 0, "")
+
+
+def never_began(home: Home, reason: str) -> None:
+    """This process was started as a job and cannot even begin: the row says why, if it can be written at all."""
+    given = os.environ.get(JOB_VARIABLE)
+    if given:
+        with contextlib.suppress(UserError):
+            db = open_writer(home)
+            with contextlib.closing(db.conn):
+                runs.end_job(db, int(given), JobStatus.FAILED, 2, reason)
 
 
 def reconcile(db: Database) -> None:
     """Mark jobs and runs whose process is gone without a word as failed."""
     for job, pid, began in runs.job_processes(db):
         if not _alive(pid, began):
-            runs.end_job(
-                db, job, JobStatus.FAILED, None, "its process ended without a word (killed, or out of memory)"
-            )
+            runs.end_job(db, job, JobStatus.FAILED, None, NO_WORD)
     active = runs.active_run_process(db)
     if active is not None and not _alive(active[1], active[2]):
-        runs.end_run(
-            db, active[0], RunStatus.FAILED, "its process ended without a word (killed, or out of memory)"
-        )
+        runs.end_run(db, active[0], RunStatus.FAILED, NO_WORD)
 
 
 def _alive(pid: int | None, began: float | None) -> bool:
@@ -155,16 +185,25 @@ def cancel(db: Database, job_id: int, wait: float = GRACE) -> Job:
     if job.status.over:
         return job
     process = next(((pid, began) for j, pid, began in runs.job_processes(db) if j == job_id), None)
-    if process is not None and _alive(*process) and process[0]:
-        pid = process[0]
-        _signal(pid, signal.SIGTERM)
-        deadline = time.monotonic() + wait
-        while time.monotonic() < deadline and _alive(*process):
-            time.sleep(0.1)
-        if _alive(*process):
-            _signal(pid, signal.SIGKILL)
+    if process is not None and process[0]:
+        _end(process[0], process[1], wait)
     runs.end_job(db, job_id, JobStatus.CANCELLED, None, "cancelled")
+    active = runs.active_run(db)
+    if active is not None and active.job == job_id:  # it was killed before it could say so
+        runs.end_run(db, active.id, RunStatus.CANCELLED, "cancelled")
     return runs.get_job(db, job_id)
+
+
+def _end(pid: int, began: float | None, wait: float) -> None:
+    """Let a process end by itself; kill it after `wait` seconds."""
+    if not _alive(pid, began):
+        return
+    _signal(pid, signal.SIGTERM)
+    deadline = time.monotonic() + wait
+    while _alive(pid, began) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if _alive(pid, began):
+        _signal(pid, signal.SIGKILL)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
@@ -186,19 +225,3 @@ def read_log(home: Home, job: Job, last: int = 20_000) -> str:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - last))
         return file.read().decode("utf-8", errors="replace")
-
-
-def follow(home: Home, job: Job, write: Callable[[str], object]) -> None:
-    """Pass on what a job prints until it is over."""
-    db_log = home.locate(job.log) if job.log else None
-    if db_log is None:
-        return
-    with Path(db_log).open("r", encoding="utf-8", errors="replace") as file:
-        while True:
-            text = file.read()
-            if text:
-                write(text)
-            elif not _alive(job.pid, None):
-                return
-            else:
-                time.sleep(0.2)

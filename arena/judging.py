@@ -1,6 +1,7 @@
 """Workflow: a reward model's scores of the responses of a campaign, each distinct response once, resumable."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from sqlite_utils import Database
@@ -8,6 +9,8 @@ from sqlite_utils import Database
 from db.catalog import add_scores, get_setting, responses_without_score
 from db.connection import Home
 from db.entities import Campaign, Score
+from db.errors import UserError
+from training.starter import REWARD_MODEL, weights_of
 
 LOT = 64
 STOCK = "OpenAssistant/reward-model-deberta-v3-large-v2"
@@ -22,13 +25,11 @@ class Judge(NamedTuple):
 
 def reward_judge(db: Database, home: Home, model: str | None = None) -> Judge:
     """The reward model that is named (a folder or hub id), else the home's own, else the stock one."""
-    if model is None:
-        model = get_setting(db, "reward_model") or STOCK
-    if model == "starter-reward":
-        from training.starter import REWARD_MODEL, weights_of
-
+    model = model or get_setting(db, "reward_model") or STOCK
+    if model == REWARD_MODEL:
         return Judge(REWARD_MODEL, str(weights_of(REWARD_MODEL)))
-    return Judge(model, home.locate(model))
+    source = str(Path(model).resolve()) if Path(model).is_dir() else home.locate(model)
+    return Judge(source, source)
 
 
 def score_campaign(
@@ -38,7 +39,10 @@ def score_campaign(
     say: Callable[[float | None, str], None] = lambda _p, _m: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Score what the judge has not scored yet of a campaign's responses; the number of new scores."""
+    """Score what the judge has not scored yet of a campaign's responses; the number of new scores.
+
+    UserError where the reward model does not load, or when it is told to stop; what is scored stays.
+    """
     todo = responses_without_score(db, judge.name, campaign.id)
     if not todo:
         return 0
@@ -49,7 +53,7 @@ def score_campaign(
     done = 0
     for at in range(0, len(todo), LOT):
         if should_stop():
-            break
+            raise UserError(f"stopped after {done} of {len(todo)} scores", "run it again to go on")
         lot = todo[at : at + LOT]
         scored = scorer.score([(prompt.messages, response.text or "") for prompt, response in lot])
         add_scores(db, [

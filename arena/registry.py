@@ -1,18 +1,21 @@
 """Workflow: what the command line and the studio list and change by name: models, campaigns, seats, jobs."""
 
+import json
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from sqlite_utils import Database
 
 from arena import jobs
 from arena.demo import ensure_starter
-from arena.generating import files_of, generate
+from arena.generating import files_of, generate, settings_like
 from arena.players import GenerationSettings
 from db import campaigns, runs
 from db.campaigns import coverage, get_campaign, list_campaigns, list_seats
 from db.catalog import add_model, find_model, get_prompt, get_response, list_models
-from db.connection import Home, server_of, transaction
+from db.connection import Home, checked_name, server_of, transaction
 from db.entities import (
     Campaign,
     CampaignSettings,
@@ -26,6 +29,10 @@ from db.entities import (
 from db.errors import Conflict, NotFound, UserError
 from labeling import joining
 from training.merging import MergeReport
+from training.starter import STARTER_MODELS
+
+ADAPTER_CONFIG = "adapter_config.json"
+HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[\w.-]+")
 
 # -- models ----------------------------------------------------------------------------------------------------
 
@@ -39,6 +46,10 @@ def add(
         raise UserError(
             "a model is one of a --source, an --endpoint, or --recorded", "give exactly one of the three"
         )
+    if source is None and (adapter or quantize):
+        raise UserError("only weights take an --adapter or --quantize", "give them with a --source")
+    if remote_name and endpoint is None:
+        raise UserError("--remote-name is a model's name on a server", "give it with an --endpoint")
     if endpoint is not None:
         if not endpoint.startswith(("http://", "https://")) or not remote_name:
             raise UserError("an endpoint needs its address and the model's name there",
@@ -47,23 +58,57 @@ def add(
     if source is None:
         return add_model(db, name, ModelKind.RECORDED)
     kind = ModelKind.ADAPTER if adapter else ModelKind.CHECKPOINT
-    return add_model(db, name, kind, source=_folder(source), adapter=_folder(adapter) if adapter else None,
+    return add_model(db, name, kind, source=weights_at(source, "config.json"),
+                     adapter=weights_at(adapter, ADAPTER_CONFIG) if adapter else None,
                      quantize=Quantize(quantize) if quantize else None)  # fmt: skip
 
 
-def _folder(source: str) -> str:
-    """A folder as an absolute path that exists, a hub id (owner/name) as it is."""
-    from pathlib import Path
-
+def weights_at(source: str, config: str) -> str:
+    """A folder that holds the config file as an absolute path, a hub id (owner/name) as it is; UserError."""
     path = Path(source).expanduser()
     if path.is_dir():
+        if not (path / config).is_file():
+            raise UserError(f"{path} holds no {config}, so it is not what it should be",
+                            "name the folder that save_pretrained wrote; an adapter goes with --adapter")  # fmt: skip
         return str(path.resolve())
-    looks_like_path = source.startswith((".", "/", "~")) or source.count("/") != 1
-    if looks_like_path:
+    if not HUB_ID.fullmatch(source):
         raise UserError(
-            f"there is no folder {source}", "give an existing checkpoint folder, or a hub id owner/name"
+            f"there is no folder {source!r}", "give an existing checkpoint folder, or a hub id owner/name"
         )
     return source
+
+
+def register(db: Database, source: str) -> str:
+    """The name of a registered model; or of a checkpoint, an adapter folder or a hub id, registered by its last part.
+
+    Where that name stands for another model already, it gets a number.
+    """
+    if find_model(db, source) is not None or source in STARTER_MODELS:
+        return ensure_starter(db, source).name
+    path = Path(source).expanduser()
+    adapter = source if (path / ADAPTER_CONFIG).is_file() else None
+    base = _base_of(path) if adapter else source
+    stem = path.resolve().name if path.is_dir() else source.rpartition("/")[2]
+    for name in (stem, *(f"{stem}-{n}" for n in range(2, 100))):
+        try:
+            return add(db, name, source=base, adapter=adapter).name
+        except Conflict:  # another model of this name: take the next
+            continue
+    raise Conflict(f"there are many models named {stem!r} already", "register it with `models add NAME`")
+
+
+def _base_of(adapter: Path) -> str:
+    """The checkpoint an adapter folder says it was trained over."""
+    config = adapter / ADAPTER_CONFIG
+    try:
+        base = json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    except ValueError:
+        raise UserError(f"{config} is not JSON", "save the adapter again") from None
+    if not base:
+        raise UserError(
+            f"{config} names no base model", "add it with `models add NAME --source BASE --adapter DIR`"
+        )
+    return str(base)
 
 
 def listing(db: Database) -> list[dict[str, object]]:
@@ -82,7 +127,7 @@ def merge(home: Home, db: Database, name: str, merged_name: str, mode: str) -> M
     from training.merging import merge as run
 
     model = ensure_starter(db, name)
-    if find_model(db, merged_name) is not None:
+    if find_model(db, checked_name(merged_name, "model")) is not None:
         raise Conflict(f"there is already a model named {merged_name!r}", "choose another name with --as")
     folder = home.runs / merged_name
     report = run(files_of(home, model), folder, mode)
@@ -109,22 +154,48 @@ def create_campaign(
     """Create a campaign; with a job, first write the responses that are missing."""
     if overlap < 1:
         raise UserError("--overlap is the number of votes wanted for each battle", "give 1 or more")
+    if campaigns.find_campaign(db, checked_name(name, "campaign")) is not None:
+        raise Conflict(f"there is already a campaign named {name!r}", "choose another name")
     for model in models:
         ensure_starter(db, model)
     if job is not None:
-        generate(home, db, models, prompts, GenerationSettings(), say=job.say, should_stop=job.should_stop)
+        generate(home, db, models, prompts, _shared_settings(db, models), say=job.say,
+                 should_stop=job.should_stop)  # fmt: skip
     settings = CampaignSettings(purpose=Purpose(purpose), overlap=overlap, criteria=tuple(criteria))
     status = CampaignStatus.DRAFT if draft else CampaignStatus.OPEN
     demo = "starter" if all(m.startswith("starter-") for m in models) else None
+    made = compare(db, name, models, prompts, settings, status=status, demo=demo)
+    return Made(campaign_row(db, made.campaign), made.battles, tuple(_notes(made)))
+
+
+def _shared_settings(db: Database, models: Sequence[str]) -> GenerationSettings:
+    """How the models' stored responses were generated, so that new ones are drawn the same way."""
+    settings = GenerationSettings()
+    for model in reversed(models):
+        settings = settings_like(db, model, settings)
+    return settings
+
+
+class NothingToCompare(UserError):
+    """No prompt of the choice has two different responses."""
+
+
+def compare(
+    db: Database, name: str, models: Sequence[str], prompts: str, settings: CampaignSettings, *,
+    status: CampaignStatus = CampaignStatus.OPEN, parent_run: int | None = None, lineage: int | None = None,
+    demo: str | None = None,
+) -> campaigns.Created:  # fmt: skip
+    """Create a campaign that has at least one battle; NothingToCompare leaves nothing behind."""
     with transaction(db):
-        made = campaigns.create_campaign(db, name, models, prompts, settings, status=status, demo=demo)
+        made = campaigns.create_campaign(db, name, models, prompts, settings, status=status,
+                                         parent_run=parent_run, lineage=lineage, demo=demo)  # fmt: skip
         if made.battles == 0:
-            raise UserError(
-                f"no prompt of {prompts!r} has two different responses of {' and '.join(models)} to compare"
-                + (" among the held-out ones" if settings.purpose is Purpose.EVALUATE else ""),
+            heldout = " among the held-out ones" if settings.purpose is Purpose.EVALUATE else ""
+            raise NothingToCompare(
+                f"no prompt of {prompts!r}{heldout} has two different responses of {' and '.join(models)} to compare",
                 "import responses, or write them with `generate` (or `campaign create --generate`)",
             )
-    return Made(campaign_row(db, made.campaign), made.battles, tuple(_notes(made)))
+    return made
 
 
 def _notes(made: campaigns.Created) -> list[str]:
@@ -233,7 +304,8 @@ def job_listing(db: Database) -> list[dict[str, object]]:
 
 def resume_job(home: Home, db: Database, job_id: int) -> Job:
     """Start the command of a finished job again."""
+    jobs.reconcile(db)
     job = runs.get_job(db, job_id)
     if not job.status.over:
-        raise Conflict(f"job {job_id} is {job.status}", "cancel it first, or wait")
+        raise Conflict(f"job {job_id} is {job.status}", f"wait, or cancel it with `jobs cancel {job_id}`")
     return jobs.start(home, db, job.command)

@@ -1,7 +1,11 @@
 """Workflow: one turn of the loop. Votes -> frozen snapshot -> run -> candidate -> responses, scores, blind rematch."""
 
+import math
+import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,10 +16,11 @@ from arena.demo import ensure_starter
 from arena.generating import files_of, generate, settings_like
 from arena.judging import reward_judge, score_campaign
 from arena.players import GenerationSettings
+from arena.registry import NothingToCompare, compare
 from db import runs
-from db.campaigns import Created, create_campaign, find_campaign, get_campaign
-from db.catalog import find_model, prompt_sets, prompts_of
-from db.connection import Home, checked_name
+from db.campaigns import find_campaign, get_campaign, list_campaigns
+from db.catalog import find_model, get_model, prompt_sets, prompts_of
+from db.connection import Home, checked_name, transaction
 from db.entities import (
     Campaign,
     CampaignSettings,
@@ -30,15 +35,8 @@ from db.entities import (
 )
 from db.errors import Conflict, UserError
 from labeling.pairs import Method, PairPolicy
-from training.settings import (
-    DpoSettings,
-    RunSpec,
-    default_preset,
-    from_mapping,
-    preset,
-    to_json,
-    with_overrides,
-)
+from training.folders import count_parameters
+from training.settings import DpoSettings, RunSpec, default_preset, from_mapping, preset, with_overrides
 from training.snapshots import Source, freeze, write_rows
 
 if TYPE_CHECKING:
@@ -50,6 +48,8 @@ REMATCH_OVERLAP = 5
 MOST_TRAIN, MOST_HELDOUT = 300, 200
 """prompts a candidate answers for its two campaigns"""
 FEW_HELDOUT = 10
+RELATIVE = ("parent", "base", "champion")
+"""what --against means besides a model's name"""
 
 Say = Callable[[float | None, str], None]
 
@@ -103,11 +103,13 @@ class Plan(NamedTuple):
 def plan(db: Database, home: Home, request: Request) -> Plan:
     """Check a request and freeze its snapshot; UserError says what is missing."""
     parent = ensure_starter(db, request.parent)
-    files_of(home, parent)  # a model without weights cannot be trained
+    files = files_of(home, parent)  # UserError: a model without weights cannot be trained
     reference = parent if request.reference == "parent" else ensure_starter(db, request.reference)
-    chosen = request.preset or default_preset(parameters(home, parent), parent.quantize)
+    chosen = request.preset or default_preset(count_parameters(files.source), parent.quantize)
     settings = with_overrides(preset(chosen).settings, request.overrides)
     name = checked_name(request.name or next_name(db, parent), "model")
+    if request.rematch and request.against not in RELATIVE:
+        ensure_starter(db, request.against)  # UserError now rather than after the training
     if find_model(db, name) is not None:
         raise Conflict(f"there is already a model named {name!r}", "choose another --name")
     snapshot = (
@@ -135,27 +137,8 @@ def next_name(db: Database, parent: Model) -> str:
             return f"{stem}-r{n}"
 
 
-def parameters(home: Home, model: Model) -> int | None:
-    """The number of weights of a checkpoint on disk, read from its safetensors headers; None where not at hand."""
-    folder = Path(files_of(home, model).source)
-    sizes = [_stored_values(f) for f in folder.glob("*.safetensors")] if folder.is_dir() else []
-    return sum(sizes) or None
-
-
-def _stored_values(file: Path) -> int:
-    """How many values a safetensors file holds: its header is a JSON object of shapes behind 8 bytes of length."""
-    import json
-    import math
-
-    with file.open("rb") as opened:
-        header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
-
-
 def preflight(db: Database, home: Home, request: Request) -> "Preflight":
     """What the trainer would see of a request, without training."""
-    import tempfile
-
     from training.loading import tokenizer_for
     from training.preflight import preflight as look
 
@@ -179,61 +162,71 @@ def retrain(db: Database, home: Home, request: Request, job: jobs.ThisJob) -> Ou
     job.say(0.0, "freezing the pairs")
     made = plan(db, home, request)
     run = _begin(db, home, made, job)
-    trained = _train(db, home, made, run, job)
-    model = runs.finish_run(
-        db, run.id, model=made.name,
-        kind=ModelKind.ADAPTER if trained.is_adapter else ModelKind.CHECKPOINT,
-        source=(made.parent.source or "") if trained.is_adapter else home.relative(trained.model_folder),
-        adapter=home.relative(trained.model_folder) if trained.is_adapter else None,
-        quantize=made.settings.quantize or made.parent.quantize,
-        reference_proof=asdict(trained.reference_proof), metrics=_results(trained),
-        versions=trained.versions, seconds=trained.seconds,
-    )  # fmt: skip
-    rematch, note = None, ""
+    model = _train(db, home, made, run, job)
+    note = ""
     if request.rematch:
         try:
-            rematch = open_rematch(db, home, model, made.campaign, request.against, job.say, job.should_stop)
+            open_rematch(db, home, model, made.campaign, request.against, job.say, job.should_stop)
         except UserError as error:
-            note = f"the model is registered, but no rematch was opened: {error}"
-    return Outcome(runs.run_by_id(db, run.id), rematch, note)
-
-
-def _results(trained: "Trained") -> dict[str, object]:
-    return {**trained.metrics, "counts": asdict(trained.counts), "steps": trained.steps, "notes": list(trained.notes),
-            "plain_template": trained.plain_template}  # fmt: skip
+            opened = runs.run_by_id(db, run.id).rematch
+            lacks = "its rematch lacks something" if opened else "it has no rematch"
+            note = f"{model.name} is registered, but {lacks}: {error}"
+    run = runs.run_by_id(db, run.id)
+    return Outcome(run, run.rematch, note)
 
 
 def _begin(db: Database, home: Home, made: Plan, job: jobs.ThisJob) -> Run:
+    """The run's row, where no other is active and its folder is free."""
     jobs.reconcile(db)
-    import json
-    import os
-
     folder = home.runs / made.name
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty", "choose another --name")
-    settings = {**json.loads(to_json(made.settings)), "preset": made.preset, "reference": made.reference.name}
-    run = runs.add_run(
+    settings = {**asdict(made.settings), "preset": made.preset, "reference": made.reference.name}
+    return runs.add_run(
         db, made.name, RunKind.DPO, parent=made.parent.name, snapshot=made.snapshot.id,
         folder=home.relative(folder), settings=settings,
         campaign=made.campaign.id if made.campaign else None, job=job.id, pid=os.getpid(),
         pid_started=jobs.own_start(),
     )  # fmt: skip
-    folder.mkdir(parents=True, exist_ok=True)
-    write_rows(db, made.snapshot.id, folder / "pairs.jsonl")
-    return run
 
 
-def _train(db: Database, home: Home, made: Plan, run: Run, job: jobs.ThisJob) -> "Trained":
-    """The training itself; a run that fails or is cancelled says so in the database before the error goes on."""
+def _train(db: Database, home: Home, made: Plan, run: Run, job: jobs.ThisJob) -> Model:
+    """Train and register; a run that fails or is cancelled says so in the database before the error goes on."""
     job.say(0.02, "loading the model")
+    folder = home.runs / made.name
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_rows(db, made.snapshot.id, folder / "pairs.jsonl")
         from training.dpo import train
 
-        return train(spec_of(home, made, home.runs / made.name), _observer(db, run, job), job.should_stop)
+        trained = train(spec_of(home, made, folder), _observer(db, run, job), job.should_stop)
+        return _register(db, home, made, run, trained)
     except BaseException as error:
         status = RunStatus.CANCELLED if job.should_stop() else RunStatus.FAILED
         runs.end_run(db, run.id, status, str(error) or type(error).__name__)
         raise
+
+
+def _register(db: Database, home: Home, made: Plan, run: Run, trained: "Trained") -> Model:
+    """The run succeeded and its candidate is there, in one transaction."""
+    files = home.relative(trained.model_folder)
+    kind, source, adapter = (
+        (ModelKind.ADAPTER, made.parent.source or "", files) if trained.is_adapter
+        else (ModelKind.CHECKPOINT, files, None)
+    )  # fmt: skip
+    return runs.finish_run(
+        db, run.id, model=made.name, kind=kind, source=source, adapter=adapter,
+        quantize=made.settings.quantize or made.parent.quantize,
+        reference_proof=asdict(trained.reference_proof), metrics=_results(trained),
+        versions=trained.versions, seconds=trained.seconds,
+    )  # fmt: skip
+
+
+def _results(trained: "Trained") -> dict[str, object]:
+    """The figures of a run; one that is not a number (a mean over nothing) is null."""
+    finite = {k: v if math.isfinite(v) else None for k, v in trained.metrics.items()}
+    return {**finite, "counts": asdict(trained.counts), "steps": trained.steps, "notes": list(trained.notes),
+            "plain_template": trained.plain_template}  # fmt: skip
 
 
 def spec_of(home: Home, made: Plan, folder: Path) -> RunSpec:
@@ -248,9 +241,10 @@ def _observer(db: Database, run: Run, job: jobs.ThisJob) -> "Callable[[Metric], 
     """Writes each log of the trainer into the database; training is the first 70 % of the job."""
 
     def observe(metric: "Metric") -> None:
-        runs.add_metrics(db, run.id, metric.step, metric.total_steps, metric.values)
+        values = {k: v for k, v in metric.values.items() if math.isfinite(v)}
+        runs.add_metrics(db, run.id, metric.step, metric.total_steps, values)
         share = metric.step / max(1, metric.total_steps)
-        loss = metric.values.get("loss")
+        loss = values.get("loss")
         shown = f", loss {loss:.3f}" if loss is not None else ""
         job.say(0.05 + 0.65 * share, f"step {metric.step} of {metric.total_steps}{shown}")
 
@@ -264,26 +258,33 @@ def open_rematch(
     db: Database, home: Home, model: Model, campaign: Campaign | None, against: str, say: Say,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> str:  # fmt: skip
-    """Generate the candidate's responses, open its two campaigns, score them; the name of the blind rematch."""
-    rivals = _rivals(db, model, against)
+    """Generate the candidate's responses, open its two campaigns, score them; the name of the blind rematch.
+
+    UserError where there is nothing to compare on held-out prompts (the next collection is open all the same), or
+    where the scores could not be had (both campaigns are open all the same).
+    """
+    names = [model.name, *_rivals(db, model, against)]
     base = _prompt_choice(db, campaign)
     heldout, train = f"{base}:{Split.HELDOUT}", f"{base}:{Split.TRAIN}"
-    settings = settings_like(db, model.parent or model.name, GenerationSettings())
-    n = min(MOST_HELDOUT, len(prompts_of(db, heldout)))
-    if n < FEW_HELDOUT:
+    n = len(prompts_of(db, heldout))
+    if 0 < n < FEW_HELDOUT:
         say(None, f"only {n} held-out prompts: the rematch will say little; import more prompts")
-    names = [model.name, *rivals]
+    settings = settings_like(db, model.parent or model.name, GenerationSettings())
+    answering = [name for name in names if get_model(db, name).kind is not ModelKind.RECORDED]
     for choice, limit, start in ((heldout, MOST_HELDOUT, 0.7), (train, MOST_TRAIN, 0.8)):
-        generate(db=db, home=home, models=names, choice=choice, settings=settings, limit=limit,
-                 say=_part(say, start, 0.1), should_stop=should_stop)  # fmt: skip
-    rematch = _open(
-        db, model, names, heldout, Purpose.EVALUATE, REMATCH_OVERLAP, campaign, "rematch"
-    ).campaign
-    collect = _open(db, model, names[:2], train, Purpose.COLLECT, 1, campaign, "collect").campaign
-    runs.note_rematch(db, model.run or 0, rematch.name)
-    judge = reward_judge(db, home)
-    for opened, start in ((rematch, 0.9), (collect, 0.95)):
-        score_campaign(db, opened, judge, _part(say, start, 0.05), should_stop)
+        generate(home, db, answering, choice, settings, limit=limit, say=_part(say, start, 0.1),
+                 should_stop=should_stop)  # fmt: skip
+    with transaction(db):
+        rematch = _open(db, model, names, heldout, Purpose.EVALUATE, REMATCH_OVERLAP, campaign)
+        collect = _open(db, model, names[:2], train, Purpose.COLLECT, 1, campaign)
+        if rematch is not None:
+            runs.note_rematch(db, model.run or 0, rematch.name)
+    opened = [c for c in (rematch, collect) if c is not None]
+    for i, one in enumerate(opened):
+        score_campaign(db, one, reward_judge(db, home), _part(say, 0.9 + 0.05 * i, 0.05), should_stop)
+    if rematch is None:
+        raise UserError(f"on the held-out prompts of {base!r} there are no two different responses to compare",
+                        "import more prompts, or train for longer")  # fmt: skip
     return rematch.name
 
 
@@ -295,10 +296,11 @@ def _part(say: Say, start: float, share: float) -> Say:
 def _rivals(db: Database, model: Model, against: str) -> list[str]:
     """Whom the candidate meets: its parent (or who is asked for), and the champion where that is another model."""
     parent = model.parent or ""
-    named = {"parent": parent, "base": _first_ancestor(db, model), "champion": runs.champion(db) or parent}
+    champion = runs.champion(db)
+    named = {"parent": parent, "base": _first_ancestor(db, model), "champion": champion or parent}
     rivals = [named.get(against, against)]
-    if (champion := runs.champion(db)) not in (None, model.name, *rivals):
-        rivals.append(champion or "")
+    if champion is not None and champion not in (model.name, *rivals):
+        rivals.append(champion)
     for rival in rivals:
         ensure_starter(db, rival)
     return rivals
@@ -320,31 +322,28 @@ def _prompt_choice(db: Database, campaign: Campaign | None) -> str:
 
 def _open(
     db: Database, model: Model, names: Sequence[str], choice: str, purpose: Purpose, overlap: int,
-    campaign: Campaign | None, word: str,
-) -> Created:  # fmt: skip
-    """Open a campaign of the candidate in the lineage of the votes it learned from."""
+    campaign: Campaign | None,
+) -> Campaign | None:  # fmt: skip
+    """Open a campaign of the candidate in the lineage of the votes it learned from; None where nothing differs."""
     settings = CampaignSettings(purpose=purpose, overlap=overlap)
+    lineage = demo = None
     if campaign is not None:
-        old: Mapping[str, object] = asdict(campaign.settings)
-        keep = (
-            "criteria",
-            "guidelines",
-            "consent_text",
-            "consent_version",
-            "reveal",
-            "undo_seconds",
-            "lease_seconds",
-        )
-        settings = CampaignSettings(purpose=purpose, overlap=overlap, **{k: old[k] for k in keep})  # type: ignore[arg-type]
-    name = f"{model.name} {word}"
-    number = 1
-    while find_campaign(db, name) is not None:
-        number += 1
-        name = f"{model.name} {word} {number}"
-    return create_campaign(
-        db, name, names, choice, settings, parent_run=model.run,
-        lineage=campaign.lineage if campaign else None, demo=campaign.demo if campaign else None,
-    )  # fmt: skip
+        settings = replace(campaign.settings, purpose=purpose, overlap=overlap, target=None, rater_cap=None)
+        lineage, demo = campaign.lineage, "starter" if campaign.demo == "simulated" else campaign.demo
+    word = "rematch" if purpose is Purpose.EVALUATE else "collect"
+    name = _free_name(db, f"{model.name[:60]} {word}")
+    try:
+        return compare(
+            db, name, names, choice, settings, parent_run=model.run, lineage=lineage, demo=demo
+        ).campaign
+    except NothingToCompare:
+        return None
+
+
+def _free_name(db: Database, name: str) -> str:
+    """The name, or the first of NAME 2, NAME 3, ... that no campaign has."""
+    taken = {c.name for c in list_campaigns(db)}
+    return next(n for n in (name, *(f"{name} {i}" for i in count(2))) if n not in taken)
 
 
 def settings_of(run: Run) -> DpoSettings:

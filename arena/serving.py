@@ -1,21 +1,19 @@
 """Workflow: what `serve` does before and around the web app: the lock, the demo, the links, the models it was given."""
 
-import json
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from sqlite_utils import Database
 
 from arena import jobs
 from arena.demo import seed
+from arena.registry import register
 from db.campaigns import find_campaign
-from db.catalog import add_model, find_model, set_setting
+from db.catalog import set_setting
 from db.connection import Home, Lock, open_writer
-from db.entities import ModelKind
 from db.errors import NotFound, UserError
 from labeling.joining import owner_invitation, owner_link_token
 
@@ -50,23 +48,33 @@ def check_port(host: str, port: int) -> None:
             ) from None
 
 
+def address_of(host: str, port: int) -> str:
+    """Where a browser on this machine finds a server that listens there."""
+    near = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{near}:{port}"
+
+
 @contextmanager
 def prepared(
-    home: Home, address: str, contest: Contest | None, public_url: str | None = None
+    home: Home, host: str, port: int, contest: Contest | None, public_url: str | None = None
 ) -> Iterator[Callable[[str], Links]]:
-    """Hold the home while the block runs; yields what makes the links for a public address."""
+    """Hold the home while the block runs; yields what makes the links for a public address.
+
+    UserError before anything is written where another server has the home or another program the port.
+    """
     lock = Lock(home)
     try:
+        check_port(host, port)
         db = open_writer(home)
-        jobs.reconcile(db)
-        if contest is not None:
-            begin_contest(home, db, contest)
-        else:
-            seed(db)
-        set_setting(db, "public_url", public_url or "")
-        lock.announce(address)
-        yield lambda public: links(db, public)
-        db.conn.close()
+        with closing(db.conn):
+            jobs.reconcile(db)
+            if contest is not None:
+                begin_contest(home, db, contest)
+            else:
+                seed(db)
+            set_setting(db, "public_url", public_url or "")
+            lock.announce(address_of(host, port))
+            yield lambda public: links(db, public)
     finally:
         lock.release()
 
@@ -87,26 +95,7 @@ def begin_contest(home: Home, db: Database, contest: Contest) -> None:
 
     names = [register(db, source) for source in (contest.a, contest.b)]
     report = import_file(home, ImportKind.PROMPTS, contest.prompts)
-    name = f"{names[0]} vs {names[1]}"[:80]
+    name = f"{names[0][:38]} vs {names[1][:38]}"
     if find_campaign(db, name) is None:
         jobs.start(home, db, ["campaign", "create", name, "--models", ",".join(names), "--prompts",
                               report.prompt_set or "all", "--generate"])  # fmt: skip
-
-
-def register(db: Database, source: str) -> str:
-    """The name of a registered model, or of the checkpoint, adapter folder or hub id, registered under its last part."""
-    if find_model(db, source) is not None:
-        return source
-    path = Path(source)
-    name = path.resolve().name if path.exists() else source.rpartition("/")[2]
-    config = path / "adapter_config.json"
-    if config.is_file():
-        base = str(json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path") or "")
-        if not base:
-            raise UserError(
-                f"{config} names no base model", "add it with `models add NAME --source BASE --adapter DIR`"
-            )
-        add_model(db, name, ModelKind.ADAPTER, source=base, adapter=str(path.resolve()))
-    else:
-        add_model(db, name, ModelKind.CHECKPOINT, source=str(path.resolve()) if path.exists() else source)
-    return name

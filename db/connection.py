@@ -122,6 +122,9 @@ def open_writer(home: Home) -> Database:
                             "restore a backup from backups/ or name another home") from None  # fmt: skip
         if "disk" in str(error) or "full" in str(error):
             raise UserError(f"cannot write {home.database}: {error}", "free some disk space") from None
+        if "unable to open" in str(error) or "readonly" in str(error):
+            raise UserError(f"cannot write {home.database}: {error}",
+                            "make it writable, or name another home with --home") from None  # fmt: skip
         raise
     return db
 

@@ -110,7 +110,8 @@ def add_snapshot(
 def find_snapshot(db: Database, snapshot_id: str) -> Snapshot | None:
     """A snapshot by its hash (or the first digits of it), or None."""
     rows = db.conn.execute(
-        "SELECT id, source, policy, train, heldout, created_at FROM snapshots WHERE id LIKE ? || '%' LIMIT 2",
+        """SELECT id, source, policy, train, heldout, created_at FROM snapshots
+        WHERE substr(id, 1, length(?1)) = ?1 LIMIT 2""",
         (snapshot_id,),
     ).fetchall()
     return Snapshot(*rows[0]) if len(rows) == 1 and len(snapshot_id) >= 6 else None
@@ -130,6 +131,16 @@ def list_snapshots(db: Database) -> list[Snapshot]:
         "SELECT id, source, policy, train, heldout, created_at FROM snapshots ORDER BY created_at DESC"
     )
     return [Snapshot(*r) for r in rows]
+
+
+def snapshot_pairs(db: Database, snapshot_id: str) -> list[PreferencePair]:
+    """The pairs of a snapshot as they were frozen, in order."""
+    rows = db.conn.execute(
+        """SELECT prompt, chosen, rejected, votes, agreement, part, margin FROM snapshot_pairs
+        WHERE snapshot = ? ORDER BY position""",
+        (snapshot_id,),
+    )
+    return [PreferencePair(r[0], r[1], r[2], tuple(json.loads(r[3])), r[4], Split(r[5]), r[6]) for r in rows]
 
 
 class SnapshotRow(NamedTuple):

@@ -1,55 +1,105 @@
 """Copies of a home's database, putting one back, and checking that nothing in it contradicts itself."""
 
+import contextlib
+import json
 import os
+import shutil
 import sqlite3
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from db.connection import APPLICATION_ID, Home, open_reader, open_writer, server_of
+from sqlite_utils import Database
+
+from db.connection import APPLICATION_ID, Home, Lock, open_reader, open_writer
+from db.entities import content_id
 from db.errors import UserError
+
+BESIDE = ("", "-wal", "-shm")
+"""the files a SQLite database may consist of"""
 
 
 def backup(home: Home, file: Path) -> int:
     """Write a consistent copy to `file`, aside and then renamed; its size in bytes. Works beside a running server."""
-    if not home.database.exists():
-        raise UserError(f"{home.root} holds no arena.db", "name the home with --home")
+    if any(file.resolve() == _part(home.database, suffix).resolve() for suffix in BESIDE):
+        raise UserError(f"{file} is the home's own database", "name another file")
     aside = file.with_name(file.name + ".part")
-    aside.unlink(missing_ok=True)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        open_reader(home).conn.execute("VACUUM INTO ?", (str(aside),))
+        aside.unlink(missing_ok=True)
+        with contextlib.closing(open_reader(home).conn) as conn:
+            conn.execute("VACUUM INTO ?", (str(aside),))
         with aside.open("rb") as written:
             os.fsync(written.fileno())
         aside.replace(file)
-    except (OSError, sqlite3.OperationalError) as error:
-        aside.unlink(missing_ok=True)
+    except (OSError, sqlite3.DatabaseError) as error:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
         raise UserError(f"cannot write {file}: {error}", "free some space or name another file") from None
     return file.stat().st_size
 
 
-def restore(home: Home, file: Path) -> Path:
-    """Put a backup in place; the database it replaces is kept in backups/. Refused while a server runs."""
-    if server_of(home) is not None:
-        raise UserError(f"a server runs on {home.root}", "stop it first")
-    with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as probe:
-        try:
-            mark = probe.execute("PRAGMA application_id").fetchone()[0]
-            sound = probe.execute("PRAGMA quick_check").fetchone()[0]
-        except sqlite3.DatabaseError as error:
-            raise UserError(f"{file} is not a backup ({error})", "name a file that `backup` wrote") from None
-    if mark != APPLICATION_ID or sound != "ok":
-        raise UserError(f"{file} is not a sound Tastebench database", "name a file that `backup` wrote")
-    kept = home.backups / f"replaced-{datetime.now(UTC):%Y%m%dT%H%M%S}.db"
-    if home.database.exists():
-        backup(home, kept)
-    aside = home.database.with_suffix(".restoring")
-    aside.write_bytes(file.read_bytes())
-    for leftover in ("-wal", "-shm"):
-        home.database.with_name(home.database.name + leftover).unlink(missing_ok=True)
-    aside.replace(home.database)
-    open_writer(home).conn.close()
+def restore(home: Home, file: Path) -> Path | None:
+    """Put a backup in place, of an older version too; what it replaces is kept in backups/ (None: there was nothing).
+
+    UserError while a server runs, and for anything but a sound copy that this version can read; nothing is changed
+    then.
+    """
+    if not file.is_file():
+        raise UserError(f"there is no file {file}", "name a file that `backup` wrote")
+    if home.database.exists() and file.samefile(home.database):
+        raise UserError(f"{file} is the home's own database", "name a file that `backup` wrote")
+    lock = Lock(home)
+    aside = Home(home.root / ".restoring")
+    try:
+        shutil.rmtree(aside.root, ignore_errors=True)
+        aside.root.mkdir()
+        shutil.copyfile(file, aside.database)
+        _refuse_unsound(aside.database, file)
+        open_writer(aside).conn.close()
+        kept = _set_aside(home)
+        aside.database.replace(home.database)
+    finally:
+        shutil.rmtree(aside.root, ignore_errors=True)
+        lock.release()
     return kept
 
+
+def _part(database: Path, suffix: str) -> Path:
+    return database.with_name(database.name + suffix)
+
+
+def _refuse_unsound(copy: Path, file: Path) -> None:
+    """UserError where the copy of the file is no database of ours, or a damaged one."""
+    try:
+        with contextlib.closing(sqlite3.connect(copy)) as conn:
+            mark = conn.execute("PRAGMA application_id").fetchone()[0]
+            sound = conn.execute("PRAGMA quick_check").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        raise UserError(f"{file} is not a backup ({error})", "name a file that `backup` wrote") from None
+    if mark != APPLICATION_ID or sound != "ok":
+        raise UserError(f"{file} is not a sound Tastebench database", "name a file that `backup` wrote")
+
+
+def _set_aside(home: Home) -> Path | None:
+    """Move the home's database into backups/: as one file where it can be read, as it lies there where it cannot."""
+    if not home.database.exists():
+        return None
+    kept = home.backups / f"replaced-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.db"
+    try:
+        backup(home, kept)
+    except UserError:
+        for suffix in BESIDE:
+            if _part(home.database, suffix).exists():
+                _part(home.database, suffix).replace(_part(kept, suffix))
+    for suffix in BESIDE[1:]:  # they belong to the old database and would spoil the new one
+        _part(home.database, suffix).unlink(missing_ok=True)
+    return kept
+
+
+STANDING = """votes v JOIN battles b ON b.id = v.battle LEFT JOIN imports i ON i.id = v.import
+  WHERE NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)
+  AND (v.import IS NULL OR i.finished_at IS NOT NULL)"""
 
 # What must hold beyond what the schema enforces by itself: (sentence, query that finds exceptions).
 INVARIANTS = (
@@ -60,35 +110,62 @@ INVARIANTS = (
      """SELECT max(v.id) FROM votes v WHERE v.assignment IS NOT NULL
         AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)
         GROUP BY v.rater, v.battle HAVING count(*) > 1"""),
-    ("no held-out prompt was trained on",
-     """SELECT s.position FROM snapshot_pairs s JOIN prompts p ON p.id = s.prompt
+    ("a held-out prompt is never trained on",
+     """SELECT s.snapshot FROM snapshot_pairs s JOIN prompts p ON p.id = s.prompt
         WHERE s.part = 'train' AND p.split = 'heldout'"""),
-    ("the kept counts equal the standing votes",
-     """SELECT 1 FROM (
-          SELECT v.campaign, b.model_a, b.model_b, v.rater, v.outcome, count(*) AS n FROM votes v
-          JOIN battles b ON b.id = v.battle LEFT JOIN imports i ON i.id = v.import
-          WHERE NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)
-            AND (v.import IS NULL OR i.finished_at IS NOT NULL) GROUP BY 1, 2, 3, 4, 5
-          EXCEPT SELECT * FROM vote_counts) UNION ALL
-        SELECT 1 FROM (SELECT * FROM vote_counts WHERE n <> 0 EXCEPT
-          SELECT v.campaign, b.model_a, b.model_b, v.rater, v.outcome, count(*) FROM votes v
-          JOIN battles b ON b.id = v.battle LEFT JOIN imports i ON i.id = v.import
-          WHERE NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)
-            AND (v.import IS NULL OR i.finished_at IS NOT NULL) GROUP BY 1, 2, 3, 4, 5)"""),
+    ("a vote of an evaluate campaign never trains",
+     """SELECT v.id FROM snapshot_pairs s JOIN json_each(s.votes) j JOIN votes v ON v.id = j.value
+        JOIN campaigns c ON c.id = v.campaign WHERE c.purpose = 'evaluate'"""),
+    ("the counts by rater and outcome equal the standing votes",
+     f"""WITH standing AS (SELECT v.campaign, b.model_a, b.model_b, v.rater, v.outcome, count(*) AS n
+          FROM {STANDING} GROUP BY 1, 2, 3, 4, 5), kept AS (SELECT * FROM vote_counts WHERE n <> 0)
+        SELECT campaign FROM (SELECT * FROM standing EXCEPT SELECT * FROM kept)
+        UNION ALL SELECT campaign FROM (SELECT * FROM kept EXCEPT SELECT * FROM standing)"""),
+    ("the counts of a battle equal its standing votes and live leases",
+     f"""SELECT c.battle FROM battle_cover c
+        LEFT JOIN (SELECT v.battle, count(*) AS n FROM {STANDING} AND v.outcome <> 'skip' GROUP BY 1) w USING (battle)
+        LEFT JOIN (SELECT battle, count(*) AS n FROM open_leases WHERE live = 1 GROUP BY 1) l USING (battle)
+        WHERE c.votes <> coalesce(w.n, 0) OR c.leases <> coalesce(l.n, 0)"""),
+    ("the sizes of a campaign equal its battles and standing votes",
+     f"""SELECT c.id FROM campaigns c LEFT JOIN campaign_sizes z ON z.campaign = c.id
+        WHERE coalesce(z.battles, 0) <> (SELECT count(*) FROM battles WHERE campaign = c.id)
+        OR coalesce(z.votes, 0) <> (SELECT count(*) FROM {STANDING} AND v.outcome <> 'skip' AND v.campaign = c.id)"""),
     ("a succeeded run has its model",
-     """SELECT r.id FROM runs r WHERE r.status = 'succeeded'
+     """SELECT r.name FROM runs r WHERE r.status = 'succeeded'
         AND NOT EXISTS (SELECT 1 FROM models m WHERE m.run = r.id)"""),
 )  # fmt: skip
 
 
 def check(home: Home) -> list[str]:
-    """What is wrong with a home, one sentence each; empty where nothing is."""
-    db = open_reader(home)
-    found = [f"integrity: {row[0]}" for row in db.conn.execute("PRAGMA integrity_check") if row[0] != "ok"]
-    found += [f"foreign key: {row[0]} row {row[1]} names no {row[2]}" for row in
-              db.conn.execute("PRAGMA foreign_key_check")]  # fmt: skip
+    """What is wrong with a home's database, one sentence each; empty where nothing is. UserError: it cannot be opened."""
+    db = open_writer(home)
+    with contextlib.closing(db.conn):
+        try:
+            return list(_problems(db))
+        except sqlite3.DatabaseError as error:
+            return [f"integrity: the database cannot be read through ({error})"]
+
+
+def _problems(db: Database) -> Iterator[str]:
+    damage = [str(row[0]) for row in db.conn.execute("PRAGMA integrity_check") if row[0] != "ok"]
+    yield from (f"integrity: {line}" for line in damage)
+    for table, row, parent, _ in db.conn.execute("PRAGMA foreign_key_check"):
+        yield f"foreign key: {table} row {row} names no {parent}"
     for sentence, query in INVARIANTS:
-        rows = db.conn.execute(query).fetchall()
-        if rows:
-            found.append(f"not so: {sentence} ({len(rows)} exceptions, first {rows[0][0]})")
-    return found
+        exceptions = db.conn.execute(query).fetchall()
+        if exceptions:
+            yield f"not so: {sentence} ({len(exceptions)} exceptions, first {exceptions[0][0]})"
+    yield from _altered(db)
+
+
+def _altered(db: Database) -> Iterator[str]:
+    """Prompts and responses whose content is not what their id was made of."""
+    for pid, messages in db.conn.execute("SELECT id, messages FROM prompts WHERE messages <> '[]'"):
+        if content_id("prompt", json.loads(messages)) != pid:
+            yield f"altered: prompt {pid} is not the text it was stored as"
+    rows = db.conn.execute(
+        """SELECT r.id, r.prompt, m.name, r.sample, r.text FROM responses r LEFT JOIN models m ON m.id = r.model"""
+    )
+    for rid, prompt, model, sample, text in rows:
+        if content_id("response", prompt, model, sample, text) != rid:
+            yield f"altered: response {rid} is not the text it was stored as"
