@@ -84,7 +84,7 @@ class Bigger(Kind):
         big, small = self._ordered(slots)
         if says(said, f"{big} is bigger than {small}"):
             return 1.0
-        return 0.6 if said == normalise(big) else 0.0
+        return 0.6 if says(said, big) and not says(said, small) else 0.0
 
 
 @dataclass(frozen=True)
