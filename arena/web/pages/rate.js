@@ -9,7 +9,7 @@ const KEYS = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "tie", t: "tie
 let queue = [];           // ballots held, the first one is on the screen
 let outbox = JSON.parse(localStorage.getItem(OUTBOX) || "[]");
 let done = new Set();     // assignments voted on in this tab: not shown again while their answer is on the way
-let end = null, progress = null, shownAt = 0, busy = false, sending = false, tries = 0, timer = 0;
+let end = null, progress = null, shownAt = 0, busy = false, sending = false, tries = 0, timer = 0, undoing = 0;
 let last = sessionStorage.getItem(LAST);
 let picks = {};           // this ballot's answers by criterion
 let raw = localStorage.getItem(RAW) === "1";
@@ -144,7 +144,7 @@ const mark = (kind, words) => {
 const alertText = (words) => { part("alert").textContent = words; part("alert").hidden = !words; };
 
 const refreshUndo = () => root.querySelectorAll('[data-do="undo"]').forEach((b) => {
-  b.disabled = !last || busy;
+  b.disabled = !last && !outbox.length;
   if (b.closest(".tb-screen-buttons")) b.hidden = !last || part("screen").classList.contains("tb-consent") || !end;
 });
 
@@ -191,6 +191,10 @@ const top_up = (n = AHEAD) => {
   return fetching;
 };
 
+const fill_up = () => {
+  if (!outbox.length && !end && queue.filter((b) => !done.has(b.assignment)).length < AHEAD) top_up();
+};
+
 const guide = async () => {
   try {
     const said = await call("guidelines");
@@ -219,7 +223,7 @@ const vote = (choice) => {
   alertText("");
   mark("wait", "Saving");
   refreshProgress();
-  setTimeout(() => { busy = false; queue.shift(); show(); }, 140);
+  setTimeout(() => { busy = false; queue.shift(); show(); fill_up(); }, 140);
   send();
 };
 
@@ -250,7 +254,7 @@ const send = async () => {
     refreshProgress();
   }
   sending = false;
-  if (!outbox.length && queue.length < AHEAD) top_up();
+  fill_up();
 };
 
 const later = (answer) => {
@@ -266,9 +270,10 @@ const remember = (assignment) => {
 };
 
 const undo = async () => {
-  if (busy || outbox.length || !last) return;
+  if (sending && tries === 0 || busy) { clearTimeout(undoing); undoing = setTimeout(undo, 60); return; }
+  if (outbox.length) { alertText("Your last vote is not saved yet; it can be taken back once it is."); return; }
+  if (!last) return;
   busy = true;
-  refreshUndo();
   try {
     const said = await call("undo", { assignment: last });
     progress = said.progress;
@@ -323,7 +328,7 @@ document.addEventListener("keydown", (event) => {
   if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || typing || part("keymap").open) return;
   const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (name === "?") { event.preventDefault(); actions.keys(); return; }
-  if (name === "u" && last) { event.preventDefault(); undo(); return; }
+  if (name === "u" && (last || outbox.length)) { event.preventDefault(); undo(); return; }
   if (root.dataset.state !== "rating") return;
   if (name === "r") { event.preventDefault(); toggleRaw(); }
   if (KEYS[name]) { event.preventDefault(); vote(KEYS[name]); }
@@ -333,11 +338,11 @@ window.addEventListener("beforeunload", (event) => { if (unsaved()) event.preven
 window.addEventListener("online", () => { sending = false; tries = 0; outbox.length ? send() : top_up(); });
 window.addEventListener("offline", () => mark("wait", unsaved() ? `Offline, ${unsaved()} not saved yet` : "Offline"));
 
+const seen = { left: 1, right: 0 };
 const watcher = new IntersectionObserver((entries) => {
-  for (const entry of entries) entry.target.dataset.seen = entry.intersectionRatio;
-  const [left, right] = ["left", "right"].map((s) => Number(root.querySelector(`[data-side="${s}"]`).dataset.seen || 0));
+  for (const entry of entries) seen[entry.target.dataset.side] = entry.intersectionRatio;
   for (const button of root.querySelectorAll("[data-jump]")) {
-    if ((button.dataset.jump === "left") === (left >= right)) button.setAttribute("aria-current", "true");
+    if ((button.dataset.jump === "left") === (seen.left >= seen.right)) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");
   }
 }, { threshold: [0, .1, .25, .5, .75, 1] });

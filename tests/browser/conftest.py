@@ -1,0 +1,71 @@
+"""Chromium for the browser tests; they skip with a message where there is none."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
+
+from tests.serving import Running
+
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+RATING = '.tb-rate[data-state="rating"]'
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, else the one that Playwright brings."""
+    system = next(
+        (p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None
+    )
+    expect.set_options(timeout=20_000)
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=system, args=ARGUMENTS)
+        except Error as error:
+            pytest.skip(f"no Chromium to test pages with: {str(error).splitlines()[0]}")
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    """A browser profile of its own, which must reach nothing but this machine."""
+    opened = chromium.new_context(viewport={"width": 1280, "height": 860})
+    outside: list[str] = []
+    opened.on(
+        "request",
+        lambda r: outside.append(r.url) if urlsplit(r.url).hostname not in ("127.0.0.1", None) else None,
+    )
+    yield opened
+    opened.close()
+    assert outside == []
+
+
+@pytest.fixture
+def open_rate(context: BrowserContext) -> Callable[..., Page]:
+    """Follow a new link of a served home to its first ballot."""
+
+    def opened(web: Running, campaign: str = "first", *, ready: bool = True) -> Page:
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(web.base + web.link(campaign))
+        if ready:
+            page.wait_for_selector(RATING)
+        assert errors == []
+        return page
+
+    return opened
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Where a test may leave screenshots."""
+    return tmp_path
