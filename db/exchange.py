@@ -230,8 +230,15 @@ def response_ids(db: Database, campaign: int | None) -> Iterator[str]:
     return (str(r[0]) for r in rows)
 
 
-def sources(db: Database) -> list[tuple[str, str]]:
-    """(kind, file name or hub dataset) of every finished import, each once, oldest first."""
-    rows = db.conn.execute("SELECT kind, source FROM imports WHERE finished_at IS NOT NULL ORDER BY id")
-    named = ((str(kind), source.rsplit("/", 1)[-1] if source.startswith("/") else str(source)) for kind, source in rows)
+def sources(db: Database, campaigns: Sequence[int]) -> list[tuple[str, str]]:
+    """(kind, file name or hub dataset) of the imports that went into these campaigns, each once, oldest first."""
+    rows = db.conn.execute(
+        """SELECT kind, source FROM imports WHERE finished_at IS NOT NULL
+        AND campaign IN (SELECT value FROM json_each(?)) ORDER BY id""",
+        (json.dumps(list(campaigns)),),
+    )
+    named = (
+        (str(kind), source.rsplit("/", 1)[-1] if source.startswith("/") else str(source))
+        for kind, source in rows
+    )
     return list(dict.fromkeys(named))

@@ -26,6 +26,8 @@ class Facts:
     name: str
     shape: ExportFormat
     splits: Mapping[str, int]
+    data: Mapping[str, str]
+    """{split: path of its file}"""
     policy: str
     left_out: Mapping[str, int]
     contradictions: int
@@ -47,15 +49,21 @@ class Facts:
 
 def card(facts: Facts) -> str:
     """README.md of the dataset folder: the YAML that load_dataset reads, then the text for people."""
-    sections = (_intro(facts), _counts(facts), _collected(facts), _raters(facts), _use(facts), _citation(facts))
+    sections = (
+        _intro(facts),
+        _counts(facts),
+        _collected(facts),
+        _raters(facts),
+        _use(facts),
+        _citation(facts),
+    )
     return _front_matter(facts) + "\n".join(sections)
 
 
 def _front_matter(facts: Facts) -> str:
     total = sum(facts.splits.values())
     size = next((label for limit, label in SIZES if total < limit), "n>1M")
-    ending = "csv" if facts.shape is ExportFormat.CSV else "parquet"
-    files = "".join(f"  - split: {s}\n    path: data/{s}-*.{ending}\n" for s in facts.splits)
+    files = "".join(f"  - split: {split}\n    path: {path}\n" for split, path in facts.data.items())
     return (
         f"---\nlicense: unknown\npretty_name: {_quoted(facts.name)}\nsize_categories:\n- {size}\ntags:\n"
         f"- preference\n- human-feedback\n- {facts.shape}\n- tastebench\n"
@@ -79,31 +87,40 @@ def _intro(facts: Facts) -> str:
 def _counts(facts: Facts) -> str:
     lines = ["## Counts\n", "| split | rows |", "|---|---|"]
     lines += [f"| {split} | {n} |" for split, n in facts.splits.items()]
-    lines += ["", f"Read: {facts.votes} counted votes. `test` holds the held-out prompts; nothing of it may train."]
+    lines += [
+        "",
+        f"Read: {facts.votes} counted votes. `test` holds the held-out prompts; nothing of it may train.",
+    ]
     if facts.shape not in (ExportFormat.RESPONSES, ExportFormat.VOTES, ExportFormat.CSV):
         lines += [f"Policy: {facts.policy}."]
-        lines += [f"Left out: {', '.join(f'{n} {reason}' for reason, n in facts.left_out.items()) or 'nothing'}."]
+        lines += [
+            f"Left out: {', '.join(f'{n} {reason}' for reason, n in facts.left_out.items()) or 'nothing'}."
+        ]
         lines += [f"Contradictions: on {facts.contradictions} battles people chose opposite responses."]
     if facts.agreement is None:
         lines += ["Agreement: undefined, for no battle has two votes."]
     else:
         battles, share = facts.repeated_battles, f"{facts.agreement:.1%}"
-        lines += [f"Agreement: on {battles} battles with two votes or more, {share} of the pairs of votes say the same."]
+        lines += [
+            f"Agreement: on {battles} battles with two votes or more, {share} of the pairs of votes say the same."
+        ]
     return "\n".join([*lines, ""])
 
 
 def _collected(facts: Facts) -> str:
-    text = (
-        "A rater saw a prompt and two responses without names. Sides were drawn anew for each ballot and are undone "
-        "here: `chosen` is the text that was preferred. Nothing was edited afterwards; a vote that was taken back, "
-        "skipped, or given by a rater who was left out is not here."
-    )
-    lines = ["## How it was collected\n", text]
+    lines = ["## How it was collected\n"]
+    if facts.votes > facts.imported_votes:
+        lines += [
+            "A rater saw a prompt and two responses without names, on sides drawn anew for each ballot and undone here.",
+            "What was pressed counts; a vote taken back, skipped, or of a rater who was left out is not here.",
+        ]
     if facts.imported_votes:
-        lines += [f"{facts.imported_votes} of the votes were imported and given elsewhere, under rules stated there."]
+        lines += [
+            f"{facts.imported_votes} votes were imported: how they were given is for their source to say."
+        ]
     for campaign in facts.campaigns:
         evaluates = campaign.settings.purpose is Purpose.EVALUATE
-        lines += [f"- `{campaign.name}`: {' against '.join(campaign.models)}; overlap {campaign.settings.overlap}"
+        lines += [f"- `{campaign.name}`: models {', '.join(campaign.models)}; overlap {campaign.settings.overlap}"
                   + ("; **its votes evaluate and must not train**" if evaluates else "")]  # fmt: skip
         if campaign.settings.guidelines.strip():
             lines += [f"  Guidelines: {' '.join(campaign.settings.guidelines.split())}"]
@@ -137,7 +154,9 @@ def _use(facts: Facts) -> str:
 def _citation(facts: Facts) -> str:
     lines = ["## Models and data to cite\n"]
     for model in facts.models:
-        origin = model.source or model.remote_name or "recorded responses"
-        lines += [f"- model `{model.name}`: {origin}" + (f", adapter on {model.parent}" if model.parent else "")]
+        origin = model.source or model.remote_name or f"recorded responses {model.note}".strip()
+        lines += [
+            f"- model `{model.name}`: {origin}" + (f", trained from {model.parent}" if model.parent else "")
+        ]
     lines += [f"- {kind} imported from `{source}`" for kind, source in facts.sources]
     return "\n".join([*lines, ""])

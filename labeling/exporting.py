@@ -24,7 +24,7 @@ from db.entities import Campaign, Outcome, Purpose, RaterKind, Split, Vote, cont
 from db.errors import UserError
 from db.votes import counted_votes
 from labeling.cards import Facts, card
-from labeling.hub import push_folder
+from labeling.hub import check_push, push_folder
 from labeling.pairs import Method, PairPolicy, Pairs, pairs_of_campaigns
 from labeling.tables import MESSAGES, ExportFormat, Gathered, Row, columns, rows
 
@@ -68,6 +68,8 @@ def export(
     shape = _shape(format)
     folder = folder.expanduser().absolute()
     _check_target(folder)
+    if push:
+        check_push(push)
     policy = policy or PairPolicy(method=Method.VOTE)
     with contextlib.closing(open_reader(home).conn) as conn:
         conn.execute("BEGIN")  # one moment of the database, whatever is voted meanwhile
@@ -166,9 +168,12 @@ def _facts(
     kinds = {v.rater_name: v.rater_kind for v in votes}
     repeated, agreement = _agreement(votes)
     named = {r.model for r in found.responses.values()}
-    says = {Method.VOTE: "each decisive vote is a pair of its own", Method.MAJORITY: "the majority of a battle's votes is a pair"}
+    says = {
+        Method.VOTE: "each decisive vote is a pair of its own",
+        Method.MAJORITY: "the majority of a battle's votes is a pair",
+    }
     return Facts(
-        name="", shape=shape, splits={}, left_out=pairs.left_out, contradictions=len(pairs.contradictions),
+        name="", shape=shape, splits={}, data={}, left_out=pairs.left_out, contradictions=len(pairs.contradictions),
         policy=says[policy.method] + ("" if policy.simulated else "; simulated raters are left out"),
         votes=len(votes), people=sum(k is not RaterKind.SIMULATED for k in kinds.values()),
         simulated=sum(k is RaterKind.SIMULATED for k in kinds.values()),
@@ -176,7 +181,7 @@ def _facts(
         imported_votes=sum(v.left_is is None for v in votes), repeated_battles=repeated, agreement=agreement,
         snapshot=hash_of_votes(votes), campaigns=chosen,
         models=[m for m in list_models(db) if m.name in named],
-        sources=exchange.sources(db), created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        sources=exchange.sources(db, [c.id for c in chosen]), created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )  # fmt: skip
 
 
@@ -205,20 +210,28 @@ def _write(folder: Path, gathering: _Gathering) -> _Made:
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(aside, ignore_errors=True)
         (aside / "data").mkdir(parents=True)
-        splits = _write_data(aside, gathering)
-        files = _write_papers(aside, folder.name, gathering, splits)
+        splits, data = _write_data(aside, gathering)
+        files = _write_papers(
+            aside, replace(gathering.facts, name=folder.name, splits=splits, data=data), gathering
+        )
         for path in (*sorted(aside.rglob("*")), aside):
             _sync(path)
         _put(aside, folder)
     except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror or error}", "free some disk space or name another folder") from None
+        raise UserError(
+            f"cannot write {folder}: {error.strerror or error}", "free some disk space or name another folder"
+        ) from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return _Made(splits, files)
 
 
-def _write_data(aside: Path, gathering: _Gathering) -> dict[str, int]:
-    """One file a split that has rows, through a DatasetDict with named features."""
+def _write_data(aside: Path, gathering: _Gathering) -> tuple[dict[str, int], dict[str, str]]:
+    """One file a split that has rows, through a DatasetDict with named features: ({split: rows}, {split: path}).
+
+    Each file has part of its hash in its name: load_dataset's cache knows a folder by the names in its card, and
+    would go on giving the rows of an export that was replaced.
+    """
     import datasets
 
     shape = gathering.shape
@@ -232,14 +245,18 @@ def _write_data(aside: Path, gathering: _Gathering) -> dict[str, int]:
         {NAMES[s]: datasets.Dataset.from_list([{c: r[c] for c in features} for r in given], features=features)
          for s, given in by_split.items() if given}
     )  # fmt: skip
+    paths = {}
     with _quiet_bars():
         for name, data in made.items():
-            stem = aside / "data" / f"{name}-00000-of-00001"
+            file = aside / "data" / name
             if shape is ExportFormat.CSV:
-                data.to_csv(stem.with_suffix(".csv"), index=False, quoting=csv.QUOTE_NONNUMERIC)
+                data.to_csv(file, index=False, quoting=csv.QUOTE_NONNUMERIC)
             else:
-                data.to_parquet(stem.with_suffix(".parquet"))
-    return {name: data.num_rows for name, data in made.items()}
+                data.to_parquet(file)
+            ending = "csv" if shape is ExportFormat.CSV else "parquet"
+            final = file.rename(file.with_name(f"{name}-{_sha256(file)[:12]}.{ending}"))
+            paths[name] = f"data/{final.name}"
+    return {name: data.num_rows for name, data in made.items()}, paths
 
 
 @contextlib.contextmanager
@@ -267,14 +284,13 @@ def _features(shape: ExportFormat):  # type: ignore[no-untyped-def]  # noqa: ANN
     return datasets.Features({name: feature(kind) for name, kind in columns(shape).items()})
 
 
-def _write_papers(aside: Path, name: str, gathering: _Gathering, splits: Mapping[str, int]) -> tuple[str, ...]:
+def _write_papers(aside: Path, facts: Facts, gathering: _Gathering) -> tuple[str, ...]:
     """The card and the manifest; every file of the folder."""
-    facts = replace(gathering.facts, name=name, splits=splits)
     (aside / "README.md").write_text(card(facts), encoding="utf-8")
     listed = [p for p in sorted(aside.rglob("*")) if p.is_file()]
     manifest = {
         "program": PROGRAM, "manifest": 1, "format": gathering.shape.value, "created_at": facts.created_at,
-        "rows": dict(splits), "votes_read": facts.votes, "snapshot": facts.snapshot, "policy": facts.policy,
+        "rows": dict(facts.splits), "votes_read": facts.votes, "snapshot": facts.snapshot, "policy": facts.policy,
         "left_out": dict(facts.left_out), "contradictions": [
             {"prompt": c.prompt, "response_a": c.response_a, "response_b": c.response_b, "votes_a": c.votes_a,
              "votes_b": c.votes_b} for c in gathering.pairs.contradictions],
@@ -282,7 +298,9 @@ def _write_papers(aside: Path, name: str, gathering: _Gathering, splits: Mapping
         "evaluation": any(c.settings.purpose is Purpose.EVALUATE for c in facts.campaigns),
         "files": [{"path": str(p.relative_to(aside)), "bytes": p.stat().st_size, "sha256": _sha256(p)} for p in listed],
     }  # fmt: skip
-    (aside / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (aside / "manifest.json").write_text(
+        json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     return tuple(str(p.relative_to(aside)) for p in (*listed, aside / "manifest.json"))
 
 

@@ -39,42 +39,57 @@ def _first(names: list[str]) -> str:
     return next((n for n in names if n.startswith("train")), names[0])
 
 
+def check_push(repo: str) -> None:
+    """UserError where a push cannot succeed, known before anything is written: no token, no repository name."""
+    from huggingface_hub import get_token
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    try:
+        validate_repo_id(repo)
+    except HFValidationError:
+        raise UserError(f"{repo!r} is not the name of a repository", "write it as owner/name") from None
+    if not get_token():
+        raise UserError(
+            "no hub token is set, so nothing is pushed", "set HF_TOKEN or log in with `hf auth login`"
+        )
+
+
 def push_folder(folder: Path, repo: str) -> str:
     """Upload a dataset folder to a dataset repository, made private where missing; its address."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HFValidationError, HTTPError  # type: ignore[attr-defined]
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
     api = HfApi()
-    if not api.token and not _token():
-        raise UserError("no hub token is set, so nothing was pushed", "set HF_TOKEN or log in with `hf auth login`")
     try:
-        api.create_repo(repo, repo_type="dataset", private=True, exist_ok=True)
-        api.upload_folder(repo_id=repo, folder_path=folder, repo_type="dataset", delete_patterns=["data/*.parquet"],
+        made = api.create_repo(repo, repo_type="dataset", private=True, exist_ok=True)
+        api.upload_folder(repo_id=made.repo_id, folder_path=folder, repo_type="dataset", delete_patterns=["data/*"],
                           commit_message="Dataset exported by Tastebench")  # fmt: skip
-    except (HTTPError, OSError, HFValidationError) as error:
+    except (HTTPError, OSError) as error:
         raise _failure(f"cannot push to the dataset {repo}", error) from None
-    return f"{api.endpoint}/datasets/{repo}"
-
-
-def _token() -> str | None:
-    from huggingface_hub import get_token
-
-    token: str | None = get_token()
-    return token
+    return f"{api.endpoint}/datasets/{made.repo_id}"
 
 
 def _failure(what: str, error: Exception) -> UserError:
     """The one line for an error of the hub or the way to it."""
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:160]
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[
+        :160
+    ]
     if isinstance(error, GatedRepoError):
-        return UserError(f"{what}: access to it is granted by its owner", "ask for access on its page, then set HF_TOKEN")
+        return UserError(
+            f"{what}: access to it is granted by its owner", "ask for access on its page, then set HF_TOKEN"
+        )
     if isinstance(error, RepositoryNotFoundError):
-        return UserError(f"{what}: the hub has no such repository, or hides it from you", "check the id and HF_TOKEN")
+        return UserError(
+            f"{what}: the hub has no such repository, or hides it from you", "check the id and HF_TOKEN"
+        )
     if isinstance(error, HfHubHTTPError) and error.response is not None:
         status = error.response.status_code
         if status in (401, 403):
-            return UserError(f"{what}: the hub refuses the token ({status})", "use a token that may write there")
+            return UserError(
+                f"{what}: the hub refuses the token ({status})", "use a token that may write there"
+            )
         return UserError(f"{what}: the hub answers {status}", "try again later")
     return UserError(f"{what} ({first})", "check the id and your network, or use a file instead")

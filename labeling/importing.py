@@ -153,7 +153,10 @@ def _bring(
     elif campaign is not None and reader.format.name == "items":
         into = _campaign(db, campaign, CampaignStatus.DRAFT)
     elif campaign is not None:
-        raise UserError(f"{kind} do not go into a campaign", "leave --campaign out; `campaign create` makes one of what is here")
+        raise UserError(
+            f"{kind} do not go into a campaign",
+            "leave --campaign out; `campaign create` makes one of what is here",
+        )
     label = str(origin.path.resolve()) if origin.path else origin.label
     import_id = exchange.cut_off_import(db, kind, label, into.id if into else None) or begin_import(
         db, kind, label, into.id if into else None
@@ -168,7 +171,9 @@ def _bring(
     pairs = intake.finish()
     if into is not None and exchange.drop_empty_campaign(db, into.id):
         into = None
-    counts = ImportCounts(tally.read, tally.added + pairs.added, tally.there + pairs.already_there, refused.count)
+    counts = ImportCounts(
+        tally.read, tally.added + pairs.added, tally.there + pairs.already_there, refused.count
+    )
     finish_import(db, import_id, counts)
     return ImportReport(
         *counts, refused.keep(), tuple(refused.first), reader.format.name, reader.mapping,
@@ -229,7 +234,9 @@ def _alone(home: Home) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise UserError(f"another import runs on {home.root}", "wait until it is done, then start again") from None
+            raise UserError(
+                f"another import runs on {home.root}", "wait until it is done, then start again"
+            ) from None
         yield
 
 
@@ -281,7 +288,12 @@ def _parts(given: Given) -> tuple[tuple[str, str], ...]:
         case GivenScore():
             return (*prompt, (given.model, given.text or ""), (given.scorer, f"{given.score:g}"))
         case GivenItem():
-            return (("item", given.item), *prompt, (given.model_a, given.text_a), (given.model_b, given.text_b))
+            return (
+                ("item", given.item),
+                *prompt,
+                (given.model_a, given.text_a),
+                (given.model_b, given.text_b),
+            )
         case GivenVote(item=str(item)):
             return (("item", item), (given.rater, given.outcome.value))
         case GivenVote():

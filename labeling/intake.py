@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import PurePath
 
 from sqlite_utils import Database
 
@@ -91,7 +92,9 @@ class Intake:
         self._battles: dict[_Meeting, dict[int, int]] = {}
         """{(prompt, turn, models): {battle: the model in its slot a}}"""
         for b in exchange.campaign_battles(db, target.campaign.id) if target.campaign else ():
-            self._battles.setdefault((b.prompt, b.turn, frozenset((b.model_a, b.model_b))), {})[b.battle] = b.model_a
+            self._battles.setdefault((b.prompt, b.turn, frozenset((b.model_a, b.model_b))), {})[b.battle] = (
+                b.model_a
+            )
 
     def take(self, given: Given, line: int) -> Took:
         """Store one thing whole. BadRow, with nothing stored, where it contradicts what is there or names what is not."""
@@ -182,7 +185,9 @@ class Intake:
             raise BadRow(f"the models {given!r} and {self._names[name]!r} would both be called {name!r}")
         model = find_model(self.db, name)
         if model is None or model.kind is ModelKind.RECORDED:
-            model = add_model(self.db, name, ModelKind.RECORDED, note=f"from {self.target.source}")
+            model = add_model(
+                self.db, name, ModelKind.RECORDED, note=f"from {PurePath(self.target.source).name}"
+            )
         self._row_models[given] = name, model.id
         return name, model.id
 
@@ -213,7 +218,9 @@ class Intake:
         response_b, _ = self._response(prompt, name_b, model_b, given.text_b)
         if self.target.campaign is not None:
             self._add_battle(exchange.Item(prompt, response_a, response_b, model_a, model_b), None)
-        return Took.ADDED if exchange.add_items(self.db, [(given.item, response_a, response_b)]) else Took.THERE
+        return (
+            Took.ADDED if exchange.add_items(self.db, [(given.item, response_a, response_b)]) else Took.THERE
+        )
 
     # -- pairs and scores ------------------------------------------------------------------------------------------
 
@@ -257,7 +264,9 @@ class Intake:
             add_imported_votes(self.db, [vote], self.target.import_id)
             return Took.ADDED
         if stored.outcome is not outcome:
-            raise BadRow(f"this rater's vote here is stored as {stored.outcome}, not {outcome}: votes never change")
+            raise BadRow(
+                f"this rater's vote here is stored as {stored.outcome}, not {outcome}: votes never change"
+            )
         return Took.THERE
 
     @property
@@ -305,7 +314,9 @@ class Intake:
     def _item_of(self, item: str) -> exchange.Item:
         found = exchange.items_of_ref(self.db, item)
         if not found:
-            raise BadRow(f"no item is known as {item}: import the items first (import responses FILE --format items)")
+            raise BadRow(
+                f"no item is known as {item}: import the items first (import responses FILE --format items)"
+            )
         if len(found) > 1:
             raise BadRow(f"item_id {item} stands for {len(found)} battles here")
         return found[0]
@@ -356,7 +367,9 @@ class Intake:
         if with_text is not None:
             return with_text
         if self._campaign.status is not CampaignStatus.CLOSED:
-            raise BadRow(f"a response without text, and {self._campaign.name} is not closed: it would be shown to raters")
+            raise BadRow(
+                f"a response without text, and {self._campaign.name} is not closed: it would be shown to raters"
+            )
         response = Response.of(prompt, model, None)
         add_responses(self.db, [response])
         return response.id

@@ -100,8 +100,6 @@ def rows(shape: ExportFormat, found: Gathered) -> Iterator[tuple[Split, Row]]:
     return _BUILDERS[shape](found)
 
 
-
-
 def said(text: str) -> Message:
     """An answer as a message."""
     return {"role": "assistant", "content": text}
@@ -112,12 +110,15 @@ def said(text: str) -> Message:
 
 def _trl(found: Gathered) -> Iterator[tuple[Split, Row]]:
     for pair in found.pairs:
-        yield pair.split, {
-            "prompt": list(found.prompts[pair.prompt]),
-            "chosen": [said(found.text(pair.chosen))],
-            "rejected": [said(found.text(pair.rejected))],
-            **_about_pair(found, pair),
-        }
+        yield (
+            pair.split,
+            {
+                "prompt": list(found.prompts[pair.prompt]),
+                "chosen": [said(found.text(pair.chosen))],
+                "rejected": [said(found.text(pair.rejected))],
+                **_about_pair(found, pair),
+            },
+        )
 
 
 def _reward(found: Gathered) -> Iterator[tuple[Split, Row]]:
@@ -239,7 +240,11 @@ def _votes(found: Gathered) -> Iterator[tuple[Split, Row]]:
 def _csv(found: Gathered) -> Iterator[tuple[Split, Row]]:
     for split, row in _votes(found):
         prompt = found.prompts[str(row["prompt_id"])]
-        flat = {**row, "prompt": flat_chat(prompt), "tags": ", ".join(found.tags.get(str(row["prompt_id"]), ()))}
+        flat = {
+            **row,
+            "prompt": flat_chat(prompt),
+            "tags": ", ".join(found.tags.get(str(row["prompt_id"]), ())),
+        }
         yield split, {k: safe_cell(v) if isinstance(v, str) else v for k, v in flat.items()}
 
 

@@ -59,7 +59,11 @@ def vote(**fields: object) -> dict[str, object]:
 
 
 def test_prompts_with_tags_split_and_messages(home: Home, tmp_path: Path) -> None:
-    chat = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
+    chat = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b"},
+        {"role": "user", "content": "c"},
+    ]
     rows = [{"prompt": "One?", "tags": ["x", "y"], "split": "heldout"}, {"messages": chat, "tags": "z, w"},
             {"prompt": "Three?", "system": "Be brief."}]  # fmt: skip
     report = import_file(home, ImportKind.PROMPTS, write(tmp_path, "mine.jsonl", rows))
@@ -80,7 +84,9 @@ def test_split_that_is_stored_stays_and_is_said(home: Home, tmp_path: Path) -> N
 
 
 def test_responses_register_recorded_models_and_number_their_samples(home: Home, tmp_path: Path) -> None:
-    rows = [{"prompt": "One?", "model": "org/m (7B)", "response": r, "prompt_id": "q1"} for r in ("a", "b", "a")]
+    rows = [
+        {"prompt": "One?", "model": "org/m (7B)", "response": r, "prompt_id": "q1"} for r in ("a", "b", "a")
+    ]
     source = write(tmp_path, "r.jsonl", rows)
     report = import_file(home, ImportKind.RESPONSES, source)
     assert (report.read, report.added, report.already_there) == (3, 2, 1)
@@ -99,7 +105,11 @@ def test_responses_register_recorded_models_and_number_their_samples(home: Home,
 def test_responses_join_a_model_that_is_no_recording(home: Home, tmp_path: Path) -> None:
     db = open_writer(home)
     add_model(db, "big", ModelKind.ENDPOINT, endpoint="http://localhost:1")
-    import_file(home, ImportKind.RESPONSES, write(tmp_path, "r.jsonl", [{"prompt": "a", "model": "big", "response": "b"}]))
+    import_file(
+        home,
+        ImportKind.RESPONSES,
+        write(tmp_path, "r.jsonl", [{"prompt": "a", "model": "big", "response": "b"}]),
+    )
     assert texts(home, "big") == ["b"]
 
 
@@ -111,9 +121,18 @@ def test_votes_make_a_closed_campaign_and_count_at_once(home: Home, tmp_path: Pa
     assert (report.added, report.campaign) == (4, "votes")
     reader = open_reader(home)
     campaign = get_campaign(reader, "votes")
-    assert (campaign.status, campaign.settings.purpose, campaign.models) == (CampaignStatus.CLOSED, Purpose.COLLECT, ("m1", "m2"))
+    assert (campaign.status, campaign.settings.purpose, campaign.models) == (
+        CampaignStatus.CLOSED,
+        Purpose.COLLECT,
+        ("m1", "m2"),
+    )
     got = {v.rater_name: v for v in counted_votes(reader, campaign.id)}
-    assert {n: v.outcome for n, v in got.items()} == {"ann": Outcome.A, "bob": Outcome.B, "cy": Outcome.TIE, "di": Outcome.BOTH_BAD}
+    assert {n: v.outcome for n, v in got.items()} == {
+        "ann": Outcome.A,
+        "bob": Outcome.B,
+        "cy": Outcome.TIE,
+        "di": Outcome.BOTH_BAD,
+    }
     assert len({v.battle for v in got.values()}) == 1
     assert got["di"].created_at == "2023-11-14T22:13:20.500Z"
     pairs = reader.execute("SELECT chosen, rejected, rater FROM vote_pairs ORDER BY vote").fetchall()
@@ -125,20 +144,27 @@ def test_votes_make_a_closed_campaign_and_count_at_once(home: Home, tmp_path: Pa
     assert open_reader(home).execute("SELECT sum(n) FROM vote_counts").fetchone() == (4,)
 
 
-def test_a_rater_may_vote_twice_on_a_battle_and_a_longer_file_adds_the_rest(home: Home, tmp_path: Path) -> None:
+def test_a_rater_may_vote_twice_on_a_battle_and_a_longer_file_adds_the_rest(
+    home: Home, tmp_path: Path
+) -> None:
     first = write(tmp_path, "a.jsonl", [vote(), vote(winner="tie")])
     assert import_file(home, ImportKind.VOTES, first, campaign="c").added == 2
     longer = write(tmp_path, "b.jsonl", [vote(), vote(winner="tie"), vote(rater="bob")])
     assert import_file(home, ImportKind.VOTES, longer, campaign="c").added == 1
     changed = write(tmp_path, "c.jsonl", [vote(winner="model_b")])
     report = import_file(home, ImportKind.VOTES, changed, campaign="c")
-    assert (report.added, report.refusals[0].reason) == (0, "this rater's vote here is stored as a, not b: votes never change")
+    assert (report.added, report.refusals[0].reason) == (
+        0,
+        "this rater's vote here is stored as a, not b: votes never change",
+    )
     assert import_file(home, ImportKind.VOTES, changed, campaign="d").added == 1
 
 
 def test_votes_known_by_id_alone_count_and_never_become_pairs(home: Home, tmp_path: Path) -> None:
     row = {"judge": "e1", "question_id": 7, "model_a": "m1", "model_b": "m2", "winner": "model_b", "turn": 1}
-    report = import_file(home, ImportKind.VOTES, write(tmp_path, "v.jsonl", [row, row | {"turn": 2}, row | {"judge": "e2"}]))
+    report = import_file(
+        home, ImportKind.VOTES, write(tmp_path, "v.jsonl", [row, row | {"turn": 2}, row | {"judge": "e2"}])
+    )
     assert report.added == 3
     reader = open_reader(home)
     votes = list(counted_votes(reader, get_campaign(reader, "v").id))
@@ -149,15 +175,21 @@ def test_votes_known_by_id_alone_count_and_never_become_pairs(home: Home, tmp_pa
 
 
 def test_texts_stored_before_are_joined_to_votes_known_by_id(home: Home, tmp_path: Path) -> None:
-    questions = write(tmp_path, "q.jsonl", [{"question_id": 7, "category": "math", "turns": ["First?", "Second?"]}])
-    answers = [{"question_id": 7, "model_id": m, "choices": [{"turns": [f"by {m}", "later"]}]} for m in ("m1", "m2")]
+    questions = write(
+        tmp_path, "q.jsonl", [{"question_id": 7, "category": "math", "turns": ["First?", "Second?"]}]
+    )
+    answers = [
+        {"question_id": 7, "model_id": m, "choices": [{"turns": [f"by {m}", "later"]}]} for m in ("m1", "m2")
+    ]
     import_file(home, ImportKind.PROMPTS, questions)
     assert import_file(home, ImportKind.RESPONSES, write(tmp_path, "a.jsonl", answers)).added == 2
     row = {"judge": "e1", "question_id": 7, "model_a": "m2", "model_b": "m1", "winner": "model_a", "turn": 1}
     third = row | {"model_b": "m3"}
     import_file(home, ImportKind.VOTES, write(tmp_path, "v.jsonl", [row, row | {"turn": 2}, third]))
     reader = open_reader(home)
-    assert reader.execute("SELECT chosen, rejected, rater FROM vote_pairs").fetchall() == [("by m2", "by m1", "e1")]
+    assert reader.execute("SELECT chosen, rejected, rater FROM vote_pairs").fetchall() == [
+        ("by m2", "by m1", "e1")
+    ]
     first, second, _ = counted_votes(reader, get_campaign(reader, "v").id)
     assert [get_prompt(reader, v.prompt).tags for v in (first, second)] == [("math",), ("math",)]
     assert get_prompt(reader, second.prompt).messages == ()
@@ -167,19 +199,32 @@ def test_verdicts_meet_the_same_battles_even_when_texts_came_in_between(home: Ho
     row = {"judge": "e1", "question_id": 7, "model_a": "m1", "model_b": "m2", "winner": "model_a", "turn": 1}
     votes = write(tmp_path, "v.jsonl", [row])
     import_file(home, ImportKind.VOTES, votes, campaign="c")
-    import_file(home, ImportKind.PROMPTS, write(tmp_path, "q.jsonl", [{"question_id": 7, "turns": ["First?"]}]))
-    import_file(home, ImportKind.RESPONSES, write(tmp_path, "a.jsonl", [{"question_id": 7, "model": m, "turns": [m]} for m in ("m1", "m2")]))
+    import_file(
+        home, ImportKind.PROMPTS, write(tmp_path, "q.jsonl", [{"question_id": 7, "turns": ["First?"]}])
+    )
+    import_file(
+        home,
+        ImportKind.RESPONSES,
+        write(tmp_path, "a.jsonl", [{"question_id": 7, "model": m, "turns": [m]} for m in ("m1", "m2")]),
+    )
     verdict = row | {"judge": "gpt", "model_a": "m2", "model_b": "m1", "winner": "tie (inconsistent)"}
-    assert import_file(home, ImportKind.VERDICTS, write(tmp_path, "g.jsonl", [verdict]), campaign="c").added == 1
+    assert (
+        import_file(home, ImportKind.VERDICTS, write(tmp_path, "g.jsonl", [verdict]), campaign="c").added == 1
+    )
     assert import_file(home, ImportKind.VOTES, votes, campaign="c").already_there == 1
     reader = open_reader(home)
     assert reader.execute("SELECT count(*) FROM battles").fetchone() == (1,)
-    assert {(r.name, r.kind) for r in list_raters(reader)} == {("e1", RaterKind.PERSON), ("gpt", RaterKind.JUDGE)}
+    assert {(r.name, r.kind) for r in list_raters(reader)} == {
+        ("e1", RaterKind.PERSON),
+        ("gpt", RaterKind.JUDGE),
+    }
 
 
 def test_machine_and_person_of_one_name_are_kept_apart(home: Home, tmp_path: Path) -> None:
     import_file(home, ImportKind.VOTES, write(tmp_path, "v.jsonl", [vote(rater="gpt")]))
-    report = import_file(home, ImportKind.VERDICTS, write(tmp_path, "g.jsonl", [vote(rater="gpt")]), campaign="v")
+    report = import_file(
+        home, ImportKind.VERDICTS, write(tmp_path, "g.jsonl", [vote(rater="gpt")]), campaign="v"
+    )
     assert (report.added, report.refusals[0].reason) == (0, "a rater 'gpt' is here already, as a person")
 
 
@@ -197,14 +242,25 @@ def test_items_then_their_votes(home: Home, tmp_path: Path) -> None:
     assert (report.format, report.added) == ("items", 2)
     report = import_file(home, ImportKind.VOTES, write(tmp_path, "v.jsonl", votes))
     assert (report.added, [r.line for r in report.refusals]) == (2, [3])
-    rows = open_reader(home).execute("SELECT json_extract(prompt, '$[0].content'), chosen FROM vote_pairs ORDER BY vote").fetchall()
+    rows = (
+        open_reader(home)
+        .execute("SELECT json_extract(prompt, '$[0].content'), chosen FROM vote_pairs ORDER BY vote")
+        .fetchall()
+    )
     assert rows == [("Do it.\n\nwith this", "r0"), ("Do it.\n\nwith this", "l1")]
 
 
 def test_items_become_the_battles_of_a_named_campaign(home: Home, tmp_path: Path) -> None:
     db = open_writer(home)
     exchange.add_empty_campaign(db, "crowd", "all", CampaignSettings(overlap=5), CampaignStatus.OPEN)
-    item = {"item_id": "i", "prompt": "p", "model_a": "m1", "response_a": "x", "model_b": "m2", "response_b": "y"}
+    item = {
+        "item_id": "i",
+        "prompt": "p",
+        "model_a": "m1",
+        "response_a": "x",
+        "model_b": "m2",
+        "response_b": "y",
+    }
     for _ in range(2):
         import_file(home, ImportKind.RESPONSES, write(tmp_path, "i.jsonl", [item]), campaign="crowd")
     assert db.conn.execute("SELECT count(*) FROM battles").fetchone() == (1,)
@@ -212,7 +268,9 @@ def test_items_become_the_battles_of_a_named_campaign(home: Home, tmp_path: Path
 
 
 def test_pairs_in_every_spelling(home: Home, tmp_path: Path) -> None:
-    ask, a, b = ({"role": r, "content": c} for r, c in (("user", "Q?"), ("assistant", "good"), ("assistant", "bad")))
+    ask, a, b = (
+        {"role": r, "content": c} for r, c in (("user", "Q?"), ("assistant", "good"), ("assistant", "bad"))
+    )
     rows = [{"prompt": "Q?", "chosen": "good", "rejected": "bad"},
             {"prompt": [ask], "chosen": [a], "rejected": [b]},
             {"chosen": [ask, a], "rejected": [ask, b]},
@@ -244,7 +302,9 @@ def test_pairs_in_every_spelling(home: Home, tmp_path: Path) -> None:
         ({"prompt": "q\0", "chosen": "x", "rejected": "y"}, "prompt holds a NUL character"),
     ],
 )  # fmt: skip
-def test_a_bad_pair_is_refused_with_its_reason_and_kept(home: Home, tmp_path: Path, row: object, reason: str) -> None:
+def test_a_bad_pair_is_refused_with_its_reason_and_kept(
+    home: Home, tmp_path: Path, row: object, reason: str
+) -> None:
     good = {"prompt": "q", "chosen": "good", "rejected": "y"}
     report = import_file(home, ImportKind.PAIRS, write(tmp_path, "p.jsonl", [good, row]))
     assert (report.read, report.added, report.refused) == (2, 1, 1)
@@ -291,7 +351,13 @@ HH = "\n\nHuman: Hi.\n\nAssistant: Yes?\n\nHuman: What?\n\nAssistant: "
     ],
 )  # fmt: skip
 def test_pairs_in_the_formats_of_others(
-    home: Home, tmp_path: Path, row: object, format_name: str, prompt: list[str] | None, chosen: str, rejected: str
+    home: Home,
+    tmp_path: Path,
+    row: object,
+    format_name: str,
+    prompt: list[str] | None,
+    chosen: str,
+    rejected: str,
 ) -> None:
     report = import_file(home, ImportKind.PAIRS, write(tmp_path, "p.json", [row]))
     assert report.format == format_name
@@ -341,11 +407,15 @@ def test_responses_in_the_formats_of_others(
         (vote(judge="gpt-4", model_a="a", model_b="b", inconsistent=True, rater=None), Outcome.TIE),
     ],
 )  # fmt: skip
-def test_verdicts_in_the_formats_of_others(home: Home, tmp_path: Path, row: dict[str, object], outcome: Outcome) -> None:
+def test_verdicts_in_the_formats_of_others(
+    home: Home, tmp_path: Path, row: dict[str, object], outcome: Outcome
+) -> None:
     clean = {k: v for k, v in row.items() if v is not None}
     assert import_file(home, ImportKind.VERDICTS, write(tmp_path, "j.jsonl", [clean])).added == 1
     reader = open_reader(home)
-    stored = reader.execute("SELECT outcome, t.name, t.kind FROM votes v JOIN raters t ON t.id = v.rater").fetchall()
+    stored = reader.execute(
+        "SELECT outcome, t.name, t.kind FROM votes v JOIN raters t ON t.id = v.rater"
+    ).fetchall()
     assert stored == [(outcome, "gpt-4", "judge")]
 
 
@@ -353,9 +423,24 @@ def test_arena_conversations(home: Home, tmp_path: Path) -> None:
     def talk(*said: str) -> list[dict[str, str]]:
         return [{"role": ("user", "assistant")[i % 2], "content": s} for i, s in enumerate(said)]
 
-    base = {"question_id": "x1", "model_a": "m1", "model_b": "m2", "winner": "tie (bothbad)", "judge": "j1", "turn": 1}
-    same = base | {"conversation_a": talk("Q?", "one"), "conversation_b": talk("Q?", "two"), "winner": "model_b"}
-    apart = base | {"question_id": "x2", "conversation_a": talk("Q?", "one", "So?", "x"), "conversation_b": talk("Q?", "two", "So?", "y")}
+    base = {
+        "question_id": "x1",
+        "model_a": "m1",
+        "model_b": "m2",
+        "winner": "tie (bothbad)",
+        "judge": "j1",
+        "turn": 1,
+    }
+    same = base | {
+        "conversation_a": talk("Q?", "one"),
+        "conversation_b": talk("Q?", "two"),
+        "winner": "model_b",
+    }
+    apart = base | {
+        "question_id": "x2",
+        "conversation_a": talk("Q?", "one", "So?", "x"),
+        "conversation_b": talk("Q?", "two", "So?", "y"),
+    }
     assert import_file(home, ImportKind.VOTES, write(tmp_path, "arena.jsonl", [same, apart])).added == 2
     reader = open_reader(home)
     assert reader.execute("SELECT chosen FROM vote_pairs").fetchall() == [("two",)]
@@ -363,10 +448,14 @@ def test_arena_conversations(home: Home, tmp_path: Path) -> None:
 
 
 def test_columns_are_mapped_by_hand(home: Home, tmp_path: Path) -> None:
-    source = write(tmp_path, "m.jsonl", [{"wer": "ann", "frage": "Q?", "links": "a", "rechts": "b", "besser": "left"}])
+    source = write(
+        tmp_path, "m.jsonl", [{"wer": "ann", "frage": "Q?", "links": "a", "rechts": "b", "besser": "left"}]
+    )
     mapping = {"wer": "rater", "frage": "prompt", "links": "model_a", "rechts": "model_b", "besser": "winner"}
     assert import_file(home, ImportKind.VOTES, source, mapping=mapping).added == 1
-    with pytest.raises(UserError, match=r"its columns are wer, frage, links, rechts, besser; needed are .*--map theirs=ours"):
+    with pytest.raises(
+        UserError, match=r"its columns are wer, frage, links, rechts, besser; needed are .*--map theirs=ours"
+    ):
         import_file(home, ImportKind.VOTES, source)
     with pytest.raises(UserError, match="has no column 'nein' to map; its columns are: wer"):
         import_file(home, ImportKind.VOTES, source, mapping={"nein": "rater"})
@@ -380,7 +469,10 @@ def test_columns_are_mapped_by_hand(home: Home, tmp_path: Path) -> None:
 
 # -- files -------------------------------------------------------------------------------------------------------
 
-ROWS = [{"prompt": "One, two?", "model": "m", "response": 'say "hi"\nand go'}, {"prompt": "Drei – ß?", "model": "m", "response": "x"}]
+ROWS = [
+    {"prompt": "One, two?", "model": "m", "response": 'say "hi"\nand go'},
+    {"prompt": "Drei – ß?", "model": "m", "response": "x"},
+]
 
 
 def _store(path: Path) -> None:
@@ -452,7 +544,9 @@ except UserError as error:
     print(error)
 """
     env = os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hf")}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=env, check=True
+    )
     assert done.stdout.startswith("cannot get the dataset someone/some-dataset (")
     assert done.stdout.count("\n") == 1
 
@@ -463,7 +557,9 @@ def test_a_line_that_is_cut_or_no_object_is_refused_and_the_rest_goes_in(home: H
     report = import_file(home, ImportKind.PROMPTS, str(path))
     assert (report.read, report.added, report.refused) == (6, 2, 4)
     assert [r.line for r in report.refusals] == [2, 3, 4, 6]
-    assert [r.reason for r in report.refusals][1:] == ["not an object with named fields"] * 2 + ["not JSON that can be read"]
+    assert [r.reason for r in report.refusals][1:] == ["not an object with named fields"] * 2 + [
+        "not JSON that can be read"
+    ]
 
 
 def test_names_that_mean_something_else_are_changed(home: Home, tmp_path: Path) -> None:
@@ -486,19 +582,30 @@ def test_names_from_elsewhere() -> None:
 
 def test_a_killed_import_shows_nothing_and_is_taken_up_again(home: Home, tmp_path: Path) -> None:
     source = write(tmp_path, "v.jsonl", [vote(), vote(rater="bob")])
-    import_file(home, ImportKind.VOTES, source, campaign="other")  # the same texts, so that battles can be made by hand
+    import_file(
+        home, ImportKind.VOTES, source, campaign="other"
+    )  # the same texts, so that battles can be made by hand
     db = open_writer(home)
     campaign = exchange.add_empty_campaign(db, "c", "all", CampaignSettings(), CampaignStatus.CLOSED)
     begun = begin_import(db, "votes", str(Path(source).resolve()), campaign.id)
     intake = importing.Intake(db, importing.Target(begun, "v", source, campaign))
-    intake.take(next(iter(importing._recognised(importing.source_of(source), ImportKind.VOTES, None, {})[1].read(vote()))), 1)
+    intake.take(
+        next(
+            iter(
+                importing._recognised(importing.source_of(source), ImportKind.VOTES, None, {})[1].read(vote())
+            )
+        ),
+        1,
+    )
     assert list(counted_votes(db, campaign.id)) == []
     moved = write(tmp_path, "w.jsonl", [vote()])
     assert "cut off" in import_file(home, ImportKind.VOTES, moved, campaign="c").refusals[0].reason
     report = import_file(home, ImportKind.VOTES, source, campaign="c")
     assert (report.added, report.already_there) == (1, 1)
     assert len(list(counted_votes(db, campaign.id))) == 2
-    assert db.conn.execute("SELECT sum(n) FROM vote_counts WHERE campaign = ?", (campaign.id,)).fetchone() == (2,)
+    assert db.conn.execute(
+        "SELECT sum(n) FROM vote_counts WHERE campaign = ?", (campaign.id,)
+    ).fetchone() == (2,)
 
 
 def test_votes_without_texts_never_reach_raters(home: Home, tmp_path: Path) -> None:
@@ -540,7 +647,9 @@ def test_preview_shows_rows_and_writes_nothing(home: Home, tmp_path: Path) -> No
     assert len(shown.rows) == 3
     assert ("ann", "a") not in shown.rows[0].parts
     assert shown.rows[0].parts[-1] == ("e", "tie") or shown.refusals
-    pairs = preview(write(tmp_path, "p.jsonl", [{"chosen": HH + "this", "rejected": HH + "that"}]), ImportKind.PAIRS)
+    pairs = preview(
+        write(tmp_path, "p.jsonl", [{"chosen": HH + "this", "rejected": HH + "that"}]), ImportKind.PAIRS
+    )
     assert pairs.rows[0].parts[-2:] == (("chosen", "this"), ("rejected", "that"))
     assert not home.database.exists()
 
@@ -562,7 +671,11 @@ GOOD = {
 }  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(kind=st.sampled_from(ImportKind), odd=st.lists(st.dictionaries(FIELDS, JSON, max_size=6), max_size=4),
        line=st.text(st.characters(exclude_categories=["Cs"]), max_size=30))  # fmt: skip
 def test_any_line_goes_in_or_is_refused(
@@ -602,19 +715,31 @@ def test_mtbench_human_votes_and_verdicts(home: Home, shared_data: Path) -> None
     assert twice(home, ImportKind.RESPONSES, shared_data / "mtbench_answers.jsonl").added == 400
     report = twice(home, ImportKind.VOTES, shared_data / "mtbench_human_votes.jsonl")
     assert (report.added, report.campaign) == (3355, "mtbench_human_votes")
-    verdicts = twice(home, ImportKind.VERDICTS, shared_data / "mtbench_gpt4_pair.jsonl", campaign="mtbench_human_votes")
+    verdicts = twice(
+        home, ImportKind.VERDICTS, shared_data / "mtbench_gpt4_pair.jsonl", campaign="mtbench_human_votes"
+    )
     assert verdicts.added == 2400
     reader = open_reader(home)
     votes = list(counted_votes(reader, get_campaign(reader, "mtbench_human_votes").id))
-    assert (len(votes), len({v.rater_name for v in votes}), len({v.battle for v in votes})) == (3355, 65, 1814)
+    assert (len(votes), len({v.rater_name for v in votes}), len({v.battle for v in votes})) == (
+        3355,
+        65,
+        1814,
+    )
     rows = [json.loads(line) for line in (shared_data / "mtbench_human_votes.jsonl").read_text().splitlines()]
     wins = sum(r["winner"] in ("model_a", "model_b") and r[r["winner"]] == "gpt-4" for r in rows)
-    won = sum((v.model_a if v.outcome is Outcome.A else v.model_b) == "gpt-4" for v in votes if v.outcome.decisive)
+    won = sum(
+        (v.model_a if v.outcome is Outcome.A else v.model_b) == "gpt-4" for v in votes if v.outcome.decisive
+    )
     assert won == wins
     # texts are there for first turns between models whose answers were imported, and nowhere else
     answers = [json.loads(line) for line in (shared_data / "mtbench_answers.jsonl").read_text().splitlines()]
     said = {(a["question_id"], a["model"]): a["turns"][0] for a in answers}
-    texts_of = [[said.get((r["question_id"], r[m])) for m in ("model_a", "model_b")] for r in rows if r["turn"] == 1 and r["winner"] != "tie"]
+    texts_of = [
+        [said.get((r["question_id"], r[m])) for m in ("model_a", "model_b")]
+        for r in rows
+        if r["turn"] == 1 and r["winner"] != "tie"
+    ]
     known = sum(a is not None and b is not None and a != b for a, b in texts_of)
     assert known > 800
     assert reader.execute("SELECT count(*) FROM vote_pairs").fetchone() == (known,)
@@ -635,7 +760,10 @@ def test_hh_transcripts_parse_as_the_published_messages(home: Home, shared_data:
     parsed = twice(home, ImportKind.PAIRS, shared_data / "hh_helpful_train.jsonl")
     assert (parsed.format, parsed.added) == ("pairs", 4000)
     reader = open_reader(home)
-    raw, published = ({(p.prompt, p.chosen, p.rejected) for p in pairs_of_set(reader, n)} for n in ("hh_raw_sample", "hh_helpful_train"))
+    raw, published = (
+        {(p.prompt, p.chosen, p.rejected) for p in pairs_of_set(reader, n)}
+        for n in ("hh_raw_sample", "hh_helpful_train")
+    )
     assert raw <= published
     assert {n: c for n, _, c in pair_sets(reader)} == {"hh_raw_sample": 200, "hh_helpful_train": 4000}
 
@@ -663,7 +791,9 @@ def test_every_known_anomaly_is_refused_for_its_reason(home: Home, shared_data: 
         (ImportKind.PAIRS, "hh_helpful_base_test.jsonl", "pairs", 500),
     ],
 )  # fmt: skip
-def test_the_other_real_files(home: Home, shared_data: Path, kind: ImportKind, name: str, format_name: str, added: int) -> None:
+def test_the_other_real_files(
+    home: Home, shared_data: Path, kind: ImportKind, name: str, format_name: str, added: int
+) -> None:
     report = twice(home, kind, shared_data / name)
     assert (report.format, report.added, report.refused) == (format_name, added, 0)
 

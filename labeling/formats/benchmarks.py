@@ -39,7 +39,9 @@ def mtbench_answer(row: Row) -> Iterable[GivenResponse]:
 def mtbench_verdict(row: Row) -> Iterable[GivenVote]:
     """A pairwise judgment. Played in both orders (g1, g2), only the same winner twice wins; an error is no verdict."""
     if row.get("g1_winner") is None:
-        yield from verdict_row({**row, "prompt_id": _question_id(row), "rater": row.get("judge", row.get("rater"))})
+        yield from verdict_row(
+            {**row, "prompt_id": _question_id(row), "rater": row.get("judge", row.get("rater"))}
+        )
         return
     games = filled(row, "g1_winner"), filled(row, "g2_winner")
     if "error" in games:
@@ -72,7 +74,12 @@ def _question_id(row: Row) -> str:
 
 
 def _turn(value: object, field: str) -> str:
-    if not isinstance(value, Sequence) or isinstance(value, str) or not value or not isinstance(value[0], str):
+    if (
+        not isinstance(value, Sequence)
+        or isinstance(value, str)
+        or not value
+        or not isinstance(value[0], str)
+    ):
         raise BadRow(f"{field} is not a list of texts")
     return clean(value[0], field)
 

@@ -152,7 +152,9 @@ def settings_of(row: Row) -> dict[str, object] | None:
     value = row.get("settings")
     if not isinstance(value, Mapping):
         return None
-    texts = {k: clean(v, "settings") if isinstance(v, str) else v for k, v in value.items() if isinstance(k, str)}
+    texts = {
+        k: clean(v, "settings") if isinstance(v, str) else v for k, v in value.items() if isinstance(k, str)
+    }
     plain = {clean(k, "settings"): v for k, v in texts.items() if isinstance(v, str | int | float)}
     return {k: v for k, v in plain.items() if not isinstance(v, float) or math.isfinite(v)} or None
 
@@ -176,7 +178,11 @@ def message(value: object, field: str) -> Message:
     content = value.get("content", value.get("value"))
     if isinstance(content, list):  # parts: only texts have a place here
         parts = [p.get("text") if isinstance(p, Mapping) else None for p in content]
-        content = "".join(p for p in parts if isinstance(p, str)) if all(isinstance(p, str) for p in parts) else None
+        content = (
+            "".join(p for p in parts if isinstance(p, str))
+            if all(isinstance(p, str) for p in parts)
+            else None
+        )
     if not isinstance(content, str):
         raise BadRow(f"{field} has no text")
     return {"role": ROLES[role.lower()], "content": clean(content, field)}
@@ -205,7 +211,7 @@ def given_prompt(row: Row, field: str = "prompt") -> GivenPrompt:
     """The prompt of a row: `prompt` as text or messages, or `messages`, and `prompt_id`; one of them must be there."""
     ref = reference(row, "prompt_id")
     value = row.get(field) if row.get(field) is not None else row.get("messages")
-    if value is None or (value == "" and ref is not None):
+    if value is None or (value in ("", []) and ref is not None):
         if ref is None:
             raise BadRow(f"{field} is missing")
         chat: tuple[Message, ...] = ()

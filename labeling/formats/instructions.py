@@ -67,11 +67,18 @@ def ultrafeedback_row(row: Row) -> Iterable[GivenPair]:
         scores = row.get(chosen), row.get(rejected)
         if isinstance(scores[0], int | float) and scores[0] == scores[1]:
             raise BadRow("chosen and rejected have the same score: nobody preferred one")
-    yield from pair_row({k: v for k, v in row.items() if k in ("prompt", "chosen", "rejected", "split", "tags")})
+    yield from pair_row(
+        {k: v for k, v in row.items() if k in ("prompt", "chosen", "rejected", "split", "tags")}
+    )
 
 
 def _list_of(kind: type, value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str) and bool(value) and isinstance(value[0], kind)
+    return (
+        isinstance(value, Sequence)
+        and not isinstance(value, str)
+        and bool(value)
+        and isinstance(value[0], kind)
+    )
 
 
 FORMATS = (
@@ -90,4 +97,3 @@ FORMATS = (
     Format("qa", (("question",), ("answer",)), {ImportKind.RESPONSES: qa_row},
            lambda columns, _row: {"question", "answer"} <= columns and "model" not in columns),
 )  # fmt: skip
-

@@ -6,7 +6,9 @@ import re
 from db.connection import NAME
 from labeling.formats.records import BadRow
 
-DROPPED = str.maketrans(dict.fromkeys("()[]{}'\"`") | dict.fromkeys("/:|\\", "-") | dict.fromkeys("#&*=~", "_"))
+DROPPED = str.maketrans(
+    dict.fromkeys("()[]{}'\"`") | dict.fromkeys("/:|\\", "-") | dict.fromkeys("#&*=~", "_")
+)
 OURS = re.compile(r"(owner|rater|sim)(-\d+)?")
 MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 

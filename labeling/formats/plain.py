@@ -54,7 +54,9 @@ def item_row(row: Row) -> Iterable[GivenItem]:
     item = reference(row, "item_id")
     if item is None:
         raise BadRow("item_id is missing")
-    yield GivenItem(item, given_prompt(row), *_two_models(row), text(row, "response_a"), text(row, "response_b"))
+    yield GivenItem(
+        item, given_prompt(row), *_two_models(row), text(row, "response_a"), text(row, "response_b")
+    )
 
 
 def _two_models(row: Row) -> tuple[str, str]:
@@ -80,7 +82,11 @@ def verdict_row(row: Row) -> Iterable[GivenVote]:
 
 
 def _true(value: object) -> bool:
-    return value is True or value == 1 or (isinstance(value, str) and value.strip().lower() in ("true", "yes", "1"))
+    return (
+        value is True
+        or value == 1
+        or (isinstance(value, str) and value.strip().lower() in ("true", "yes", "1"))
+    )
 
 
 def _vote(row: Row, kind: RaterKind) -> GivenVote:
@@ -127,7 +133,9 @@ def pair_row(row: Row) -> Iterable[GivenPair]:
     if before != before_rejected:
         raise BadRow("chosen and rejected do not answer the same prompt")
     if before:
-        prompt = GivenPrompt(asked(before, "prompt"), reference(row, "prompt_id"), split_of_row(row), tags_of(row))
+        prompt = GivenPrompt(
+            asked(before, "prompt"), reference(row, "prompt_id"), split_of_row(row), tags_of(row)
+        )
         _agrees(row, prompt)
     else:
         prompt = given_prompt(row)
@@ -169,14 +177,18 @@ def checked_pair(prompt: GivenPrompt, chosen: str, rejected: str) -> GivenPair:
 def score_row(row: Row) -> Iterable[GivenScore]:
     """One score."""
     scorer = filled(row, "scorer").strip()
-    yield GivenScore(given_prompt(row), filled(row, "model"), optional(row, "response"), scorer, number(row, "score"))
+    yield GivenScore(
+        given_prompt(row), filled(row, "model"), optional(row, "response"), scorer, number(row, "score")
+    )
 
 
 def scored_pair_row(row: Row) -> Iterable[GivenScore]:
     """Two responses of one row, each with its score."""
     scorer, models = filled(row, "scorer").strip(), _two_models(row)
     for model, slot in zip(models, "ab", strict=True):
-        yield GivenScore(given_prompt(row), model, text(row, f"response_{slot}"), scorer, number(row, f"score_{slot}"))
+        yield GivenScore(
+            given_prompt(row), model, text(row, f"response_{slot}"), scorer, number(row, f"score_{slot}")
+        )
 
 
 def scored_pair_vote(row: Row) -> Iterable[GivenVote]:
@@ -214,9 +226,13 @@ SCORED_PAIRS = Format("scored_pairs", (("prompt",), ("model_a",), ("model_b",), 
                       lambda columns, _row: {"score_a", "score_b", "scorer"} <= columns, aliased=True)  # fmt: skip
 PLAIN = (
     Format("prompts", (_PROMPT,), {ImportKind.PROMPTS: prompt_row}, aliased=True),
-    Format("responses", (_PROMPT, ("model",), ("response",)), {ImportKind.RESPONSES: response_row}, aliased=True),
+    Format(
+        "responses", (_PROMPT, ("model",), ("response",)), {ImportKind.RESPONSES: response_row}, aliased=True
+    ),
     Format("votes", _BATTLE, {ImportKind.VOTES: vote_row}, aliased=True),
     Format("verdicts", _BATTLE, {ImportKind.VERDICTS: verdict_row}, aliased=True),
     Format("pairs", (("chosen",), ("rejected",)), {ImportKind.PAIRS: pair_row}, aliased=True),
-    Format("scores", (_PROMPT, ("model",), ("scorer",), ("score",)), {ImportKind.SCORES: score_row}, aliased=True),
+    Format(
+        "scores", (_PROMPT, ("model",), ("scorer",), ("score",)), {ImportKind.SCORES: score_row}, aliased=True
+    ),
 )

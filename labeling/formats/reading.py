@@ -71,7 +71,9 @@ def read_rows(source: Source) -> Iterator[ReadRow]:
             raise UserError(f"{source.label} is empty", "give a file with at least one row")
         yield from _file(source.path, source.label)
     except OSError as error:  # also what gzip raises for a damaged file
-        raise UserError(f"cannot read {source.label}: {error.strerror or error}", "check the file and its rights") from None
+        raise UserError(
+            f"cannot read {source.label}: {error.strerror or error}", "check the file and its rights"
+        ) from None
     except EOFError:
         raise UserError(f"{source.label} is cut off", "fetch it again") from None
 
@@ -87,7 +89,9 @@ def _file(path: Path, label: str) -> Iterator[ReadRow]:
         return _json(path, label)
     if name.endswith((".jsonl", ".ndjson")):
         return _jsonl(path)
-    raise UserError(f"{label} is none of {', '.join(SUFFIXES)}", "rename it after what it holds, or convert it")
+    raise UserError(
+        f"{label} is none of {', '.join(SUFFIXES)}", "rename it after what it holds, or convert it"
+    )
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -113,7 +117,9 @@ def _check_utf8(path: Path, label: str) -> None:
                 decoder.decode(block)
             except UnicodeDecodeError as error:
                 line += error.object[: error.start].count(b"\n")
-                raise UserError(f"{label} is not UTF-8 (line {line}, byte 0x{error.object[error.start]:02x})", remedy) from None
+                raise UserError(
+                    f"{label} is not UTF-8 (line {line}, byte 0x{error.object[error.start]:02x})", remedy
+                ) from None
             line += block.count(b"\n")
             blank = blank and not block.removeprefix(codecs.BOM_UTF8).strip()
             block = file.read(1 << 20)
@@ -136,7 +142,11 @@ def _json_row(line: int, raw: str) -> ReadRow:
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        reason = f"not JSON: {error.msg}" if isinstance(error, json.JSONDecodeError) else "not JSON that can be read"
+        reason = (
+            f"not JSON: {error.msg}"
+            if isinstance(error, json.JSONDecodeError)
+            else "not JSON that can be read"
+        )
         return ReadRow(line, None, Refusal(line, reason), raw)
     return _row(line, value, raw)
 
@@ -159,9 +169,13 @@ def _json(path: Path, label: str) -> Iterator[ReadRow]:
         value = json.loads(content)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data" and content[: error.pos].count("\n") <= 1:
-            yield from (_json_row(i, raw.strip()) for i, raw in enumerate(content.split("\n"), 1) if raw.strip())
+            yield from (
+                _json_row(i, raw.strip()) for i, raw in enumerate(content.split("\n"), 1) if raw.strip()
+            )
             return
-        raise UserError(f"{label} is not JSON (line {error.lineno}: {error.msg})", "mend it, or save it as JSONL") from None
+        raise UserError(
+            f"{label} is not JSON (line {error.lineno}: {error.msg})", "mend it, or save it as JSONL"
+        ) from None
     except (ValueError, RecursionError):
         raise UserError(f"{label} is not JSON that can be read", "save it as JSONL, one row a line") from None
     if isinstance(value, dict):
@@ -184,11 +198,16 @@ def _csv(path: Path, label: str, delimiter: str) -> Iterator[ReadRow]:
             for row in reader:
                 if None in row:
                     raw = _dump({str(k): v for k, v in row.items()})
-                    yield ReadRow(reader.line_num, None, Refusal(reader.line_num, "more cells than columns"), raw)
+                    yield ReadRow(
+                        reader.line_num, None, Refusal(reader.line_num, "more cells than columns"), raw
+                    )
                 else:
                     yield ReadRow(reader.line_num, {k: v for k, v in row.items() if v not in (None, "")})
         except csv.Error as error:
-            raise UserError(f"{label} is not CSV (line {reader.line_num}: {error})", "quote its texts, or save it as JSONL") from None
+            raise UserError(
+                f"{label} is not CSV (line {reader.line_num}: {error})",
+                "quote its texts, or save it as JSONL",
+            ) from None
 
 
 def _parquet(path: Path, label: str) -> Iterator[ReadRow]:
@@ -203,7 +222,10 @@ def _parquet(path: Path, label: str) -> Iterator[ReadRow]:
                     line += 1
                     yield ReadRow(line, _present(row))
     except pyarrow.ArrowException as error:
-        raise UserError(f"{label} is not Parquet that can be read ({str(error).splitlines()[0]})", "fetch or write it again") from None
+        raise UserError(
+            f"{label} is not Parquet that can be read ({str(error).splitlines()[0]})",
+            "fetch or write it again",
+        ) from None
 
 
 def _present(row: Mapping[str, object]) -> dict[str, object]:

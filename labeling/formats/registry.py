@@ -123,7 +123,9 @@ def _aliases(known: Format, have: frozenset[str]) -> dict[str, str]:
 def _checked(mapping: Mapping[str, str], columns: Sequence[str], source: str) -> dict[str, str]:
     for theirs, ours in mapping.items():
         if theirs not in columns:
-            raise UserError(f"{source} has no column {theirs!r} to map", f"its columns are: {', '.join(columns)}")
+            raise UserError(
+                f"{source} has no column {theirs!r} to map", f"its columns are: {', '.join(columns)}"
+            )
         if ours not in OURS:
             raise UserError(f"nothing here is called {ours!r}", f"map to one of: {', '.join(sorted(OURS))}")
     if len(set(mapping.values())) < len(mapping):
@@ -136,5 +138,3 @@ def _unknown(kind: ImportKind, columns: Sequence[str], known: Format, source: st
     seen = ", ".join(columns[:12]) + (", ..." if len(columns) > 12 else "")
     return UserError(f"{source} does not look like {kind}: its columns are {seen}",
                      f"needed are {wanted}: give --format, or name columns with --map theirs=ours")  # fmt: skip
-
-

@@ -17,7 +17,10 @@ def parse_transcript(transcript: str, field: str) -> tuple[Message, ...]:
     parts = MARK.split(transcript)
     if parts[0].strip() or len(parts) == 1:
         raise BadRow(f"{field} does not begin with 'Human:' or 'Assistant:'")
-    return tuple({"role": ROLE[role], "content": said.strip()} for role, said in zip(parts[1::2], parts[2::2], strict=True))
+    return tuple(
+        {"role": ROLE[role], "content": said.strip()}
+        for role, said in zip(parts[1::2], parts[2::2], strict=True)
+    )
 
 
 def _pair(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) -> GivenPair:
@@ -34,7 +37,9 @@ def _pair(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) -> GivenPa
             raise BadRow(f"roles do not alternate in {name} (turn {twice + 1})")
         if chat[-1]["role"] != "assistant":
             raise BadRow(f"{name} does not end with the assistant's turn")
-    return checked_pair(GivenPrompt(asked(chosen[:-1], "chosen")), chosen[-1]["content"], rejected[-1]["content"])
+    return checked_pair(
+        GivenPrompt(asked(chosen[:-1], "chosen")), chosen[-1]["content"], rejected[-1]["content"]
+    )
 
 
 def hh_row(row: Row) -> Iterable[GivenPair]:
@@ -51,7 +56,9 @@ def rlhf_reward_row(row: Row) -> Iterable[GivenPair]:
         said = text(row, name)
         if MARK.search(said.lstrip()):
             raise BadRow(f"{name} holds further turns of the talk")
-        pair.append((*parse_transcript(opening, "prompt")[:-1], Message(role="assistant", content=said.strip())))
+        pair.append(
+            (*parse_transcript(opening, "prompt")[:-1], Message(role="assistant", content=said.strip()))
+        )
     yield _pair(*pair)
 
 
