@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -343,7 +343,7 @@ def _open(
 def _free_name(db: Database, name: str) -> str:
     """The name, or the first of NAME 2, NAME 3, ... that no campaign has."""
     taken = {c.name for c in list_campaigns(db)}
-    return next(n for n in (name, *(f"{name} {i}" for i in count(2))) if n not in taken)
+    return next(n for n in chain((name,), (f"{name} {i}" for i in count(2))) if n not in taken)
 
 
 def settings_of(run: Run) -> DpoSettings:
