@@ -31,6 +31,11 @@ class Part(NamedTuple):
     timer: gr.Timer | None = None
 
 
+def panel(value: str = "", **options: Any) -> gr.HTML:  # noqa: ANN401 - options of the component
+    """A place for HTML of our own, without a frame or styles of its own."""
+    return gr.HTML(value, apply_default_css=False, padding=False, **options)
+
+
 def act(context: Context, what: str, work: Callable[[Database], T]) -> T:
     """Do something in the owner's name: the act and its audit note are one transaction of the writer."""
 

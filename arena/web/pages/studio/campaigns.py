@@ -7,7 +7,7 @@ import gradio as gr
 
 from arena import jobs, registry
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, act, start_job, told, wanted
+from arena.web.pages.studio.acts import Part, act, panel, start_job, told, wanted
 from arena.web.pages.studio.markup import Cell, Chip, Meter, chip, note, table
 from db.campaigns import coverage, list_campaigns, list_seats, set_status
 from db.catalog import list_models, prompt_sets
@@ -108,7 +108,7 @@ def invite(context: Context, name: str | None, seats: float | None) -> str:
 
 def build(context: Context) -> Part:
     """The tab's components and what its buttons do."""
-    shown = gr.HTML(apply_default_css=False)
+    shown = panel()
     with gr.Row(equal_height=True):
         chosen = gr.Dropdown(
             [], label="Campaign", info="The one that the buttons beside and the invitations are for.", scale=3
@@ -146,7 +146,7 @@ def build(context: Context) -> Part:
             )
             draft = gr.Checkbox(label="Leave it a draft", info="Nobody can rate until it is opened.")
         go = gr.Button("Create", variant="primary")
-    said = gr.HTML(apply_default_css=False)
+    said = panel()
 
     def lists() -> tuple[gr.Dropdown, gr.Dropdown, gr.Dropdown]:
         names = [m.name for m in list_models(context.readers.get())]

@@ -6,7 +6,7 @@ import gradio as gr
 
 from arena import jobs
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, start_job, told, wanted
+from arena.web.pages.studio.acts import Part, panel, start_job, told, wanted
 from arena.web.pages.studio.campaigns import choices
 from arena.web.pages.studio.markup import Cell, chip, render, table
 from db.connection import checked_name
@@ -82,7 +82,7 @@ def build(context: Context) -> Part:
             [], value=EVERYTHING, label="Campaign", info="Whose votes to show and to export."
         )
         words = gr.Textbox(label="Search", info="Words of the prompt or of a comment.", submit_btn="Search")
-    shown = gr.HTML(apply_default_css=False)
+    shown = panel()
     with gr.Accordion("Export as a dataset folder", open=True):
         with gr.Row():
             name = gr.Textbox(label="Folder name", info=f"Made in {context.home.exports}.", max_length=80)
@@ -92,7 +92,7 @@ def build(context: Context) -> Part:
                 info="A dataset repository, owner/name; needs HF_TOKEN.",
             )
         go = gr.Button("Export", variant="primary")
-        state = gr.HTML(apply_default_css=False)
+        state = panel()
     timer = gr.Timer(EVERY, active=False)
 
     def watch() -> str:

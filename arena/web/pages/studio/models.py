@@ -6,7 +6,7 @@ import gradio as gr
 
 from arena import jobs, registry
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, act, start_job, told, wanted
+from arena.web.pages.studio.acts import Part, act, panel, start_job, told, wanted
 from arena.web.pages.studio.markup import Cell, Chip, note, render, table
 from db import runs
 from db.catalog import list_models, remove_model, response_counts
@@ -101,7 +101,7 @@ def build(context: Context) -> Part:
         names = [m.name for m in list_models(context.readers.get())]
         return model_table(context), gr.Dropdown(choices=adapters(context)), gr.Dropdown(choices=names)
 
-    shown = gr.HTML(apply_default_css=False)
+    shown = panel()
     with gr.Accordion("Add a model", open=False):
         kind = gr.Radio(
             KINDS, value="checkpoint", label="What is it?", info="Anything that can answer a prompt."
@@ -126,7 +126,7 @@ def build(context: Context) -> Part:
     with gr.Accordion("Take a model off the lists", open=False), gr.Row():
         gone = gr.Dropdown([], label="Model", info="Its responses and votes stay; figures do not change.")
         remove = gr.Button("Take off", min_width=120)
-    said = gr.HTML(apply_default_css=False)
+    said = panel()
     outputs = [shown, adapter, gone]
 
     def merging(model: str | None, new: str) -> str:

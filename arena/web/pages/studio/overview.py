@@ -6,7 +6,7 @@ import gradio as gr
 
 from arena.loop import Go, Loop, Stage, where
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, act, told
+from arena.web.pages.studio.acts import Part, act, panel, told
 from arena.web.pages.studio.markup import render
 from db.entities import RunStatus
 from labeling.joining import owner_invitation
@@ -72,16 +72,23 @@ def _rematch(loop: Loop) -> tuple[str, str]:
     return f"{covered.votes:,}/{covered.wanted:,}", f"votes in {loop.rematch.name}"
 
 
-def picture(context: Context) -> str:
-    """The whole tab but its button."""
+class Look(NamedTuple):
+    """The tab as it is shown: the next step, the picture, the words on the button, whether rating is offered beside."""
+
+    step: str
+    picture: str
+    button: str
+    rate_beside: bool
+
+
+def look(context: Context) -> Look:
+    """The loop as it stands."""
     loop = where(context.readers.get())
     share = None if loop.next.share is None else f"{100 * min(1.0, loop.next.share):.0f}"
-    return render("overview", loop=loop, nodes=nodes(loop), step=loop.next, share=share)
-
-
-def refresh(context: Context) -> tuple[str, gr.Button]:
-    """The picture and the words on its button, as they are now."""
-    return picture(context), gr.Button(value=where(context.readers.get()).next.button)
+    return Look(
+        render("step", step=loop.next, share=share), render("overview", loop=loop, nodes=nodes(loop)),
+        loop.next.button, bool(loop.battles) and loop.next.go is not Go.RATE,
+    )  # fmt: skip
 
 
 class Taken(NamedTuple):
@@ -113,13 +120,20 @@ def build(context: Context, tabs: gr.Tabs) -> Part:
         taken = take_step(context)
         return (gr.Tabs(selected=taken.tab) if taken.tab else gr.Tabs()), taken.path
 
-    shown = gr.HTML(apply_default_css=False, elem_id="loop")
-    with gr.Row(elem_classes="tb-buttons"):
-        button = gr.Button("Next step", variant="primary", elem_id="next-step")
-        rate = gr.Button("Rate as the owner", elem_id="rate-now")
+    with gr.Row(elem_classes="tb-step"):
+        words = panel(elem_id="step", scale=1, min_width=280)
+        with gr.Column(scale=0, min_width=170):
+            button = gr.Button("Next step", variant="primary", elem_id="next-step")
+            rate = gr.Button("Rate", elem_id="rate-now", visible=False)
+    shown = panel(elem_id="loop")
     path = gr.Textbox(visible="hidden", elem_id="go-path")
     button.click(told(step), outputs=[tabs, path], api_visibility="private").then(None, path, js=GO_THERE)
     rate.click(told(lambda: rate_path(context)), outputs=path, api_visibility="private").then(
         None, path, js=GO_THERE
     )
-    return Part(lambda: refresh(context), [shown, button], gr.Timer(EVERY, active=False))
+
+    def refresh() -> tuple[str, str, gr.Button, gr.Button]:
+        seen = look(context)
+        return seen.step, seen.picture, gr.Button(value=seen.button), gr.Button(visible=seen.rate_beside)
+
+    return Part(refresh, [words, shown, button, rate], gr.Timer(EVERY, active=False))

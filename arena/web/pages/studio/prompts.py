@@ -8,7 +8,7 @@ import gradio as gr
 
 from arena import jobs
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, start_job, told, wanted
+from arena.web.pages.studio.acts import Part, panel, start_job, told, wanted
 from arena.web.pages.studio.markup import Cell, Code, note, render, table
 from db.catalog import prompt_sets, search_prompts
 from db.connection import checked_name
@@ -99,14 +99,10 @@ def start_import(
 
 def build(context: Context) -> Part:
     """The tab's components and what its buttons do."""
-    sets = gr.HTML(apply_default_css=False)
-    words = gr.Textbox(
-        label="Search prompts", info="Words of the last turn; empty shows the newest.", submit_btn="Search"
-    )
-    results = gr.HTML(apply_default_css=False)
+    sets = panel()
     with gr.Accordion("Bring data in", open=False):
-        gr.HTML(note("Files cannot be uploaded here, so that nobody can fill the disk: paste the text (up to about "
-                     "900 kB), or name a file that is on the server already."), apply_default_css=False)  # fmt: skip
+        panel(note("Files cannot be uploaded here, so that nobody can fill the disk: paste the text (up to about "
+                     "900 kB), or name a file that is on the server already."))  # fmt: skip
         with gr.Row():
             kind = gr.Dropdown(
                 KINDS, value="prompts", label="What is it?", info="Columns are recognised by name."
@@ -127,7 +123,11 @@ def build(context: Context) -> Part:
         with gr.Row(elem_classes="tb-buttons"):
             first = gr.Button("Look at three rows")
             go = gr.Button("Import", variant="primary")
-        shown = gr.HTML(apply_default_css=False)
+        shown = panel()
+    words = gr.Textbox(
+        label="Search prompts", info="Words of the last turn; empty shows the newest.", submit_btn="Search"
+    )
+    results = panel()
 
     def importing(*fields: str) -> str:
         job = start_import(context, *fields)

@@ -6,7 +6,7 @@ import gradio as gr
 
 from arena import registry
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, act, told, wanted
+from arena.web.pages.studio.acts import Part, act, panel, told, wanted
 from arena.web.pages.studio.markup import Cell, Chip, note, table
 from db.campaigns import decide_rater, list_raters
 
@@ -52,7 +52,7 @@ def build(context: Context) -> Part:
     def refresh() -> tuple[str, gr.Dropdown]:
         return rater_table(context), gr.Dropdown(choices=[r.name for r in list_raters(context.readers.get())])
 
-    shown = gr.HTML(apply_default_css=False)
+    shown = panel()
     with gr.Row(equal_height=True):
         rater = gr.Dropdown([], label="Rater", info="By pseudonym; no name or address is kept.")
         reason = gr.Textbox(
@@ -61,7 +61,7 @@ def build(context: Context) -> Part:
     with gr.Row(elem_classes="tb-buttons"):
         out = gr.Button("Exclude", variant="stop")
         back = gr.Button("Include again")
-    said = gr.HTML(apply_default_css=False)
+    said = panel()
     for button, counted in ((out, False), (back, True)):
         button.click(
             told(lambda n, why, c=counted: note(decide(context, n, why, counted=c), "good")), [rater, reason], said,

@@ -9,7 +9,7 @@ from sqlite_utils import Database
 from arena.generating import files_of
 from arena.loop import SIMULATED, WITH_WEIGHTS, can_train_on
 from arena.rounds import next_name
-from db.campaigns import list_campaigns
+from db.campaigns import coverage, list_campaigns
 from db.catalog import get_model, get_prompt, get_response, list_models
 from db.connection import Home
 from db.entities import Campaign, CampaignStatus, Message, PreferencePair, Purpose, RunStatus, Split
@@ -104,8 +104,13 @@ def settings_of(form: Form) -> DpoSettings:
 
 
 def source_of(db: Database, form: Form) -> Source:
-    """The campaigns whose votes train; UserError where none is ticked."""
-    names = (*form.campaigns, *(simulated_campaigns(db) if form.simulated else ()))
+    """The campaigns whose votes train, the one with most votes first: its raters go on with the candidate.
+
+    UserError where none is ticked.
+    """
+    votes = {c.name: coverage(db, c).votes for c in list_campaigns(db)}
+    ticked = sorted(form.campaigns, key=lambda name: -votes.get(name, 0))
+    names = (*ticked, *(simulated_campaigns(db) if form.simulated else ()))
     if not names:
         raise UserError("no campaign is ticked", "tick at least one whose votes should train")
     return Source(tuple(names))
@@ -151,7 +156,7 @@ class Look:
     enough: bool
 
 
-def look(db: Database, form: Form) -> Look:
+def look(home: Home, db: Database, form: Form) -> Look:
     """Gather the pairs of the form's campaigns under its policy; nothing is frozen."""
     settings = settings_of(form)
     found = gather(db, source_of(db, form), PairPolicy(Method(form.policy), simulated=form.simulated))
@@ -163,9 +168,15 @@ def look(db: Database, form: Form) -> Look:
     ]  # fmt: skip
     return Look(
         len(train), len(found.pairs) - len(train), sorted(found.left_out.items(), key=lambda r: -r[1]),
-        len(found.contradictions), shown, warnings_for(settings, len(train)), settings, PRESETS[form.preset].why,
+        len(found.contradictions), shown, _warnings(home, db, form, len(train)), settings, PRESETS[form.preset].why,
         len(train) >= FEWEST,
     )  # fmt: skip
+
+
+def _warnings(home: Home, db: Database, form: Form, pairs: int) -> list[str]:
+    """What lies outside the safe bands; what the preset that suits the model brings with it is no news."""
+    usual = warnings_for(preset(preset_for(home, db, form.parent)).settings, 1000)
+    return [w for w in warnings_for(settings_of(form), pairs) if w not in usual] if pairs >= FEWEST else []
 
 
 def _spread(pairs: Sequence[PreferencePair]) -> list[PreferencePair]:
@@ -174,13 +185,13 @@ def _spread(pairs: Sequence[PreferencePair]) -> list[PreferencePair]:
     return [pairs[i] for i in dict.fromkeys((0, last // 2, last))] if pairs else []
 
 
-def check(db: Database, form: Form) -> list[str]:
+def check(home: Home, db: Database, form: Form) -> list[str]:
     """The verb, once everything that can be known beforehand is in order."""
     running = active_run(db)
     if running is not None:
         raise Conflict(f"run {running.name} is training", "wait for it or cancel it, then start again")
     words = arguments(db, form)
-    seen = look(db, form)
+    seen = look(home, db, form)
     if not seen.enough:
         raise UserError(
             f"there are {seen.train} pairs to train on",

@@ -10,7 +10,7 @@ import gradio as gr
 
 from arena.judging import STOCK
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, act, told, wanted
+from arena.web.pages.studio.acts import Part, act, panel, told, wanted
 from arena.web.pages.studio.markup import Cell, Code, note, table
 from arena.web.pages.studio.overview import rate_path
 from db import audit
@@ -79,14 +79,14 @@ def build(context: Context) -> Part:
             label="Reward model", info="A folder or hub id; scores every answer beside the votes.", scale=4
         )
         keep = gr.Button("Keep", variant="primary", min_width=110)
-    said = gr.HTML(apply_default_css=False)
+    said = panel()
     with gr.Row(elem_classes="tb-buttons"):
         rate = gr.Button("New link to my rating seat")
         studio = gr.Button("New one-time link to the studio")
     path = gr.Textbox(visible="hidden")
     link = gr.Textbox(label="Link", info=f"A studio link works once, within {OWNER_LINK_HOURS} hours; a rating link opens your one seat.",
                       interactive=False, buttons=["copy"])  # fmt: skip
-    shown, acts = gr.HTML(apply_default_css=False), gr.HTML(apply_default_css=False)
+    shown, acts = panel(), panel()
     keep.click(told(lambda n: note(keep_reward_model(context, n), "good")), reward, said, api_visibility="private",
                ).success(refresh, outputs=[reward, shown, acts], api_visibility="private")  # fmt: skip
     rate.click(told(lambda: rate_path(context)), outputs=path, api_visibility="private").then(

@@ -10,7 +10,7 @@ from arena import jobs
 from arena.web.context import Context
 from arena.web.pages.studio import retraining as form_of
 from arena.web.pages.studio import run_view
-from arena.web.pages.studio.acts import Part, cancel_job, run_verb, start_job, told
+from arena.web.pages.studio.acts import Part, cancel_job, panel, run_verb, start_job, told
 from arena.web.pages.studio.markup import note, render, turns
 from arena.web.pages.studio.retraining import FIELDS, Form
 from db.entities import Job
@@ -45,7 +45,7 @@ def preview(context: Context, form: Form) -> str:
     seen, command, problem = None, "", ""
     try:
         command = jobs.shown(form_of.arguments(db, form))
-        seen = form_of.look(db, form)
+        seen = form_of.look(context.home, db, form)
     except UserError as error:
         problem = str(error)
     return render("look", seen=seen, command=command, problem=problem, turns=turns)
@@ -53,12 +53,12 @@ def preview(context: Context, form: Form) -> str:
 
 def retrain(context: Context, form: Form) -> Job:
     """Start the whole turn of the loop as one job."""
-    return start_job(context, form_of.check(context.readers.get(), form))
+    return start_job(context, form_of.check(context.home, context.readers.get(), form))
 
 
 def rows_as_trained(context: Context, form: Form) -> str:
     """What the tokenizer makes of the pairs: lengths, cuts, problems. A child process reads them; freezes a snapshot."""
-    words = form_of.check(context.readers.get(), form)
+    words = form_of.check(context.home, context.readers.get(), form)
     found = json.loads(run_verb(context, [*words, "--preflight", "--json"]))
     if isinstance(found, str):
         found = json.loads(found)
@@ -80,13 +80,13 @@ def build(context: Context) -> Part:
             inputs, buttons = _form()
             go, rows = buttons
         with gr.Column(scale=6, min_width=320):
-            seen = gr.HTML(apply_default_css=False, elem_id="look")
-            said = gr.HTML(apply_default_css=False)
-    shown = gr.HTML(apply_default_css=False, elem_id="run")
+            seen = panel(elem_id="look")
+            said = panel()
+    shown = panel(elem_id="run")
     stop = gr.Button("Cancel the run", variant="stop", visible=False, elem_id="cancel-run")
     with gr.Accordion("Log", open=False):
-        log = gr.HTML(apply_default_css=False)
-    runs = gr.HTML(apply_default_css=False)
+        log = panel()
+    runs = panel()
     timer = gr.Timer(EVERY, active=False)
     live = [shown, log, stop, runs]
     _wire(context, inputs, seen)
@@ -115,7 +115,7 @@ def _form() -> tuple[list[Any], tuple[gr.Button, gr.Button]]:
         [], label="Votes of", info="Held-out prompts and evaluations never train.", elem_id="campaigns"
     )
     simulated = gr.Checkbox(False, label="Also simulated votes", elem_id="simulated",
-                            info="Made-up raters, not people: the demo's stored ones and any other. Marked so in the run.")  # fmt: skip
+                            info="Made-up raters, not people: the demo's stored ones and any other.")  # fmt: skip
     policy = gr.Radio([("majority: one pair a battle, if most agree", "majority"), ("vote: every vote is a pair", "vote")],
                       value="majority", label="How votes become pairs", info="Ties and 'both' give no pair in either.")  # fmt: skip
     chosen = gr.Dropdown(
@@ -157,7 +157,7 @@ def _wire(context: Context, inputs: Sequence[Any], seen: gr.HTML) -> None:
         look, list(inputs), seen, **quiet
     )
     chosen.input(form_of.values_of, chosen, numbers, **quiet).then(look, list(inputs), seen, **quiet)
-    gr.on([c.input for c in inputs[1:4]] + [c.change for c in numbers] + [c.blur for c in rest[len(FIELDS) :]],
+    gr.on([c.input for c in inputs[1:4]] + [c.input for c in numbers] + [c.blur for c in rest[len(FIELDS) :]],
           look, list(inputs), seen, trigger_mode="always_last", **quiet)  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import gradio as gr
 
 from arena import jobs, registry
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, act, cancel_job, told
+from arena.web.pages.studio.acts import Part, act, cancel_job, panel, told
 from arena.web.pages.studio.markup import Cell, Code, Meter, chip, note, render, table
 from db.errors import UserError
 from db.runs import get_job, list_jobs
@@ -73,14 +73,14 @@ def build(context: Context) -> Part:
         look(context)
         return job_table(context), log_of(context, job_id)
 
-    shown = gr.HTML(apply_default_css=False)
+    shown = panel()
     with gr.Row(equal_height=True):
         job = gr.Dropdown([], label="Job", info="Whose log to show, to stop, or to run again.", scale=3)
         with gr.Row(scale=2, elem_classes="tb-buttons"):
             stop = gr.Button("Cancel", variant="stop", min_width=90)
             rerun = gr.Button("Run again", min_width=90)
-    said = gr.HTML(apply_default_css=False)
-    log = gr.HTML(apply_default_css=False)
+    said = panel()
+    log = panel()
     job.change(told(lambda j: log_of(context, j)), job, log, api_visibility="private")
     stop.click(told(lambda j: note(cancel_job(context, chosen_job(j)), "good")), job, said, api_visibility="private",
                ).success(refresh, outputs=[shown, job], api_visibility="private")  # fmt: skip
