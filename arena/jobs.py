@@ -180,7 +180,7 @@ def _alive(pid: int | None, began: float | None) -> bool:
 
 
 def cancel(db: Database, job_id: int, wait: float = GRACE) -> Job:
-    """Ask a job to end, wait for it, kill its group where it does not. A finished job is left as it is."""
+    """Ask a job to end, wait for it, insist, kill its group where it does not. A finished job is left as it is."""
     job = runs.get_job(db, job_id)
     if job.status.over:
         return job
@@ -195,15 +195,14 @@ def cancel(db: Database, job_id: int, wait: float = GRACE) -> Job:
 
 
 def _end(pid: int, began: float | None, wait: float) -> None:
-    """Let a process end by itself; kill it after `wait` seconds."""
-    if not _alive(pid, began):
-        return
-    _signal(pid, signal.SIGTERM)
-    deadline = time.monotonic() + wait
-    while _alive(pid, began) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    if _alive(pid, began):
-        _signal(pid, signal.SIGKILL)
+    """Let a process end by itself: ask, insist after a third of `wait` seconds, kill it after all of them."""
+    for number, seconds in ((signal.SIGTERM, wait / 3), (signal.SIGTERM, wait * 2 / 3), (signal.SIGKILL, 5.0)):
+        if not _alive(pid, began):
+            return
+        _signal(pid, number)
+        deadline = time.monotonic() + seconds
+        while _alive(pid, began) and time.monotonic() < deadline:
+            time.sleep(0.05)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

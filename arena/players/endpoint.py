@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -17,11 +17,20 @@ RETRIED = (408, 409, 429, 500, 502, 503, 504)
 
 
 class EndpointPlayer:
-    """Asks `POST <url>/chat/completions`; the key comes from TASTEBENCH_API_KEY or OPENAI_API_KEY."""
+    """Asks `POST <url>/chat/completions`; the key comes from TASTEBENCH_API_KEY or OPENAI_API_KEY.
 
-    def __init__(self, url: str, remote_name: str, timeout: float = 120.0) -> None:
+    `pause` is called with the seconds to wait before a request is tried again.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        remote_name: str,
+        timeout: float = 120.0,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> None:
         key = os.environ.get("TASTEBENCH_API_KEY") or os.environ.get("OPENAI_API_KEY")
-        self.url, self.remote_name = url.rstrip("/"), remote_name
+        self.url, self.remote_name, self._pause = url.rstrip("/"), remote_name, pause
         self._client = httpx.Client(
             timeout=timeout, headers={"Authorization": f"Bearer {key}"} if key else {}
         )
@@ -42,10 +51,17 @@ class EndpointPlayer:
                 for line in answer.iter_lines():
                     data = line.removeprefix("data:").strip()
                     if line.startswith("data:") and data != "[DONE]":
-                        for choice in json.loads(data).get("choices", []):
-                            yield choice.get("delta", {}).get("content") or ""
+                        yield self._piece(data)
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
+
+    def _piece(self, data: str) -> str:
+        """The text of one event of a stream; many carry none."""
+        try:
+            choices = json.loads(data)["choices"]
+            return "".join(choice["delta"].get("content") or "" for choice in choices)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise self._strange() from None
 
     def _body(self, messages: Sequence[Message], settings: GenerationSettings) -> dict[str, object]:
         return {
@@ -70,7 +86,7 @@ class EndpointPlayer:
                     return self._read(answer)
                 if last or answer.status_code not in RETRIED:
                     raise self._refused(answer)
-            time.sleep(2.0**attempt)
+            self._pause(2.0**attempt)
         raise AssertionError("unreachable")
 
     def _read(self, answer: httpx.Response) -> Generated:
@@ -79,10 +95,13 @@ class EndpointPlayer:
             choice = body["choices"][0]
             text = str(choice["message"]["content"] or "")
         except (ValueError, KeyError, IndexError, TypeError):
-            raise UserError(f"{self.url} answered something that is no chat completion",
-                            "check that the address is that of an OpenAI-compatible server, /v1 included") from None  # fmt: skip
+            raise self._strange() from None
         return Generated(text, choice.get("finish_reason") or "stop",
                          int((body.get("usage") or {}).get("completion_tokens") or 0))  # fmt: skip
+
+    def _strange(self) -> UserError:
+        return UserError(f"{self.url} answered something that is no chat completion",
+                         "check that the address is that of an OpenAI-compatible server, /v1 included")  # fmt: skip
 
     def _refused(self, answer: httpx.Response) -> UserError:
         return UserError(f"{self.url} answered {answer.status_code}: {answer.text[:200]}",
