@@ -132,9 +132,7 @@ def _gather(db: Database, campaign: str | None, shape: ExportFormat, policy: Pai
     if shape is ExportFormat.RESPONSES:
         wanted = list(exchange.response_ids(db, chosen[0].id if campaign else None))
     else:
-        if not votes or (shape in PAIRED and not pairs.pairs):
-            kind = "votes that prefer one response" if votes else "votes"
-            raise UserError(f"{where} has no {kind} to export", "collect or import votes first")
+        _check_any(where, shape, votes, pairs)
         wanted = [r for v in votes.values() for r in (v.response_a, v.response_b)]
     responses = exchange.response_texts(db, wanted)
     ordered = {r: responses[r] for r in dict.fromkeys(wanted)}
@@ -145,6 +143,18 @@ def _gather(db: Database, campaign: str | None, shape: ExportFormat, policy: Pai
         {c.id: (c.name, c.settings.purpose) for c in chosen}, _pseudonyms(votes.values()),
     )  # fmt: skip
     return _Gathering(shape, found, pairs, _facts(db, shape, policy, chosen, found, pairs))
+
+
+def _check_any(where: str, shape: ExportFormat, votes: Mapping[int, Vote], pairs: Pairs) -> None:
+    """UserError where there are no votes, or none that makes a pair for a format of pairs."""
+    if not votes:
+        raise UserError(f"{where} has no votes to export", "collect or import votes first")
+    if shape in PAIRED and not pairs.pairs:
+        why = ", ".join(f"{n} {reason}" for reason, n in pairs.left_out.items())
+        raise UserError(
+            f"{where} has no pairs to export ({why})",
+            "collect votes that prefer one response, or export --format votes",
+        )
 
 
 def _pseudonyms(votes: Iterable[Vote]) -> dict[str, str]:

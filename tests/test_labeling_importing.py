@@ -291,7 +291,7 @@ def test_pairs_in_every_spelling(home: Home, tmp_path: Path) -> None:
         ({"prompt": "q", "chosen": "x", "rejected": "x "}, "chosen and rejected are the same"),
         ({"prompt": "q", "chosen": "x", "rejected": " "}, "the rejected response is empty"),
         ({"prompt": "", "chosen": "x", "rejected": "y"}, "prompt is empty"),
-        ({"prompt": 3, "chosen": "x", "rejected": "y"}, "prompt is a number where a list of messages is wanted"),
+        ({"prompt": 3, "chosen": "x", "rejected": "y"}, "prompt is a number where a text or messages are wanted"),
         ({"prompt": "q", "chosen": ["x"], "rejected": "y"}, "chosen[0] is a text where a message is wanted"),
         ({"prompt": [{"role": "assistant", "content": "q"}], "chosen": "x", "rejected": "y"},
          "prompt does not end with the user's message"),

@@ -220,6 +220,8 @@ def given_prompt(row: Row, field: str = "prompt") -> GivenPrompt:
         system = optional(row, "system")
         chat = ({"role": "system", "content": system}, *chat) if system and system.strip() else chat
     else:
+        if not isinstance(value, Sequence):
+            raise BadRow(f"{field} is {_kind(value)} where a text or messages are wanted")
         chat = asked(messages(value, field), field)
     return GivenPrompt(chat, ref, split_of_row(row), tags_of(row))
 
