@@ -53,7 +53,7 @@ class Running:
 def running(home: Home, **options: object) -> Iterator[Running]:
     """Serve a home on a free port until the block ends."""
     app = create_app(home, **options)
-    with socket.socket() as listener:
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # or asyncio leaves Nagle on
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(
             uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1)
