@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from db.entities import Campaign, Model, Purpose
-from labeling.tables import ExportFormat
+from labeling.tables import ExportFormat, columns
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 WHAT = {
@@ -67,7 +67,16 @@ def _front_matter(facts: Facts) -> str:
     return (
         f"---\nlicense: unknown\npretty_name: {_quoted(facts.name)}\nsize_categories:\n- {size}\ntags:\n"
         f"- preference\n- human-feedback\n- {facts.shape}\n- tastebench\n"
-        f"configs:\n- config_name: default\n  data_files:\n{files}---\n\n"
+        f"configs:\n- config_name: default\n  data_files:\n{files}{_csv_types(facts.shape)}---\n\n"
+    )
+
+
+def _csv_types(shape: ExportFormat) -> str:
+    """The columns of a CSV, which itself says nothing of types: a column empty in one split would be of two."""
+    if shape is not ExportFormat.CSV:
+        return ""
+    return "dataset_info:\n  features:\n" + "".join(
+        f"  - name: {name}\n    dtype: {kind}\n" for name, kind in columns(shape).items()
     )
 
 

@@ -91,7 +91,7 @@ _COLUMNS: Mapping[ExportFormat, Mapping[str, str]] = {
     ExportFormat.RESPONSES: {"prompt_id": "string", "prompt": MESSAGES, "model": "string", "response": "string",
                              "sample": "int64", "finish_reason": "string", "tags": "string[]"},
     ExportFormat.VOTES: _BATTLE,
-    ExportFormat.CSV: {**_BATTLE, "prompt": "string", "tags": "string"},
+    ExportFormat.CSV: {**_BATTLE, "prompt": "string", "tags": "string", "turn": "float64", "elapsed_ms": "float64"},
 }  # fmt: skip
 
 

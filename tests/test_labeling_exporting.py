@@ -222,6 +222,28 @@ def test_csv_is_safe_in_a_spreadsheet(home: Home, tmp_path: Path) -> None:
     assert {r["response_b"] for r in loaded} == {"fine\r"}
 
 
+def test_csv_has_one_type_a_column_whatever_its_splits_lack(home: Home, tmp_path: Path) -> None:
+    row = {
+        "rater": "7",
+        "prompt": "1",
+        "model_a": "1",
+        "model_b": "2",
+        "response_a": "3",
+        "response_b": "4",
+        "winner": "tie",
+    }
+    (tmp_path / "v.json").write_text(
+        json.dumps(
+            [row | {"split": "train", "turn": 1, "tags": "5"}, row | {"prompt": "2", "split": "heldout"}]
+        )
+    )
+    import_file(home, ImportKind.VOTES, str(tmp_path / "v.json"))
+    assert export(home, tmp_path / "out", format="csv").splits == {"train": 1, "test": 1}
+    made = load(tmp_path / "out", tmp_path)
+    assert (made["train"][0]["turn"], made["test"][0]["turn"], made["train"][0]["tags"]) == (1.0, None, "5")
+    assert (made["train"][0]["response_a"], made["test"][0]["tags"]) == ("3", None)
+
+
 def test_cells_and_chats() -> None:
     assert [safe_cell(t) for t in ("=a", "-1", "\tx", "a=b", "")] == ["'=a", "'-1", "'\tx", "a=b", ""]
     chat: list[Message] = [
