@@ -34,6 +34,7 @@ class Columns:
 
     models: tuple[str, ...]
     raters: tuple[str, ...]
+    prompts: tuple[str, ...]
     vote: Ints
     a: Ints
     """place of the first model in `models`"""
@@ -43,6 +44,7 @@ class Columns:
     rater: Ints
     """place in `raters`"""
     prompt: Ints
+    """place in `prompts`"""
     battle: Ints
     """the same for the same two responses, whatever the campaign"""
     left: Ints
@@ -66,7 +68,9 @@ class Columns:
     def only(self, mask: Bools | Ints) -> "Columns":
         """These votes alone, or these in this order."""
         arrays = {
-            f.name: getattr(self, f.name)[mask] for f in fields(self) if f.name not in ("models", "raters")
+            f.name: getattr(self, f.name)[mask]
+            for f in fields(self)
+            if f.name not in ("models", "raters", "prompts")
         }
         return replace(self, **arrays)
 
@@ -127,11 +131,12 @@ def _columns(rows: Sequence[_Row], order: Sequence[str]) -> Columns:
     code = {o: i for i, o in enumerate(OUTCOMES)}
     turned = [_turn(r) if place[r.a] > place[r.b] else r for r in rows]
     rater, raters = codes(r.rater for r in turned)
+    prompt, prompts = codes(r.prompt for r in turned)
     return Columns(
-        models=models, raters=raters, vote=_ints(r.vote for r in turned), a=_ints(place[r.a] for r in turned),
+        models=models, raters=raters, prompts=prompts, vote=_ints(r.vote for r in turned), a=_ints(place[r.a] for r in turned),
         b=_ints(place[r.b] for r in turned),
         outcome=_ints(NOT_VOTED if r.outcome is None else code[r.outcome] for r in turned),
-        rater=rater, prompt=codes(r.prompt for r in turned)[0],
+        rater=rater, prompt=prompt,
         battle=codes((min(r.response_a, r.response_b), max(r.response_a, r.response_b)) for r in turned)[0],
         left=_ints(r.left for r in turned), response_a=_texts([r.response_a for r in turned]),
         response_b=_texts([r.response_b for r in turned]),

@@ -1,0 +1,254 @@
+"""Judges beside people: a reward model's scores, or a judge's verdicts, on the battles that people voted on. Pure."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from arena.columns import Bools, Columns, Floats, Ints
+from arena.intervals import Interval, clustered_mean, wilson
+from arena.winrates import length_controlled, length_difference
+from labeling.agreement import kappa_of
+
+BINS, FEWEST_IN_BIN = 5, 10
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A machine rater: scores by response, or verdicts by (response, other response): 1 won, 0 lost, a half tied."""
+
+    name: str
+    kind: str
+    scores: Mapping[str, float] = field(default_factory=dict)
+    truncated: Collection[str] = ()
+    verdicts: Mapping[tuple[str, str], float] = field(default_factory=dict)
+
+
+class Bin(NamedTuple):
+    """Agreement with people where a gap lies between low and high."""
+
+    low: float
+    high: float
+    n: int
+    agreement: float
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedPair:
+    """What the judge says of two models, each battle once."""
+
+    model_a: str
+    model_b: str
+    n: int
+    win_rate_a: float
+    win_rate_ci95: Interval | None
+    draws: float
+    score_gap: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeFigures:
+    """A judge beside people. Rates are of model_a where two models met; `why` explains each None.
+
+    Agreement is by vote: each vote of a person against the judge's word on that battle. Decided: people decided, and a
+    judge that votes decided too; exactly equal scores count half.
+    """
+
+    name: str
+    kind: str
+    scored: int
+    truncated_share: float | None
+    mean_score: Mapping[str, float]
+    score_gap: float | None
+    win_rate_a: float | None
+    win_rate_ci95: Interval | None
+    length_controlled_win_rate_a: float | None
+    draws: float | None
+    agreement_decided: float | None
+    agreement_ci95: Interval | None
+    agreement_n: int
+    agreement_with_ties: float | None
+    agreement_with_ties_n: int
+    cohen_kappa: float | None
+    auc: float | None
+    spearman: float | None
+    by_score_gap: tuple[Bin, ...]
+    by_length_gap: tuple[Bin, ...]
+    longer_wins_baseline: float | None
+    pairs: tuple[JudgedPair, ...]
+    why: Mapping[str, str] = field(default_factory=dict)
+
+
+class _Word(NamedTuple):
+    """The judge's word on each entry: y (1, 0, a half, NaN) and, where it scores, the score difference."""
+
+    y: Floats
+    gap: Floats | None
+
+
+def judge_figures(judge: Judge, votes: Columns, lengths: Mapping[str, float]) -> JudgeFigures:
+    """A judge on the battles of these votes (or of battles nobody judged yet), and how far it agrees with people."""
+    there = votes.only(~np.isnan(_word(judge, votes).y))
+    each = there.only(np.unique(there.battle, return_index=True)[1])
+    word, beside = _word(judge, each), _word(judge, there)
+    pairs = _pairs(judge, each)
+    only = pairs[0] if len(pairs) == 1 else None
+    controlled = length_controlled(word.y, length_difference(each, lengths)) if only else None
+    share, agreed_n = _decided(judge, there, beside)
+    classes = ~np.isnan(there.y)
+    table = np.zeros((3, 3), np.int64)
+    np.add.at(table, (_label(there.y[classes]), _label(beside.y[classes])), 1)
+    n = int(classes.sum())
+    decided = there.decided
+    longer = _longer_wins(there, lengths)
+    rate_ci = only.win_rate_ci95 if only else None
+    share_ci = wilson(share * agreed_n, agreed_n) if share is not None else None
+    values: dict[str, float | None] = {
+        "truncated_share": _truncated(judge, each),
+        "score_gap": only.score_gap if only else None,
+        "win_rate_a": only.win_rate_a if only else None,
+        "length_controlled_win_rate_a": controlled.value if controlled else None,
+        "draws": float((word.y == 0.5).mean()) if len(each) else None,
+        "agreement_decided": share,
+        "agreement_with_ties": float(np.trace(table) / n) if n else None,
+        "cohen_kappa": kappa_of(table),
+        "auc": _auc(there.y[decided], beside.gap[decided]) if beside.gap is not None else None,
+        "spearman": _spearman(there.y[classes], beside.gap[classes]) if beside.gap is not None else None,
+        "longer_wins_baseline": longer,
+    }
+    why = _why({**values, "win_rate_ci95": rate_ci, "agreement_ci95": share_ci}, judge, len(pairs),
+               controlled.why if controlled else "")  # fmt: skip
+    gaps = np.abs(beside.gap) if beside.gap is not None else np.full(len(there), np.nan)
+    return JudgeFigures(
+        name=judge.name, kind=judge.kind, scored=len(each), mean_score=_mean_scores(judge, each), agreement_n=agreed_n,
+        agreement_with_ties_n=n, by_score_gap=_bins(judge, there, beside, gaps),
+        by_length_gap=_bins(judge, there, beside, np.abs(length_difference(there, lengths))), pairs=pairs,
+        win_rate_ci95=rate_ci, agreement_ci95=share_ci,
+        why=why, **values,
+    )  # fmt: skip
+
+
+def _word(judge: Judge, votes: Columns) -> _Word:
+    if judge.verdicts:
+        both = zip(votes.response_a.tolist(), votes.response_b.tolist(), strict=True)
+        return _Word(np.fromiter((judge.verdicts.get(p, np.nan) for p in both), np.float64, len(votes)), None)
+    of_a, of_b = votes.values(judge.scores)
+    gap = of_a - of_b
+    return _Word(np.where(np.isnan(gap), np.nan, (np.sign(gap) + 1) / 2), gap)
+
+
+def _label(y: Floats) -> Ints:
+    """1, 0, a half as the labels 0, 1, 2."""
+    return np.where(y == 1, 0, np.where(y == 0, 1, 2)).astype(np.int64)
+
+
+def _pairs(judge: Judge, each: Columns) -> tuple[JudgedPair, ...]:
+    found = []
+    for pair, battles in each.pairs():
+        word = _word(judge, battles)
+        rate = clustered_mean(word.y, np.zeros(len(battles), np.int64), battles.prompt)
+        gap = float(word.gap.mean()) if word.gap is not None else None
+        draws = float((word.y == 0.5).mean())
+        found.append(JudgedPair(*pair, len(battles), rate.mean, rate.ci95, draws, gap))
+    return tuple(found)
+
+
+def _mean_scores(judge: Judge, each: Columns) -> dict[str, float]:
+    """The mean score of each model over its distinct responses."""
+    by_model: dict[str, dict[str, float]] = {}
+    for places, responses in ((each.a, each.response_a), (each.b, each.response_b)):
+        for place, response in zip(places.tolist(), responses.tolist(), strict=True):
+            if response in judge.scores:
+                by_model.setdefault(each.models[place], {})[response] = judge.scores[response]
+    return {m: float(np.mean(list(by_model[m].values()))) for m in each.models if m in by_model}
+
+
+def _truncated(judge: Judge, each: Columns) -> float | None:
+    scored = {r for r in (*each.response_a.tolist(), *each.response_b.tolist()) if r in judge.scores}
+    return len(scored & set(judge.truncated)) / len(scored) if scored else None
+
+
+def _compared(judge: Judge, votes: Columns, word: _Word) -> Bools:
+    """Where both have a say: people decided, and so did a judge that votes."""
+    said = ~np.isnan(word.y) & ((word.y != 0.5) | (not judge.verdicts))
+    return np.asarray(votes.decided & said, np.bool_)
+
+
+def _right(votes: Columns, word: _Word) -> Floats:
+    """1 where the judge's word is the vote's, a half where the judge is even."""
+    return 1 - np.abs(votes.y - word.y)
+
+
+def _decided(judge: Judge, votes: Columns, word: _Word) -> tuple[float | None, int]:
+    compared = _compared(judge, votes, word)
+    n = int(compared.sum())
+    return (float(_right(votes, word)[compared].mean()) if n else None), n
+
+
+def _auc(y: Floats, gap: Floats) -> float | None:
+    """The chance that a preferred answer has the larger gap; each vote in both orders, so slots do not matter."""
+    if not len(y):
+        return None
+    from scipy.stats import mannwhitneyu
+
+    won = np.where(y == 1, gap, -gap)
+    return float(mannwhitneyu(won, -won).statistic / len(won) ** 2)
+
+
+def _spearman(y: Floats, gap: Floats) -> float | None:
+    """Rank correlation of votes with score gaps, each vote in both orders."""
+    both_y, both_gap = np.concatenate([y, 1 - y]), np.concatenate([gap, -gap])
+    if len(np.unique(both_y)) < 2 or len(np.unique(both_gap)) < 2:
+        return None
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(both_y, both_gap).statistic)
+
+
+def _longer_wins(votes: Columns, lengths: Mapping[str, float]) -> float | None:
+    """The share of decided votes that went to the longer answer; equal lengths count half."""
+    difference = length_difference(votes, lengths)
+    known = votes.decided & ~np.isnan(difference)
+    if not known.any():
+        return None
+    longer = (np.sign(difference[known]) + 1) / 2
+    return float((1 - np.abs(votes.y[known] - longer)).mean())
+
+
+def _bins(judge: Judge, votes: Columns, word: _Word, gaps: Floats) -> tuple[Bin, ...]:
+    """Agreement on decided votes in up to five bins of equal size by the gap."""
+    compared = _compared(judge, votes, word) & ~np.isnan(gaps)
+    gap, right = gaps[compared], _right(votes, word)[compared]
+    bins = min(BINS, len(gap) // FEWEST_IN_BIN)
+    if bins == 0:
+        return ()
+    edges = np.unique(np.quantile(gap, np.linspace(0, 1, bins + 1)))
+    place = np.clip(np.searchsorted(edges, gap, side="right") - 1, 0, max(len(edges) - 2, 0))
+    return tuple(
+        Bin(float(gap[place == i].min()), float(gap[place == i].max()), int((place == i).sum()),
+            float(right[place == i].mean()))
+        for i in np.unique(place).tolist()
+    )  # fmt: skip
+
+
+def _why(values: Mapping[str, object], judge: Judge, pairs: int, controlled: str) -> dict[str, str]:
+    """The reason of each figure that is None."""
+    no_scores = "this judge votes and gives no scores"
+    many = "no battle was judged" if pairs == 0 else "more than two models: see pairs"
+    reasons = {
+        "truncated_share": no_scores if judge.verdicts else "nothing was scored",
+        "score_gap": no_scores if judge.verdicts and pairs == 1 else many,
+        "win_rate_a": many,
+        "win_rate_ci95": "every battle went the same way" if pairs == 1 else many,
+        "length_controlled_win_rate_a": controlled or many,
+        "draws": "no battle was judged",
+        "agreement_decided": "no battle that both decided",
+        "agreement_ci95": "no battle that both decided",
+        "agreement_with_ties": "no battle with both votes and a verdict",
+        "cohen_kappa": "no votes to compare with, or all of one kind",
+        "auc": no_scores if judge.verdicts else "no decided vote on scored answers",
+        "spearman": no_scores if judge.verdicts else "no votes to compare with, or all of one kind",
+        "longer_wins_baseline": "no decided vote on known texts",
+    }
+    return {name: reasons[name] for name, value in values.items() if value is None}

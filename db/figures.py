@@ -1,0 +1,85 @@
+"""What the report reads beside the votes themselves: judges' verdicts, lengths, tags, criteria, what was trained on."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from sqlite_utils import Database
+
+from db.entities import Outcome, Vote
+from db.votes import _VOTE, _vote
+
+
+@contextlib.contextmanager
+def one_moment(db: Database) -> Iterator[None]:
+    """Everything read inside is of one moment, though votes keep coming in."""
+    if db.conn.in_transaction:
+        yield
+        return
+    db.conn.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.conn.execute("ROLLBACK")  # nothing was written
+
+
+def judge_votes(db: Database, campaign: int) -> list[Vote]:
+    """The counted verdicts of machine judges that vote, in order of arrival."""
+    rows = db.conn.execute(
+        f"{_VOTE} WHERE v.campaign = ? AND z.state = 'counted' AND t.kind = 'judge' ORDER BY v.id",
+        (campaign,),
+    )
+    return [_vote(r) for r in rows]
+
+
+_RESPONSES = "SELECT response_a FROM battles WHERE campaign = ?1 UNION SELECT response_b FROM battles WHERE campaign = ?1"
+
+
+def text_lengths(db: Database, campaign: int) -> dict[str, float]:
+    """{response id: characters} over the campaign's battles; responses without a text are left out."""
+    rows = db.conn.execute(
+        f"SELECT id, length(text) FROM responses WHERE text IS NOT NULL AND id IN ({_RESPONSES})", (campaign,)
+    )
+    return {str(r[0]): float(r[1]) for r in rows}
+
+
+def tags_of(db: Database, campaign: int) -> dict[str, frozenset[str]]:
+    """{prompt id: tags} over the campaign's battles; prompts without tags are left out."""
+    rows = db.conn.execute(
+        """SELECT prompt, json_group_array(tag) FROM prompt_tags
+        WHERE prompt IN (SELECT prompt FROM battles WHERE campaign = ?) GROUP BY prompt""",
+        (campaign,),
+    )
+    return {str(r[0]): frozenset(json.loads(r[1])) for r in rows}
+
+
+class Answer(NamedTuple):
+    """What a vote said about one of the campaign's questions."""
+
+    vote: int
+    criterion: str
+    outcome: Outcome
+
+
+def criteria_answers(db: Database, campaign: int) -> list[Answer]:
+    """The answers to the campaign's further questions, of counted votes."""
+    rows = db.conn.execute(
+        """SELECT v.id, j.key, j.value FROM votes v JOIN vote_states z ON z.vote = v.id AND z.state = 'counted',
+          json_each(v.criteria) j WHERE v.campaign = ? ORDER BY v.id, j.key""",
+        (campaign,),
+    )
+    return [Answer(int(r[0]), str(r[1]), Outcome(r[2])) for r in rows]
+
+
+def trained_prompts(db: Database, model: str) -> frozenset[str]:
+    """The prompts that the model or one of its ancestors was trained on, as far as their runs were made here."""
+    rows = db.conn.execute(
+        """WITH RECURSIVE line(id, parent, run) AS (
+          SELECT id, parent, run FROM models WHERE name = ?
+          UNION SELECT m.id, m.parent, m.run FROM models m JOIN line l ON m.id = l.parent)
+        SELECT DISTINCT s.prompt FROM line l JOIN runs r ON r.id = l.run
+        JOIN snapshot_pairs s ON s.snapshot = r.snapshot AND s.part = 'train'""",
+        (model,),
+    )
+    return frozenset(str(r[0]) for r in rows)
