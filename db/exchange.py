@@ -47,6 +47,17 @@ def add_to_set(db: Database, name: str, prompts: Iterable[str]) -> None:
         )
 
 
+def has_pair_set(db: Database, name: str) -> bool:
+    """Whether there is a pair set of this name."""
+    return db.conn.execute("SELECT 1 FROM pair_sets WHERE name = ?", (name,)).fetchone() is not None
+
+
+def rename_pair_set(db: Database, old: str, new: str) -> None:
+    """Give a pair set that an import filled its own name, in one step."""
+    with transaction(db):
+        db.conn.execute("UPDATE pair_sets SET name = ? WHERE name = ?", (new, old))
+
+
 def splits_of(db: Database, prompts: Sequence[str]) -> dict[str, Split]:
     """{prompt: the split it is stored with} for those that are stored."""
     rows = db.conn.execute(

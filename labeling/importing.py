@@ -35,7 +35,7 @@ from labeling.intake import Intake, Target, Took
 
 __all__ = ["ImportKind", "ImportReport", "Preview", "PreviewRow", "Refusal", "import_file", "preview"]
 
-CHUNK = 100  # rows a transaction: 20 to 50 ms, so that votes beside it wait for nothing they would notice
+CHUNK = 50  # rows a transaction: 10 to 30 ms, so that votes beside it wait for nothing they would notice
 LOOKED_AT = 20  # rows that show which columns there are
 
 

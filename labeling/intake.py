@@ -52,6 +52,7 @@ from labeling.formats.records import (
     GivenVote,
 )
 
+PAIRS_AT_ONCE = 500  # some 20 ms
 _Meeting = tuple[str, int | None, frozenset[int]]
 
 
@@ -128,13 +129,27 @@ class Intake:
                 return self._score(given)
 
     def finish(self) -> Added:
-        """Fill the prompt set and the pair set; how many of the pairs were new."""
+        """Fill the prompt set and the pair set; how many of the pairs were new.
+
+        A new pair set is filled under another name, chunk by chunk, and is there under its own only when it is whole.
+        """
         if self._prompts:
             exchange.add_to_set(self.db, self.target.name, self._prompts)
         if not self._pairs:
             return Added(0, 0)
-        added = add_pairs(self.db, self.target.name, self.target.source, self._pairs)
-        return Added(added.added, added.already_there + self._repeated)
+        name = self.target.name
+        staged = (
+            name if exchange.has_pair_set(self.db, name) else f"{name[:60]} import-{self.target.import_id}"
+        )
+        added = 0
+        pairs = list(self._pairs)
+        for start in range(0, len(pairs), PAIRS_AT_ONCE):
+            added += add_pairs(
+                self.db, staged, self.target.source, pairs[start : start + PAIRS_AT_ONCE]
+            ).added
+        if staged != name:
+            exchange.rename_pair_set(self.db, staged, name)
+        return Added(added, len(pairs) - added + self._repeated)
 
     @property
     def fills_set(self) -> bool:
