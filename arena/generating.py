@@ -85,7 +85,9 @@ def generate(
     """
     if samples < 1:
         raise UserError(f"{samples} responses a prompt are none", "ask for 1 or more")
-    found = [get_model(db, name) for name in models]
+    if not models:
+        raise UserError("the list of models names no model", "name one or more, comma-separated")
+    found = [get_model(db, name) for name in dict.fromkeys(models)]
     todo = [_missing(db, model, choice, samples, limit) for model in found]
     total, done = sum(map(len, todo)), 0
     for model, lacking in zip(found, todo, strict=True):

@@ -260,8 +260,8 @@ def open_rematch(
 ) -> str:  # fmt: skip
     """Generate the candidate's responses, open its two campaigns, score them; the name of the blind rematch.
 
-    UserError where there is nothing to compare on held-out prompts (the next collection is open all the same), or
-    where the scores could not be had (both campaigns are open all the same).
+    UserError where one of the two has nothing to compare (the other is open all the same), or where the scores
+    could not be had (both are open all the same).
     """
     names = [model.name, *_rivals(db, model, against)]
     base = _prompt_choice(db, campaign)
@@ -269,23 +269,32 @@ def open_rematch(
     n = len(prompts_of(db, heldout))
     if 0 < n < FEW_HELDOUT:
         say(None, f"only {n} held-out prompts: the rematch will say little; import more prompts")
-    settings = settings_like(db, model.parent or model.name, GenerationSettings())
-    answering = [name for name in names if get_model(db, name).kind is not ModelKind.RECORDED]
-    for choice, limit, start in ((heldout, MOST_HELDOUT, 0.7), (train, MOST_TRAIN, 0.8)):
-        generate(home, db, answering, choice, settings, limit=limit, say=_part(say, start, 0.1),
-                 should_stop=should_stop)  # fmt: skip
+    _answer(db, home, model, names, heldout, MOST_HELDOUT, _part(say, 0.7, 0.1), should_stop)
+    _answer(db, home, model, names, train, MOST_TRAIN, _part(say, 0.8, 0.1), should_stop)
     with transaction(db):
         rematch = _open(db, model, names, heldout, Purpose.EVALUATE, REMATCH_OVERLAP, campaign)
         collect = _open(db, model, names[:2], train, Purpose.COLLECT, 1, campaign)
         if rematch is not None:
             runs.note_rematch(db, model.run or 0, rematch.name)
-    opened = [c for c in (rematch, collect) if c is not None]
-    for i, one in enumerate(opened):
-        score_campaign(db, one, reward_judge(db, home), _part(say, 0.9 + 0.05 * i, 0.05), should_stop)
-    if rematch is None:
-        raise UserError(f"on the held-out prompts of {base!r} there are no two different responses to compare",
+    for opened, start in ((rematch, 0.9), (collect, 0.95)):
+        if opened is not None:
+            score_campaign(db, opened, reward_judge(db, home), _part(say, start, 0.05), should_stop)
+    if rematch is None or collect is None:
+        which = "held-out" if rematch is None else "train"
+        raise UserError(f"on the {which} prompts of {base!r} there are no two different responses to compare",
                         "import more prompts, or train for longer")  # fmt: skip
     return rematch.name
+
+
+def _answer(
+    db: Database, home: Home, model: Model, names: Sequence[str], choice: str, limit: int, say: Say,
+    should_stop: Callable[[], bool],
+) -> None:  # fmt: skip
+    """Let those who can answer the first prompts of a choice, drawn the way the candidate's parent answered."""
+    settings = settings_like(db, model.parent or model.name, GenerationSettings())
+    able = [name for name in names if get_model(db, name).kind is not ModelKind.RECORDED]
+    if able:
+        generate(home, db, able, choice, settings, limit=limit, say=say, should_stop=should_stop)
 
 
 def _part(say: Say, start: float, share: float) -> Say:
