@@ -145,7 +145,7 @@ def open_reader(home: Home) -> Database:
     """A read-only connection; UserError where the home has no database yet."""
     if not home.database.exists():
         raise UserError(f"{home.root} holds no arena.db", "start `serve` there once, or import something")
-    conn = _connect(f"file:{home.database}?mode=ro", uri=True)
+    conn = _connect(f"{home.database.absolute().as_uri()}?mode=ro", uri=True)
     conn.execute("PRAGMA query_only=ON")
     return Database(conn)
 

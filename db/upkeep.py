@@ -28,6 +28,7 @@ def backup(home: Home, file: Path) -> int:
         file.parent.mkdir(parents=True, exist_ok=True)
         aside.unlink(missing_ok=True)
         with contextlib.closing(open_reader(home).conn) as conn:
+            conn.execute("PRAGMA query_only=OFF")  # it would forbid writing the copy too
             conn.execute("VACUUM INTO ?", (str(aside),))
         with aside.open("rb") as written:
             os.fsync(written.fileno())
