@@ -88,8 +88,13 @@ def told(handler: Callable[P, T]) -> Callable[P, T]:
     return wrapped
 
 
+def typed(value: str | None) -> str:
+    """What is in a text field, without space around it; a field nobody touched holds None."""
+    return (value or "").strip()
+
+
 def wanted(value: str | None, what: str, remedy: str) -> str:
     """A text field that must not be empty."""
-    if value is None or not value.strip():
+    if not typed(value):
         raise UserError(what, remedy)
-    return value.strip()
+    return typed(value)

@@ -7,8 +7,8 @@ import gradio as gr
 
 from arena import jobs, registry
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, act, panel, start_job, told, wanted
-from arena.web.pages.studio.markup import Cell, Chip, Meter, chip, note, table
+from arena.web.pages.studio.acts import Part, act, panel, start_job, told, typed, wanted
+from arena.web.pages.studio.markup import Cell, Meter, chip, note, table
 from db.campaigns import coverage, list_campaigns, list_seats, set_status
 from db.catalog import list_models, prompt_sets
 from db.entities import CampaignStatus, Purpose
@@ -31,10 +31,9 @@ def campaign_table(context: Context) -> str:
     for c in reversed(list_campaigns(db)):
         covered = coverage(db, c)
         share = covered.votes / covered.wanted if covered.wanted else 0.0
-        name: Cell = Chip(f"{c.name} (demo)", "plain") if c.demo else c.name
         seats = taken.get(c.name, [0, 0])
         rows.append((
-            name, chip(c.status.value), c.settings.purpose.value, " vs ".join(c.models), c.prompts, c.settings.overlap,
+            f"{c.name} (demo)" if c.demo else c.name, chip(c.status.value), c.settings.purpose.value, " vs ".join(c.models), c.prompts, c.settings.overlap,
             Meter(share, f"{covered.votes:,} of {covered.wanted:,}"), f"{seats[0]} of {seats[1]}",
         ))  # fmt: skip
     return table(HEADS, rows, empty="No campaigns yet: create one below.", caption="Campaigns")
@@ -55,12 +54,12 @@ def prompt_choices(context: Context) -> list[str]:
 class Form:
     """What the create form holds."""
 
-    name: str
+    name: str | None
     models: Sequence[str]
     prompts: str | None
     purpose: str
     overlap: float | None
-    criteria: str
+    criteria: str | None
     draft: bool
     generate: bool
 
@@ -73,7 +72,7 @@ def create(context: Context, form: Form) -> str:
         raise UserError("a campaign compares two or more models", "choose at least two")
     if form.overlap is None or form.overlap < 1:
         raise UserError("the overlap is the number of votes wanted for each battle", "give 1 or more")
-    criteria = [c.strip() for c in form.criteria.split(",") if c.strip()]
+    criteria = [c.strip() for c in typed(form.criteria).split(",") if c.strip()]
     if form.generate:
         arguments = ["campaign", "create", name, "--models", ",".join(form.models), "--prompts", prompts,
                      "--overlap", str(int(form.overlap)), "--purpose", form.purpose, "--generate"]  # fmt: skip
@@ -109,14 +108,14 @@ def invite(context: Context, name: str | None, seats: float | None) -> str:
 def build(context: Context) -> Part:
     """The tab's components and what its buttons do."""
     shown = panel()
-    with gr.Row(equal_height=True):
+    with gr.Row(elem_classes="tb-buttons"):
         chosen = gr.Dropdown(
             [], label="Campaign", info="The one that the buttons beside and the invitations are for.", scale=3
         )
         with gr.Row(scale=2, elem_classes="tb-buttons"):
             buttons = [gr.Button(word, min_width=90) for word in ("Open", "Pause", "Close")]
     with gr.Accordion("Invite raters", open=False):
-        with gr.Row(equal_height=True):
+        with gr.Row(elem_classes="tb-buttons"):
             seats = gr.Number(
                 5, label="Seats", minimum=1, maximum=1000, precision=0, info="Each link is one person's seat."
             )

@@ -6,7 +6,7 @@ import gradio as gr
 
 from arena import jobs
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, panel, start_job, told, wanted
+from arena.web.pages.studio.acts import Part, panel, start_job, told, typed, wanted
 from arena.web.pages.studio.campaigns import choices
 from arena.web.pages.studio.markup import Cell, chip, render, table
 from db.connection import checked_name
@@ -25,12 +25,12 @@ FORMATS = [
 HEADS = ("Vote", "Campaign", "Rater", "Prompt", "A", "B", "Outcome", "State", "When")
 
 
-def vote_table(context: Context, campaign: str | None, words: str) -> str:
+def vote_table(context: Context, campaign: str | None, words: str | None) -> str:
     """The newest hundred votes that fit."""
     rows: list[Sequence[Cell]] = [
         (str(v.vote), v.campaign, v.rater, v.prompt[:160], v.model_a, v.model_b, _said(v.outcome, v.model_a, v.model_b),
          chip(v.state), v.created_at[:16].replace("T", " "))
-        for v in browse_votes(context.readers.get(), _named(campaign), words)
+        for v in browse_votes(context.readers.get(), _named(campaign), typed(words))
     ]  # fmt: skip
     return table(HEADS, rows, empty="No vote fits.", caption="Votes, the newest 100")
 
@@ -44,7 +44,9 @@ def _named(campaign: str | None) -> str | None:
     return None if campaign in (None, "", EVERYTHING) else campaign
 
 
-def export_arguments(context: Context, name: str, campaign: str | None, form: str, push: str) -> list[str]:
+def export_arguments(
+    context: Context, name: str | None, campaign: str | None, form: str, push: str | None
+) -> list[str]:
     """The verb that writes the folder."""
     folder = context.home.exports / checked_name(
         wanted(name, "the folder needs a name", "write one"), "folder"
@@ -54,11 +56,13 @@ def export_arguments(context: Context, name: str, campaign: str | None, form: st
     chosen = _named(campaign)
     return [
         "export", str(folder), *(["--campaign", chosen] if chosen else []), "--format", form,
-        *(["--push", push.strip()] if push.strip() else []),
+        *(["--push", typed(push)] if typed(push) else []),
     ]  # fmt: skip
 
 
-def start_export(context: Context, name: str, campaign: str | None, form: str, push: str) -> Job:
+def start_export(
+    context: Context, name: str | None, campaign: str | None, form: str, push: str | None
+) -> Job:
     """Start the export as a job."""
     return start_job(context, export_arguments(context, name, campaign, form, push))
 
@@ -79,11 +83,12 @@ def build(context: Context) -> Part:
     """The tab's components and what its buttons do."""
     with gr.Row():
         campaign = gr.Dropdown(
-            [], value=EVERYTHING, label="Campaign", info="Whose votes to show and to export."
+            [], value=EVERYTHING, label="Campaign", info="Whose votes to show and to export.", min_width=260
         )
-        words = gr.Textbox(label="Search", info="Words of the prompt or of a comment.", submit_btn="Search")
-    shown = panel()
-    with gr.Accordion("Export as a dataset folder", open=True):
+        words = gr.Textbox(
+            label="Search", info="Words of the prompt or of a comment.", submit_btn="Search", min_width=260
+        )
+    with gr.Accordion("Export as a dataset folder", open=False):
         with gr.Row():
             name = gr.Textbox(label="Folder name", info=f"Made in {context.home.exports}.", max_length=80)
             form = gr.Dropdown(FORMATS, value="trl", label="Format", info="What each row holds.")
@@ -93,6 +98,7 @@ def build(context: Context) -> Part:
             )
         go = gr.Button("Export", variant="primary")
         state = panel()
+    shown = panel()
     timer = gr.Timer(EVERY, active=False)
 
     def watch() -> str:

@@ -17,6 +17,8 @@ _TEMPLATES = Environment(
 # the one filter whose result is not escaped again: it lets nothing through that runs, loads or covers the page
 _TEMPLATES.filters["model_text"] = render_markdown
 
+LONG = 28
+"""characters of a cell that should not be squeezed into a narrow column"""
 WIDTH, HEIGHT = 300.0, 96.0
 """the drawing area of a chart, in SVG units"""
 
@@ -85,7 +87,7 @@ def _cell(cell: Cell) -> _Shown:
         case Code():
             return _Shown("code", cell.text)
         case str():
-            return _Shown("text", cell)
+            return _Shown("long" if len(cell) > LONG else "text", cell)
         case _:
             return _Shown("number", f"{cell:,}" if isinstance(cell, int) else f"{cell:.3g}")
 

@@ -6,7 +6,7 @@ import gradio as gr
 
 from arena import jobs, registry
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, act, panel, start_job, told, wanted
+from arena.web.pages.studio.acts import Part, act, panel, start_job, told, typed, wanted
 from arena.web.pages.studio.markup import Cell, Chip, note, render, table
 from db import runs
 from db.catalog import list_models, remove_model, response_counts
@@ -56,10 +56,12 @@ def family(models: Sequence[Model]) -> list[tuple[int, str]]:
     return lines
 
 
-def add_model(context: Context, kind: str, name: str, source: str, second: str, quantize: str) -> str:
+def add_model(
+    context: Context, kind: str, name: str | None, source: str | None, second: str | None, quantize: str
+) -> str:
     """Register a model; `second` is the adapter's folder or the model's name on the endpoint."""
     name = wanted(name, "the model needs a name", "write a short one, such as my-sft")
-    place = source.strip() or None
+    place = typed(source) or None
     if kind != "recorded":
         place = wanted(source, "where is the model?", "give a folder, a hub id or an address")
     if kind == "adapter":
@@ -67,8 +69,8 @@ def add_model(context: Context, kind: str, name: str, source: str, second: str, 
     bits = quantize if kind in ("checkpoint", "adapter") and quantize != "none" else None
     made = act(context, f"added model {name}", lambda db: registry.add(
         db, name, source=place if kind in ("checkpoint", "adapter") else None,
-        adapter=second.strip() if kind == "adapter" else None, quantize=bits,
-        endpoint=place if kind == "endpoint" else None, remote_name=second.strip() if kind == "endpoint" else None,
+        adapter=typed(second) if kind == "adapter" else None, quantize=bits,
+        endpoint=place if kind == "endpoint" else None, remote_name=typed(second) if kind == "endpoint" else None,
         recorded=kind == "recorded",
     ))  # fmt: skip
     return f"{made.name} is registered ({made.kind})"
@@ -81,7 +83,7 @@ def take_off(context: Context, name: str | None) -> str:
     return f"{chosen} is off the lists; its responses and votes stay"
 
 
-def start_merge(context: Context, model: str | None, name: str) -> Job:
+def start_merge(context: Context, model: str | None, name: str | None) -> Job:
     """Start the job that makes a standalone checkpoint of an adapter model."""
     chosen = wanted(model, "no adapter model is chosen", "retrain first, or register an adapter")
     return start_job(
@@ -129,7 +131,7 @@ def build(context: Context) -> Part:
     said = panel()
     outputs = [shown, adapter, gone]
 
-    def merging(model: str | None, new: str) -> str:
+    def merging(model: str | None, new: str | None) -> str:
         job = start_merge(context, model, new)
         return note(f"Job {job.id} runs {jobs.shown(job.command)}; the Jobs tab shows how far it is.", "good")
 

@@ -122,7 +122,7 @@ def build(context: Context, tabs: gr.Tabs) -> Part:
 
     with gr.Row(elem_classes="tb-step"):
         words = panel(elem_id="step", scale=1, min_width=280)
-        with gr.Column(scale=0, min_width=170):
+        with gr.Column(scale=0, min_width=210):
             button = gr.Button("Next step", variant="primary", elem_id="next-step")
             rate = gr.Button("Rate", elem_id="rate-now", visible=False)
     shown = panel(elem_id="loop")

@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
 from arena import jobs
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, panel, start_job, told, wanted
+from arena.web.pages.studio.acts import Part, panel, start_job, told, typed, wanted
 from arena.web.pages.studio.markup import Cell, Code, note, render, table
 from db.catalog import prompt_sets, search_prompts
 from db.connection import checked_name
@@ -32,34 +33,34 @@ def set_table(context: Context) -> str:
     return table(heads, rows, empty="No prompt sets yet: bring prompts in below.", caption="Prompt sets")
 
 
-def found(context: Context, words: str) -> str:
+def found(context: Context, words: str | None) -> str:
     """Prompts that hold the words, or the newest."""
     rows: list[Sequence[Cell]] = [
         (p.text[:300], len(p.messages), p.split.value, ", ".join(p.tags))
-        for p in search_prompts(context.readers.get(), words, limit=30)
+        for p in search_prompts(context.readers.get(), typed(words), limit=30)
     ]
     return table(
         ("Last turn", "Turns", "Split", "Tags"), rows, empty="No prompt holds these words.", caption="Prompts"
     )
 
 
-def file_of(context: Context, pasted: str, name: str, path: str) -> str:
+def file_of(context: Context, pasted: str | None, name: str | None, path: str | None) -> str:
     """The file to import: the path as given, or pasted text kept in the home under its content's name.
 
     The name's set is the file's stem. Written aside and renamed; the same text gives the same file.
     """
-    if pasted.strip() and path.strip():
+    if typed(pasted) and typed(path):
         raise UserError("both pasted text and a path are given", "clear one of the two")
-    if path.strip():
-        chosen = Path(path.strip()).expanduser()
+    if typed(path):
+        chosen = Path(typed(path)).expanduser()
         if not chosen.is_file():
-            raise UserError(f"there is no file {path.strip()} on the server",
+            raise UserError(f"there is no file {typed(path)} on the server",
                             "give the path of a file there, or use `import` in a terminal for a hub dataset")  # fmt: skip
         return str(chosen)
     text = wanted(
         pasted, "there is nothing to import", "paste JSONL or CSV text, or give a path on the server"
     )
-    stem = checked_name(name.strip() or "pasted", "set").replace(" ", "-")
+    stem = checked_name(typed(name) or "pasted", "set").replace(" ", "-")
     ending = ".jsonl" if text.startswith("{") else ".json" if text.startswith("[") else ".csv"
     mark = hashlib.sha256(text.encode()).hexdigest()[:8]
     folder = context.home.root / "pasted" / mark
@@ -69,23 +70,31 @@ def file_of(context: Context, pasted: str, name: str, path: str) -> str:
     return str(aside.replace(folder / f"{stem}{ending}"))
 
 
-def mapping_of(text: str) -> dict[str, str]:
+def mapping_of(text: str | None) -> dict[str, str]:
     """`theirs=ours` lines as a mapping."""
-    pairs = [line.strip() for line in text.splitlines() if line.strip()]
+    pairs = [line.strip() for line in typed(text).splitlines() if line.strip()]
     for pair in pairs:
         if "=" not in pair:
             raise UserError(f"{pair!r} names no column of ours", "write one theirs=ours a line")
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def look(context: Context, kind: str, pasted: str, name: str, path: str, mapping: str) -> str:
+def look(
+    context: Context, kind: str, pasted: str | None, name: str | None, path: str | None, mapping: str | None
+) -> str:
     """The first three rows as they would go in; nothing reaches the database."""
     seen: Preview = preview(file_of(context, pasted, name, path), ImportKind(kind), None, mapping_of(mapping))
     return render("import_preview", seen=seen)
 
 
 def start_import(
-    context: Context, kind: str, pasted: str, name: str, path: str, mapping: str, split: str
+    context: Context,
+    kind: str,
+    pasted: str | None,
+    name: str | None,
+    path: str | None,
+    mapping: str | None,
+    split: str,
 ) -> Job:
     """Start the import as a job."""
     file = file_of(context, pasted, name, path)
@@ -129,7 +138,7 @@ def build(context: Context) -> Part:
     )
     results = panel()
 
-    def importing(*fields: str) -> str:
+    def importing(*fields: Any) -> str:  # noqa: ANN401 - what the components hold
         job = start_import(context, *fields)
         return note(
             f"Job {job.id} runs {jobs.shown(job.command)}; the Jobs tab shows what came of it.", "good"

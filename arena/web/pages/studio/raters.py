@@ -29,7 +29,7 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def decide(context: Context, name: str | None, reason: str, *, counted: bool) -> str:
+def decide(context: Context, name: str | None, reason: str | None, *, counted: bool) -> str:
     """Leave a rater's votes out of every figure, or count them again; nothing is deleted."""
     chosen = wanted(name, "no rater is chosen", "choose one from the list")
     why = wanted(reason, "a decision about a rater needs a reason", "write one; it stays on record")
@@ -53,7 +53,7 @@ def build(context: Context) -> Part:
         return rater_table(context), gr.Dropdown(choices=[r.name for r in list_raters(context.readers.get())])
 
     shown = panel()
-    with gr.Row(equal_height=True):
+    with gr.Row(elem_classes="tb-buttons"):
         rater = gr.Dropdown([], label="Rater", info="By pseudonym; no name or address is kept.")
         reason = gr.Textbox(
             label="Reason", info="Why the votes count or do not; it stays on record.", max_length=300

@@ -27,7 +27,7 @@ def reward_model(context: Context) -> str:
     return get_setting(context.readers.get(), "reward_model") or STOCK
 
 
-def keep_reward_model(context: Context, name: str) -> str:
+def keep_reward_model(context: Context, name: str | None) -> str:
     """Use another reward model from now on."""
     chosen = wanted(name, "the reward model has no name", f"give a folder or a hub id, such as {STOCK}")
     act(context, f"set the reward model to {chosen}", lambda db: set_setting(db, "reward_model", chosen))
@@ -74,7 +74,7 @@ def build(context: Context) -> Part:
     def refresh() -> tuple[str, str, str]:
         return reward_model(context), facts(context), acts_table(context)
 
-    with gr.Row(equal_height=True):
+    with gr.Row(elem_classes="tb-buttons"):
         reward = gr.Textbox(
             label="Reward model", info="A folder or hub id; scores every answer beside the votes.", scale=4
         )

@@ -83,7 +83,8 @@ def build(context: Context) -> Part:
             seen = panel(elem_id="look")
             said = panel()
     shown = panel(elem_id="run")
-    stop = gr.Button("Cancel the run", variant="stop", visible=False, elem_id="cancel-run")
+    with gr.Row(elem_classes="tb-buttons"):
+        stop = gr.Button("Cancel the run", variant="stop", visible=False, elem_id="cancel-run")
     with gr.Accordion("Log", open=False):
         log = panel()
     runs = panel()

@@ -74,7 +74,7 @@ def build(context: Context) -> Part:
         return job_table(context), log_of(context, job_id)
 
     shown = panel()
-    with gr.Row(equal_height=True):
+    with gr.Row(elem_classes="tb-buttons"):
         job = gr.Dropdown([], label="Job", info="Whose log to show, to stop, or to run again.", scale=3)
         with gr.Row(scale=2, elem_classes="tb-buttons"):
             stop = gr.Button("Cancel", variant="stop", min_width=90)
