@@ -44,7 +44,11 @@ class JudgedPair:
     win_rate_a: float
     win_rate_ci95: Interval | None
     draws: float
+    score_a: float | None
+    """mean score of model_a on these battles"""
+    score_b: float | None
     score_gap: float | None
+    """score_a less score_b"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +153,9 @@ def _pairs(judge: Judge, each: Columns) -> tuple[JudgedPair, ...]:
         word = _word(judge, battles)
         rate = clustered_mean(word.y, np.zeros(len(battles), np.int64), battles.prompt)
         gap = float(word.gap.mean()) if word.gap is not None else None
+        of_a, of_b = (None, None) if gap is None else (float(s.mean()) for s in battles.values(judge.scores))
         draws = float((word.y == 0.5).mean())
-        found.append(JudgedPair(*pair, len(battles), rate.mean, rate.ci95, draws, gap))
+        found.append(JudgedPair(*pair, len(battles), rate.mean, rate.ci95, draws, of_a, of_b, gap))
     return tuple(found)
 
 

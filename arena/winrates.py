@@ -173,7 +173,7 @@ def _verdict(
     if settled:
         return f"{better} is preferred to {worse}: it wins {seen}.{alone}"
     if over_time.p <= LEVEL:
-        return f"{better} is ahead of {worse} ({seen}), but the raters differ too much to be sure.{alone}"
+        return f"{better} is ahead of {worse} ({seen}), but the interval still holds 50 %.{alone}"
     if rate.ci95 and rate.ci95.low >= 0.5 - NO_DIFFERENCE and rate.ci95.high <= 0.5 + NO_DIFFERENCE:
         return (
             f"{pair.model_a} and {pair.model_b} are about as good as each other: {better} wins {seen}.{alone}"

@@ -1,0 +1,236 @@
+"""The report as HTML: pictures drawn with markup alone, each beside its table. Every name is escaped by the templates."""
+
+import base64
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from arena.beside import JudgedPair, JudgeFigures
+from arena.intervals import LEVEL, Interval
+from arena.winrates import HeadToHead, percent
+
+if TYPE_CHECKING:
+    from arena.report import Report
+
+HERE = Path(__file__).parent
+ASSETS = HERE / "web" / "assets"
+MOST_ROWS = 100
+"""rows of a table on the page; the JSON has them all"""
+MOST_DOWNLOAD = 1_000_000
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+    lstrip_blocks=True,
+)  # fmt: skip
+
+
+def _share(value: float | None, digits: int = 0) -> str:
+    return "–" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return (
+        "–"
+        if value is None
+        else f"{value:,.{digits}f}".rstrip("0").rstrip(".")
+        if digits
+        else f"{value:,.0f}"
+    )
+
+
+def _range(interval: Interval | None) -> str:
+    return "–" if interval is None else f"{100 * interval.low:.0f} to {100 * interval.high:.0f} %"
+
+
+def _p_value(p: float) -> str:
+    return "under 0.0001" if p < 0.0001 else f"{p:.2g}"
+
+
+_TEMPLATES.filters |= {"share": _share, "number": _number, "range": _range, "p_value": _p_value}
+
+
+class Segment(NamedTuple):
+    """A part of the bar of outcomes."""
+
+    kind: str
+    name: str
+    n: int
+    share: float
+
+
+class Point(NamedTuple):
+    """A rate with its interval on the axis from "a is better" (0) to "b is better" (1)."""
+
+    kind: str
+    name: str
+    rate: float | None
+    interval: Interval | None
+    note: str
+
+
+class Beside(NamedTuple):
+    """A judge next to the people, on the two models that are looked at."""
+
+    judge: JudgeFigures
+    pair: JudgedPair
+    point: Point
+    agrees: bool | None
+    """whether it prefers the model that people prefer"""
+
+
+class Download(NamedTuple):
+    """A file that the page carries in itself."""
+
+    name: str
+    href: str
+
+
+def body(made: "Report", pair: int | None = None) -> str:
+    """The report as a fragment of a page. `pair`: which two models the first screen is about."""
+    chosen = shown_pair(made, pair)
+    values: dict[str, object] = {
+        "r": made, "p": chosen, "level": LEVEL, "most": MOST_ROWS, "downloads": downloads(made),
+        "segments": segments(chosen) if chosen else (), "points": points(chosen) if chosen else (),
+        "beside": beside(made, chosen) if chosen else (), "light": light(chosen) if chosen else None,
+        "scale": rating_scale(made),
+    }  # fmt: skip
+    return _TEMPLATES.get_template("results.html").render(**values)
+
+
+def whole_page(made: "Report") -> str:
+    """One page that needs nothing else: the style in it, the plots in it, light and dark by the reader's setting."""
+    style = "".join((ASSETS / name).read_text(encoding="utf-8") for name in ("base.css", "results.css"))
+    return _TEMPLATES.get_template("results_page.html").render(
+        title=made.campaign or "All campaigns", style=style, body=body(made)
+    )
+
+
+def shown_pair(made: "Report", pair: int | None = None) -> HeadToHead | None:
+    """The two models of the first screen: those asked for, else those with the most votes."""
+    if pair is not None and 0 <= pair < len(made.pairs):
+        return made.pairs[pair]
+    return max(made.pairs, key=lambda p: p.n, default=None)
+
+
+def segments(p: HeadToHead) -> tuple[Segment, ...]:
+    """The outcomes in the order they stand in the bar; a kind without a vote has no segment."""
+    parts = (("a", f"{p.model_a} better", p.wins_a), ("tie", "tie", p.ties), ("good", "both good", p.both_good),
+             ("bad", "both bad", p.both_bad), ("b", f"{p.model_b} better", p.wins_b))  # fmt: skip
+    return tuple(Segment(kind, name, n, n / p.n) for kind, name, n in parts)
+
+
+def _mirror(interval: Interval | None) -> Interval | None:
+    return None if interval is None else Interval(1 - interval.high, 1 - interval.low)
+
+
+def _other(rate: float | None) -> float | None:
+    return None if rate is None else 1 - rate
+
+
+def points(p: HeadToHead) -> tuple[Point, ...]:
+    """People's rates of model_b on one axis."""
+    return (
+        Point("people", "People, a tie counts half", _other(p.win_rate_a), _mirror(p.ci95), f"{p.n} votes"),
+        Point("people", "People, decided votes only", _other(p.decided_win_rate_a), _mirror(p.decided_ci95),
+              f"{p.decided} votes"),
+    )  # fmt: skip
+
+
+def beside(made: "Report", p: HeadToHead) -> tuple[Beside, ...]:
+    """The judges that looked at these two models."""
+    found = []
+    for judge in made.judges:
+        for pair in judge.pairs:
+            if (pair.model_a, pair.model_b) != (p.model_a, p.model_b):
+                continue
+            note = f"{pair.n} battles, {percent(pair.draws)} draws"
+            point = Point("judge", judge.name, 1 - pair.win_rate_a, _mirror(pair.win_rate_ci95), note)
+            agrees = _same_side(p.win_rate_a, pair.win_rate_a)
+            found.append(Beside(judge, pair, point, agrees))
+    return tuple(found)
+
+
+def _same_side(people: float | None, judge: float) -> bool | None:
+    """Whether both rates lie on the same side of a half; None where one is on it."""
+    if people is None or people == 0.5 or judge == 0.5:
+        return None
+    return (people > 0.5) == (judge > 0.5)
+
+
+class Light(NamedTuple):
+    """Whether there is enough evidence: its colour's kind, its word, and the sentence beside it."""
+
+    kind: str
+    word: str
+    sentence: str
+
+
+def light(p: HeadToHead) -> Light:
+    """The light is driven by the anytime test, so looking often does not turn it on by chance."""
+    seen = f"p {_p_value(p.anytime.p)} by a test that holds however often you look"
+    if p.settled:
+        return Light("good", "Enough evidence", f"{seen}.")
+    if p.anytime.p <= LEVEL:
+        return Light(
+            "busy",
+            "Not sure yet",
+            f"{seen}; but votes of one rater or on one prompt hang together, and with that the interval holds 50 %.",
+        )
+    return Light("busy", "Not enough evidence yet", f"{seen}; below {LEVEL} it is enough.")
+
+
+class Scale(NamedTuple):
+    """The ends of the axis of ratings."""
+
+    low: float
+    high: float
+
+    def at(self, rating: float) -> float:
+        """Where a rating lies on the axis, in percent."""
+        return min(100.0, max(0.0, 100 * (rating - self.low) / (self.high - self.low)))
+
+
+def rating_scale(made: "Report") -> Scale | None:
+    """An axis that holds every rating and, where they are not far out, the intervals."""
+    known = [r.rating for r in made.ratings if r.rating is not None]
+    if len(known) < 2:
+        return None
+    ends = [e for r in made.ratings if r.ci95 for e in r.ci95]
+    spread = max(100.0, max(known) - min(known))
+    low, high = max(min(known + ends), min(known) - spread), min(max(known + ends), max(known) + spread)
+    return Scale(low - spread / 20, high + spread / 20)
+
+
+# -- files in the page -----------------------------------------------------------------------------------------
+
+_CSV = ("model_a", "model_b", "n", "wins_a", "wins_b", "ties", "both_good", "both_bad", "win_rate_a", "se",
+        "decided_win_rate_a", "sign_test_p", "length_controlled_win_rate_a", "left_win_share", "verdict")  # fmt: skip
+
+
+def downloads(made: "Report") -> tuple[Download, ...]:
+    """The document and the table of pairs as links that hold their file; none that would be too large."""
+    document = json.dumps(made.to_json(), ensure_ascii=False, indent=1)
+    files = (("report.json", "application/json", document), ("pairs.csv", "text/csv", pairs_csv(made.pairs)))
+    return tuple(
+        Download(name, f"data:{kind};base64,{base64.b64encode(text.encode()).decode()}")
+        for name, kind, text in files
+        if len(text) <= MOST_DOWNLOAD
+    )
+
+
+def pairs_csv(pairs: Sequence[HeadToHead]) -> str:
+    """The table of pairs; a name that a spreadsheet would take for a formula is quoted out of it."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(_CSV)
+    for p in pairs:
+        values = (getattr(p, name) for name in _CSV)
+        writer.writerow(
+            [f"'{v}" if isinstance(v, str) and v[:1] in ("=", "+", "-", "@") else v for v in values]
+        )
+    return out.getvalue()

@@ -1,0 +1,283 @@
+"""Workflow: everything the votes of a campaign say, as one document; section 6 of the contract.
+
+Reads the database once, at one moment, and hands votes to the pure files. Field names of the JSON are those of the
+dataclasses; an undefined figure is null, with its reason in `why` of the same object.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from sqlite_utils import Database
+
+from arena.beside import Judge, JudgeFigures, judge_figures
+from arena.columns import Columns, columns, columns_of_battles
+from arena.intervals import Interval
+from arena.ratings import Rating, ratings
+from arena.slices import Slice, slices
+from arena.where import Where, parse
+from arena.winrates import HeadToHead, head_to_head
+from arena.wording import lines, warnings
+from db.campaigns import battles_of, get_campaign, list_campaigns
+from db.catalog import scores_of_campaign
+from db.entities import Battle, Campaign, Outcome, RaterKind, Score, Vote, content_id
+from db.figures import (
+    Answer,
+    criteria_answers,
+    judge_votes,
+    one_moment,
+    tags_of,
+    text_lengths,
+    trained_prompts,
+)
+from db.votes import Counts, counted_votes, counts
+from labeling.agreement import Agreement, agreement, opinions
+from labeling.quality import RaterFigures, rater_figures
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionFigures:
+    """The head-to-head on one of the campaign's further questions."""
+
+    name: str
+    pairs: tuple[HeadToHead, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the votes say. `campaign` is None where several are read together."""
+
+    campaign: str | None
+    campaigns: tuple[str, ...]
+    where: str | None
+    snapshot: str
+    """hash of the votes read"""
+    counts: Counts
+    pairs: tuple[HeadToHead, ...]
+    criteria: tuple[CriterionFigures, ...]
+    slices: tuple[Slice, ...]
+    ratings: tuple[Rating, ...]
+    style_controlled_ratings: None
+    agreement: Agreement
+    judges: tuple[JudgeFigures, ...]
+    human_agreement: Agreement
+    raters: tuple[RaterFigures, ...]
+    warnings: tuple[str, ...]
+    simulated_share: float | None
+    """share of the votes that made-up raters gave"""
+    why: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, object]:
+        """The document as `report --json` prints it."""
+        document = plain(self)
+        assert isinstance(document, dict)
+        return document
+
+    def to_lines(self) -> list[str]:
+        """The document in short, for a terminal."""
+        return list(lines(self))
+
+
+def plain(value: object) -> object:
+    """Dataclasses and named tuples as objects, an Interval as [low, high], everything else as JSON has it."""
+    if isinstance(value, Interval):
+        return list(value)
+    if isinstance(value, StrEnum):
+        return value.value
+    if is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return {name: plain(part) for name, part in zip(value._fields, value, strict=True)}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    assert not isinstance(value, float) or math.isfinite(value)
+    return value
+
+
+# -- reading ---------------------------------------------------------------------------------------------------
+
+
+class _Read(NamedTuple):
+    """What the report is made from."""
+
+    campaigns: tuple[Campaign, ...]
+    votes: tuple[Vote, ...]
+    verdicts: tuple[Vote, ...]
+    answers: tuple[Answer, ...]
+    battles: tuple[Battle, ...]
+    lengths: dict[str, float]
+    tags: dict[str, frozenset[str]]
+    scores: dict[str, dict[str, Score]]
+    counts: Counts
+
+
+def report(db: Database, campaign: str | None = None, where: str | None = None) -> Report:
+    """Everything the votes of a campaign say (of all together where none is named); `where` picks some of them.
+
+    UserError where there is no such campaign or the condition is not understood.
+    """
+    condition = parse(where)
+    with one_moment(db):
+        chosen = [get_campaign(db, campaign)] if campaign is not None else list_campaigns(db)
+        read = _read(db, chosen, condition)
+        order = tuple(dict.fromkeys(m for c in chosen for m in c.models))
+        votes = columns(read.votes, order)
+        trained = {m: trained_prompts(db, m) for m in votes.models}
+    return _report(read, votes, order, trained, condition, where)
+
+
+def _read(db: Database, chosen: Sequence[Campaign], where: Where) -> _Read:
+    everyone = [v for c in chosen for v in counted_votes(db, c.id)]
+    verdicts = [v for c in chosen for v in judge_votes(db, c.id)]
+    tags: dict[str, frozenset[str]] = {}
+    lengths: dict[str, float] = {}
+    scores: dict[str, dict[str, Score]] = defaultdict(dict)
+    for c in chosen:
+        tags |= tags_of(db, c.id)
+        lengths |= text_lengths(db, c.id)
+        for scorer, found in scores_of_campaign(db, c.id).items():
+            scores[scorer] |= found
+    kept = tuple(v for v in everyone if where.fits(v, tags)) if where.patterns else tuple(everyone)
+    counted = _counts(db, chosen, len(verdicts), len(everyone) - len(kept))
+    return _Read(
+        tuple(chosen), kept, tuple(verdicts),
+        tuple(a for c in chosen for a in criteria_answers(db, c.id)),
+        tuple(b for c in chosen for b in battles_of(db, c.id)) if not kept else (), lengths, tags, dict(scores), counted,
+    )  # fmt: skip
+
+
+def _counts(db: Database, chosen: Sequence[Campaign], verdicts: int, outside: int) -> Counts:
+    """Ballots and votes, with judges' verdicts and votes outside --where among the excluded."""
+    found = counts(db, chosen[0].id if len(chosen) == 1 else None)
+    more = {"verdict of a machine judge": verdicts, "outside --where": outside}
+    excluded = found.excluded | {reason: n for reason, n in more.items() if n}
+    return found._replace(counted=found.counted - verdicts - outside, excluded=excluded)
+
+
+def _report(
+    read: _Read, votes: Columns, order: Sequence[str], trained: Mapping[str, frozenset[str]], where: Where, text: str | None
+) -> Report:  # fmt: skip
+    pairs = _pairs(votes, read.lengths, trained)
+    raters = rater_figures(read.votes, read.lengths)
+    made_up = sum(v.rater_kind is RaterKind.SIMULATED for v in read.votes)
+    judges, human = _judges(read, votes, order, where)
+    return Report(
+        campaign=read.campaigns[0].name if len(read.campaigns) == 1 else None,
+        campaigns=tuple(c.name for c in read.campaigns), where=text or None,
+        snapshot=content_id("votes", [[v.id, v.outcome] for v in sorted(read.votes, key=lambda v: v.id)]),
+        counts=read.counts, pairs=pairs, criteria=_criteria(read, order), slices=slices(read.votes, votes, read.tags, read.lengths),
+        ratings=ratings(votes), style_controlled_ratings=None,
+        agreement=agreement(opinions(read.votes), where.repeats), judges=judges, human_agreement=human, raters=raters,
+        warnings=tuple(warnings(pairs, raters, made_up, len(read.votes))),
+        simulated_share=made_up / len(read.votes) if read.votes else None,
+        why={"style_controlled_ratings": "style is not controlled for; see length_controlled_win_rate_a"}
+        | ({} if len(read.campaigns) == 1 else {"campaign": "several campaigns are read together"})
+        | ({} if read.votes else {"simulated_share": "no votes"}),
+    )  # fmt: skip
+
+
+def _pairs(
+    votes: Columns, lengths: Mapping[str, float], trained: Mapping[str, frozenset[str]] | None = None
+) -> tuple[HeadToHead, ...]:
+    return tuple(
+        head_to_head(pair, part, lengths, _trained_share(part, trained[pair.model_a] | trained[pair.model_b]) if trained else None)
+        for pair, part in votes.pairs()
+    )  # fmt: skip
+
+
+def _trained_share(votes: Columns, trained: frozenset[str]) -> float:
+    prompts = [votes.prompts[i] for i in np.unique(votes.prompt).tolist()]
+    return sum(p in trained for p in prompts) / len(prompts)
+
+
+# -- parts of the votes ----------------------------------------------------------------------------------------
+
+
+def _criteria(read: _Read, order: Sequence[str]) -> tuple[CriterionFigures, ...]:
+    """The head-to-head on each further question, from the votes that answered it."""
+    by_name: dict[str, dict[int, Outcome]] = defaultdict(dict)
+    for answer in read.answers:
+        by_name[answer.criterion][answer.vote] = answer.outcome
+    return tuple(
+        CriterionFigures(name, _pairs(columns([replace(v, outcome=given[v.id]) for v in read.votes if v.id in given], order),
+                                      read.lengths))
+        for name, given in sorted(by_name.items())
+    )  # fmt: skip
+
+
+# -- judges ----------------------------------------------------------------------------------------------------
+
+
+def _judges(
+    read: _Read, votes: Columns, order: Sequence[str], where: Where
+) -> tuple[tuple[JudgeFigures, ...], Agreement]:
+    """Every machine rater beside the people, and the people beside each other on the battles it judged.
+
+    Where nobody voted yet, the judges speak of every battle of the campaign.
+    """
+    over = votes if len(votes) else columns_of_battles(read.battles, order)
+    judges = [
+        Judge(name, "reward", {r: s.score for r, s in found.items()}, frozenset(r for r, s in found.items() if s.truncated))
+        for name, found in sorted(read.scores.items())
+    ]  # fmt: skip
+    judges += [Judge(name, "verdicts", verdicts=_verdicts(v)) for name, v in _grouped(read.verdicts, _rater)]
+    figures = tuple(judge_figures(j, over, read.lengths) for j in judges)
+    judged = [v for v in read.votes if any(_has_word(j, v) for j in judges)]
+    return figures, agreement(opinions(judged), where.repeats)
+
+
+def _rater(vote: Vote) -> str:
+    return vote.rater_name
+
+
+def _grouped(votes: Iterable[Vote], key: Callable[[Vote], str]) -> list[tuple[str, list[Vote]]]:
+    found: dict[str, list[Vote]] = defaultdict(list)
+    for vote in votes:
+        found[key(vote)].append(vote)
+    return sorted(found.items())
+
+
+def _verdicts(votes: Iterable[Vote]) -> dict[tuple[str, str], float]:
+    """A judge's last verdict on each two responses, in both orders."""
+    found: dict[tuple[str, str], float] = {}
+    for v in sorted(votes, key=lambda v: v.id):
+        y = {Outcome.A: 1.0, Outcome.B: 0.0}.get(v.outcome, 0.5)
+        found[v.response_a, v.response_b], found[v.response_b, v.response_a] = y, 1 - y
+    return found
+
+
+def _has_word(judge: Judge, vote: Vote) -> bool:
+    both = (vote.response_a, vote.response_b)
+    return both in judge.verdicts or all(r in judge.scores for r in both)
+
+
+# -- files -----------------------------------------------------------------------------------------------------
+
+
+def write_html(made: Report, path: Path) -> None:
+    """One page that needs nothing else, with the plots; written aside, then renamed."""
+    from arena.charts import whole_page
+
+    _write(path, whole_page(made).encode())
+
+
+def write_plots(made: Report, folder: Path) -> None:
+    """The plots as PNG and SVG files in a folder."""
+    from arena.plots import pictures
+
+    for name, content in pictures(made):
+        _write(folder / name, content)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_bytes(content)
+    aside.replace(path)

@@ -1,0 +1,61 @@
+"""The results: who is preferred, how sure that is, what the reward model says, and every figure below."""
+
+from typing import Any
+
+import gradio as gr
+
+from arena.charts import body, shown_pair
+from arena.report import Report, report
+from arena.web.context import Context
+from db.campaigns import coverage, list_campaigns
+from db.errors import UserError
+
+ALL = "All campaigns together"
+
+
+def page(context: Context) -> gr.Blocks:
+    """The page; it reads anew whenever it is opened, a choice is made or Refresh is pressed."""
+    with gr.Blocks(title="Results - Tastebench", analytics_enabled=False, fill_width=True) as blocks:
+        with gr.Row(elem_id="results-bar"):
+            campaign = gr.Dropdown(label="Campaign", choices=[ALL], value=ALL, interactive=True)
+            pair = gr.Dropdown(label="Models", choices=[], visible=False, interactive=True)
+            again = gr.Button("Refresh")
+        shown = gr.HTML(apply_default_css=False)
+
+        def opened() -> tuple[Any, Any, str]:
+            names = campaigns_of(context)
+            first = names[0] if len(names) > 1 else ALL
+            return gr.Dropdown(choices=names, value=first), *looked_at(context, first, None)
+
+        def looked(name: str, models: int | None) -> tuple[Any, str]:
+            return looked_at(context, name, models)
+
+        blocks.load(opened, None, [campaign, pair, shown], api_visibility="private")
+        campaign.input(lambda name: looked(name, None), campaign, [pair, shown], api_visibility="private")
+        pair.input(looked, [campaign, pair], [pair, shown], api_visibility="private")
+        again.click(looked, [campaign, pair], [pair, shown], api_visibility="private")
+    return blocks
+
+
+def campaigns_of(context: Context) -> list[str]:
+    """The campaigns, those with votes first and the newest of them first of all, then all of them together."""
+    db = context.readers.get()
+    found = [(coverage(db, c).votes > 0, c.id, c.name) for c in list_campaigns(db)]
+    return [name for _, _, name in sorted(found, reverse=True)] + [ALL]
+
+
+def looked_at(context: Context, name: str, pair: int | None) -> tuple[Any, str]:
+    """The chooser of two models, where there is a choice, and the report."""
+    try:
+        made = report(context.readers.get(), None if name == ALL else name)
+    except UserError as error:
+        raise gr.Error(str(error), title="Not found", print_exception=False) from None
+    return pair_chooser(made, pair), body(made, pair)
+
+
+def pair_chooser(made: Report, pair: int | None) -> Any:  # noqa: ANN401 - what Gradio calls an update
+    """Which two models the first screen is about; hidden where only two met."""
+    choices = [(f"{p.model_a} against {p.model_b} ({p.n})", i) for i, p in enumerate(made.pairs)]
+    chosen = shown_pair(made, pair)
+    value = made.pairs.index(chosen) if chosen else None
+    return gr.Dropdown(choices=choices, value=value, visible=len(choices) > 1)

@@ -1,0 +1,71 @@
+"""The report in sentences: what to know before believing a figure, and the short form for a terminal. Pure."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from arena.winrates import LENGTH_WARNING, HeadToHead, percent
+from labeling.quality import RaterFigures
+
+if TYPE_CHECKING:
+    from arena.report import Report
+
+FEW_PAIRS = 6
+"""pairs of models up to which each gets its own warnings"""
+MOST_LINES = 20
+
+
+def warnings(
+    pairs: Sequence[HeadToHead], raters: Sequence[RaterFigures], made_up: int, votes: int
+) -> Iterable[str]:
+    """What a reader must know before believing the figures."""
+    if made_up:
+        yield (f"{'All' if made_up == votes else f'{made_up} of'} {votes} votes were given by simulated raters, "
+               "not by people.")  # fmt: skip
+    if votes and len(raters) == 1:
+        yield f"One rater gave every vote: the figures speak for {raters[0].rater} alone."
+    for p in pairs if len(pairs) <= FEW_PAIRS else ():
+        two = f"{p.model_a} and {p.model_b}"
+        if p.trained_on_share:
+            yield (f"{percent(p.trained_on_share)} of the prompts on which {two} met were used to train one of them: "
+                   "expect it to look better here than on new prompts.")  # fmt: skip
+        controlled = p.length_controlled_win_rate_a
+        if (
+            controlled is not None
+            and p.win_rate_a is not None
+            and abs(controlled - p.win_rate_a) > LENGTH_WARNING
+        ):
+            yield (f"Length matters between {two}: at equal length {p.model_a} would win {percent(controlled)} "
+                   f"instead of {percent(p.win_rate_a)}.")  # fmt: skip
+        if p.left_win_ci95 and not p.left_win_ci95.low <= 0.5 <= p.left_win_ci95.high:
+            yield f"Sides matter between {two}: the left answer won {percent(p.left_win_share or 0)} of decided votes."
+    flagged = [r.rater for r in raters if r.flags]
+    if flagged:
+        shown = ", ".join(flagged[:5]) + (f" and {len(flagged) - 5} more" if len(flagged) > 5 else "")
+        yield f"Look at these raters before you rely on their votes: {shown}."
+
+
+def lines(r: "Report") -> Iterable[str]:
+    """The report in short, for a terminal."""
+    c = r.counts
+    yield f"{r.campaign or 'all campaigns'}: {c.counted} votes counted ({c.shown} ballots shown, {c.retracted} undone)"
+    for reason, n in c.excluded.items():
+        yield f"  left out: {n} {reason}"
+    for warning in r.warnings:
+        yield f"  note: {warning}"
+    for p in r.pairs[:MOST_LINES]:
+        yield p.verdict
+        yield (f"  {p.model_a} {p.wins_a} wins, {p.model_b} {p.wins_b}, ties {p.ties}, both good {p.both_good}, "
+               f"both bad {p.both_bad}; anytime p {p.anytime.p:.3g}")  # fmt: skip
+    if len(r.pairs) > MOST_LINES:
+        yield f"and {len(r.pairs) - MOST_LINES} more pairs of models: see --json"
+    for j in r.judges:
+        told = f"agrees with {percent(j.agreement_decided)} of {j.agreement_n} decided votes" if j.agreement_decided is not None else "no votes to compare with"  # fmt: skip
+        rate = f", {j.pairs[0].model_a} wins {percent(j.win_rate_a)}" if j.win_rate_a is not None else ""
+        yield f"judge {j.name}: {j.scored} battles{rate}; {told}"
+    if len(r.ratings) > 2:
+        for rating in r.ratings:
+            place = f"{rating.rating:.0f}" if rating.rating is not None else f"unbounded {rating.unbounded}"
+            yield f"  {rating.model}: {place} ({rating.n} votes)"
+    a = r.agreement
+    if a.percent is not None:
+        yield f"raters agree on {percent(a.percent)} of {a.percent_n} pairs of votes on one battle"
