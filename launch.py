@@ -109,6 +109,11 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print exactly on
 models_named = click.option("--models", "models_", required=True, help="Models, comma-separated.")
 prompts_chosen = click.option("--prompts", required=True,
                               help="A set's name, all, train, heldout, or SET:train / SET:heldout.")  # fmt: skip
+temperature = click.option(
+    "--temperature", default=0.8, show_default=True, help="0 takes the likeliest token."
+)
+max_new_tokens = click.option("--max-new-tokens", default=256, show_default=True, help="Longest answer.")
+system_prompt = click.option("--system", default="", help="System prompt; none by default.")
 pairs_made = click.option("--policy", type=click.Choice(["majority", "vote"]), default="majority", show_default=True,
                           help="How votes become pairs.")  # fmt: skip
 
@@ -294,10 +299,10 @@ def import_(kind: str, file: str, format_: str | None, mapping: Sequence[str], c
 @models_named
 @prompts_chosen
 @click.option("--n", "samples", default=1, show_default=True, help="Responses a prompt.")
-@click.option("--temperature", default=0.8, show_default=True)
-@click.option("--max-new-tokens", default=256, show_default=True)
-@click.option("--seed", default=0, show_default=True)
-@click.option("--system", default="", help="System prompt; none by default.")
+@temperature
+@max_new_tokens
+@click.option("--seed", default=0, show_default=True, help="Fixes the draw.")
+@system_prompt
 @as_json
 def generate(models_: str, prompts: str, samples: int, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Write the responses that are missing; can be stopped and run again."""
@@ -457,7 +462,8 @@ _decision_verb("include", True, "Count a rater's votes again.")
 
 @cli.command()
 @click.argument("campaign")
-@click.option("--with", "kind", type=click.Choice(["reward"]), default="reward", show_default=True)
+@click.option("--with", "kind", type=click.Choice(["reward"]), default="reward", show_default=True,
+              help="What judges.")  # fmt: skip
 @click.option("--model", help="Reward model: a folder or hub id; the home's own by default.")
 @as_json
 def judge(campaign: str, kind: str, model: str | None, as_json: bool) -> None:
@@ -582,7 +588,8 @@ def run_row(run: "Run") -> dict[str, object]:
 @cli.command()
 @click.argument("model")
 @click.option("--as", "name", required=True, help="Name of the merged model.")
-@click.option("--mode", type=click.Choice(["base16"]), default="base16", show_default=True)
+@click.option("--mode", type=click.Choice(["base16"]), default="base16", show_default=True,
+              help="How the base is held while merging.")  # fmt: skip
 @as_json
 def merge(model: str, name: str, mode: str, as_json: bool) -> None:
     """Make a standalone checkpoint of an adapter model, checked against the adapter's own outputs."""
@@ -707,11 +714,11 @@ def jobs_logs(job: int) -> None:
 @click.argument("campaign")
 @click.option("--raters", "raters_", default=10, show_default=True, help="How many made-up raters.")
 @click.option("--votes", default=200, show_default=True, help="Votes in all.")
-@click.option("--profile", default="honest", show_default=True,
+@click.option("--profile", default="honest", show_default=True, help="How they judge; replay reads FILE.",
               type=click.Choice(["honest", "careful", "lazy", "left", "random", "fast", "copy", "replay"]))  # fmt: skip
 @click.option("--noise", type=float, help="Share of votes turned round (0 to 0.5).")
 @click.option("--pace", type=float, default=0.0, help="Seconds really waited before each vote.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Fixes their draws.")
 @click.argument("file", required=False)
 @as_json
 def simulate(campaign: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
@@ -731,9 +738,9 @@ def simulate(campaign: str, as_json: bool, **options: Any) -> None:  # noqa: ANN
 
 @cli.command()
 @click.argument("model")
-@click.option("--temperature", default=0.8, show_default=True)
-@click.option("--max-new-tokens", default=256, show_default=True)
-@click.option("--system", default="")
+@temperature
+@max_new_tokens
+@system_prompt
 def chat(model: str, **options: Any) -> None:  # noqa: ANN401
     """Talk to a model in the terminal; an empty line ends it."""
     from arena.demo import ensure_starter

@@ -286,7 +286,7 @@ def get_seat(db: Database, seat_id: int) -> Seat:
         "SELECT id, rater, campaign, lineage, owner, created_at FROM seats WHERE id = ?", (seat_id,)
     ).fetchone()
     if row is None:
-        raise NotFound(f"there is no seat {seat_id}")
+        raise NotFound(f"there is no seat {seat_id}", "`raters list` shows the seats")
     return Seat(row[0], row[1], row[2], row[3], bool(row[4]), row[5])
 
 

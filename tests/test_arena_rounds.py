@@ -493,7 +493,7 @@ def test_what_to_train_on_is_said_once(home):
         (["--from", "one", "--campaign", "first", "--name", "two"], "already a model named 'two'"),
         (["--from", "one", "--campaign", "first", "--reference", "nobody"], "there is no model 'nobody'"),
         (["--from", "one", "--campaign", "first", "--against", "nobody"], "there is no model 'nobody'"),
-        (["--from", "one", "--campaign", "empty"], "0 pairs to train on (no votes yet)"),
+        (["--from", "one", "--campaign", "empty"], "0 pairs to train on (no votes that count)"),
     ],
 )
 def test_what_cannot_be_trained_is_one_line_and_leaves_nothing(home, voted, words, reason):

@@ -54,7 +54,7 @@ def freeze(db: Database, source: Source, policy: PairPolicy) -> Snapshot:
 def _why(found: Pairs) -> str:
     heldout = sum(p.split is Split.HELDOUT for p in found.pairs)
     reasons = {**found.left_out, **({"held-out prompt": heldout} if heldout else {})}
-    return ", ".join(f"{n} {reason}" for reason, n in reasons.items()) or "no votes yet"
+    return ", ".join(f"{n} {reason}" for reason, n in reasons.items()) or "no votes that count"
 
 
 def snapshot_id(pairs: Sequence[PreferencePair], policy: Mapping[str, object]) -> str:
