@@ -83,7 +83,11 @@ def build(context: Context) -> Part:
     """The tab's components and what its buttons do."""
     with gr.Row():
         campaign = gr.Dropdown(
-            [], value=EVERYTHING, label="Campaign", info="Whose votes to show and to export.", min_width=260
+            [EVERYTHING],
+            value=EVERYTHING,
+            label="Campaign",
+            info="Whose votes to show and to export.",
+            min_width=260,
         )
         words = gr.Textbox(
             label="Search", info="Words of the prompt or of a comment.", submit_btn="Search", min_width=260
