@@ -133,10 +133,10 @@ def _other(rate: float | None) -> float | None:
 
 
 def points(p: HeadToHead) -> tuple[Point, ...]:
-    """People's rates of model_b on one axis."""
+    """The votes' rates of model_b on one axis."""
     return (
-        Point("people", "People, a tie counts half", _other(p.win_rate_a), _mirror(p.ci95), f"{p.n} votes"),
-        Point("people", "People, decided votes only", _other(p.decided_win_rate_a), _mirror(p.decided_ci95),
+        Point("people", "All votes, a tie counts half", _other(p.win_rate_a), _mirror(p.ci95), f"{p.n} votes"),
+        Point("people", "Decided votes only", _other(p.decided_win_rate_a), _mirror(p.decided_ci95),
               f"{p.decided} votes"),
     )  # fmt: skip
 

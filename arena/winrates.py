@@ -98,6 +98,7 @@ def head_to_head(
         "decided_ci95": "" if decided else "every vote is a tie",
         "length_controlled_win_rate_a": controlled.why,
         "left_win_share": "" if left is not None else "no decided vote has its sides on record",
+        "left_win_ci95": "" if left is not None else "no decided vote has its sides on record",
         "trained_on_share": "" if trained_on_share is not None else "not looked up",
     }
     return HeadToHead(

@@ -76,10 +76,14 @@ class Agreement:
 
 
 def battle_key(vote: Vote) -> tuple[str, bool]:
-    """The battle whichever slots its responses are in, and whether this vote has them the other way round."""
-    swapped = vote.response_a > vote.response_b
-    first, second = sorted((vote.response_a, vote.response_b))
-    return f"{first}-{second}", swapped
+    """The battle whichever slots its responses are in, and whether this vote has them the other way round.
+
+    The first of the two is the one of the model that comes first by name, so that a label means one model throughout:
+    kappa and alpha depend on how often each label is given.
+    """
+    sides = ((vote.model_a, vote.response_a), (vote.model_b, vote.response_b))
+    first, second = sorted(sides)
+    return f"{first[1]}-{second[1]}", sides[0] != first
 
 
 def label_of(outcome: Outcome, swapped: bool = False) -> int:

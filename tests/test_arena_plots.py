@@ -1,0 +1,56 @@
+"""The plots as files: there where there is something to show, well-formed, of what the report says."""
+
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+
+import pytest
+
+from arena.plots import drawings, pictures
+from arena.report import report, write_plots
+from tests.test_arena_report import filled, scored, voted
+
+
+@pytest.fixture
+def made(db):
+    campaign = filled(db, models=("base", "sft", "dpo"), prompts=30)
+    voted(db, campaign, ["a", "b", "b", "tie", "both_bad", "both_good", "b"] * 12, raters=("r1", "r2", "r3"))
+    scored(db, campaign, lambda model, i: len(model) * 0.5 + (i * 7 % 5))
+    return report(db, "first")
+
+
+def test_every_plot_is_written_as_png_and_svg(made, tmp_path):
+    write_plots(made, tmp_path / "plots")
+    names = ("outcomes", "win_rates", "mean_scores", "score_gaps", "ratings", "agreement_by_score_gap")
+    assert {p.name for p in (tmp_path / "plots").iterdir()} == {
+        f"{n}.{e}" for n in names for e in ("png", "svg")
+    }
+    for path in (tmp_path / "plots").glob("*.png"):
+        assert path.read_bytes().startswith(b"\x89PNG")
+    for path in (tmp_path / "plots").glob("*.svg"):
+        assert ElementTree.parse(path).getroot().tag.endswith("svg")
+
+
+def test_the_bars_are_the_counts(made):
+    axes = dict(drawings(made))["outcomes"].axes[0]
+    widths = [[round(bar.get_width()) for bar in bars] for bars in axes.containers]
+    fields = ("wins_a", "ties", "both_good", "both_bad", "wins_b")
+    assert widths == [[getattr(p, f) for p in made.pairs] for f in fields]
+
+
+def test_bars_of_mean_scores_are_the_scores(made):
+    axes = dict(drawings(made))["mean_scores"].axes[0]
+    assert [bar.get_width() for bar in axes.containers[0]] == pytest.approx(
+        list(made.judges[0].mean_score.values())
+    )
+
+
+def test_nothing_to_show_draws_nothing(db):
+    filled(db)
+    assert list(drawings(report(db, "first"))) == []
+
+
+def test_a_dollar_sign_in_a_name_is_no_formula(made):
+    odd = replace(
+        made, pairs=tuple(replace(p, model_a=r"$\frac{") for p in made.pairs), judges=(), ratings=()
+    )
+    assert len(list(pictures(odd))) == 4
