@@ -15,7 +15,7 @@ from training.monitoring import Cancelled, read_metrics, refuse_not_a_number
 from training.preflight import read_rows
 from training.settings import PRESETS, DpoLoss, ModelFiles, RunSpec, from_json, with_overrides
 
-SETTINGS = with_overrides(PRESETS["starter"].settings, ["batch_size=4", "epochs=2"])
+SETTINGS = with_overrides(PRESETS["starter"].settings, ["batch_size=4", "epochs=2", "sft_weight=0"])
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +123,18 @@ def test_a_reference_with_an_adapter_counts_with_its_adapter(spec, base, adapter
     proof = train(replace(spec, reference=other, settings=replace(SETTINGS, max_steps=1))).reference_proof
     assert proof.ok
     assert abs(proof.expected_margin) > 0.01
+
+
+@pytest.mark.parametrize("started_from", ["base", "adapter"])
+def test_with_the_chosen_answers_learned_too_the_loss_is_still_proven(spec, base, adapter, started_from):
+    """Margin 0, and a loss of ln 2 plus the weight times what a chosen token costs."""
+    start = {"base": ModelFiles(str(base)), "adapter": ModelFiles(str(base), str(adapter))}[started_from]
+    run = replace(spec, start=start, settings=replace(SETTINGS, sft_weight=2.0, max_steps=1))
+    proof = train(run).reference_proof
+    assert proof.ok
+    assert abs(proof.margin) < 1e-3
+    assert proof.expected_loss > math.log(2) + 1
+    assert abs(proof.loss - proof.expected_loss) < 1e-3
 
 
 def test_the_start_named_as_reference_is_no_other_reference(spec):

@@ -247,7 +247,8 @@ def arguments(spec: RunSpec, trained: int, evaluated: int) -> DPOConfig:
     steps = s.max_steps or -(-trained // s.effective_batch) * s.epochs
     return DPOConfig(
         output_dir=str(spec.folder / "trainer"),
-        loss_type=[s.loss.value],
+        loss_type=[s.loss.value, *(["sft"] if s.sft_weight else [])],
+        loss_weights=[1.0, s.sft_weight] if s.sft_weight else None,
         beta=s.beta,
         label_smoothing=s.label_smoothing,
         learning_rate=s.learning_rate,
@@ -288,10 +289,11 @@ def even_batch(rows: int, at_most: int) -> int:
 
 
 class WitnessedTrainer(DPOTrainer):  # type: ignore[misc]
-    """The DPO trainer, with a second reckoning of its first step where the reference is another model.
+    """The DPO trainer, with a second reckoning of its first step where the loss does not follow from margin 0 alone.
 
-    `expected` holds, for each batch of the first step, margin and loss by plain forward passes of both models.
-    It stays empty where the reference is the start itself: then margin 0 is what the first step must show.
+    That is so where the reference is another model and where the chosen answers' own likelihood is in the loss.
+    `expected` holds, for each batch of the first step, margin and loss by plain forward passes. It stays empty
+    where the reference is the start itself and nothing is added: then margin 0 is all that must be shown.
     """
 
     settings: DpoSettings
@@ -302,16 +304,21 @@ class WitnessedTrainer(DPOTrainer):  # type: ignore[misc]
         self, model: PreTrainedModel, inputs: Mapping[str, torch.Tensor], *args: object, **kwargs: object
     ) -> torch.Tensor:
         """As the trainer's own."""
-        if self.other_reference and self.state.global_step == 0 and self.model.training:
-            gain = answer_logps(self.model, inputs) - answer_logps(self.ref_model, inputs)
-            chosen, rejected = gain.chunk(2)
-            self.expected = (*self.expected, self.reckoned((self.beta * (chosen - rejected)).tolist()))
+        witnessed = self.other_reference or self.settings.sft_weight > 0
+        if witnessed and self.state.global_step == 0 and self.model.training:
+            self.expected = (*self.expected, self.reckoned(inputs))
         return super().compute_loss(model, inputs, *args, **kwargs)
 
-    def reckoned(self, margins: list[float]) -> tuple[float, float]:
-        """Mean margin and mean loss of one batch."""
+    def reckoned(self, inputs: Mapping[str, torch.Tensor]) -> tuple[float, float]:
+        """Mean margin and mean loss of one batch, the chosen half of which comes first."""
+        policy = answer_logps(self.model, inputs)
+        gain = policy - (answer_logps(self.ref_model, inputs) if self.other_reference else policy)
+        chosen, rejected = gain.chunk(2)
+        margins = (self.beta * (chosen - rejected)).tolist()
         losses = [starting_loss(self.settings, margin) for margin in margins]
-        return sum(margins) / len(margins), sum(losses) / len(losses)
+        tokens = inputs["completion_mask"].chunk(2)[0][:, 1:].sum()
+        likelihood = float(-policy.chunk(2)[0].sum() / tokens)
+        return sum(margins) / len(margins), sum(losses) / len(losses) + self.settings.sft_weight * likelihood
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]

@@ -40,13 +40,15 @@ class Schedule(StrEnum):
 class DpoSettings:
     """The settings of one DPO run.
 
-    `max_length` counts prompt and answer together, in tokens. `label_smoothing` acts in the robust loss only:
+    `max_length` counts prompt and answer together, in tokens. `sft_weight` adds so many times the mean negative
+    log-likelihood of a chosen token to the loss, which keeps what the model knew. `label_smoothing` acts in the robust loss only:
     it is the share of votes taken to be wrong. `eval_every` is in steps; 0 means once an epoch. `max_steps` 0
     means as many as the epochs give. The reference is no setting: it belongs to the run.
     """
 
     loss: DpoLoss = DpoLoss.SIGMOID
     beta: float = 0.1
+    sft_weight: float = 0.0
     label_smoothing: float = 0.0
     learning_rate: float = 5e-6
     epochs: float = 1.0
@@ -82,6 +84,7 @@ def _bounds(s: DpoSettings) -> list[tuple[str, bool, str]]:
     """(key, within bounds, allowed in words): outside them a run makes no sense at all."""
     return [
         ("beta", 0 < s.beta <= 10, "above 0 and at most 10"),
+        ("sft_weight", 0 <= s.sft_weight <= 100, "between 0 and 100"),
         ("label_smoothing", 0 <= s.label_smoothing < 0.5, "at least 0 and below 0.5"),
         ("learning_rate", 0 < s.learning_rate < 1, "above 0 and below 1"),
         ("epochs", 0 < s.epochs <= 100, "above 0 and at most 100"),
@@ -135,9 +138,12 @@ PRESETS: dict[str, Preset] = {
         Preset(
             "starter",
             RunKind.DPO,
-            DpoSettings(learning_rate=2e-3, epochs=4, batch_size=16, gradient_accumulation=1, max_length=256),
-            "Models of a few million parameters want a learning rate some hundred times that of real ones; "
-            "with the usual one they do not move.",
+            DpoSettings(
+                learning_rate=2e-3, sft_weight=4.0, epochs=4, batch_size=16, gradient_accumulation=1, max_length=256
+            ),
+            "Models of a few million parameters want a learning rate some hundred times that of real ones; with the "
+            "usual one they do not move. At that rate they forget what they knew, so the chosen answers are also "
+            "learned as they stand.",
         ),
         Preset(
             "lora",
