@@ -30,7 +30,7 @@ _TEMPLATES = Environment(
 
 
 def _share(value: float | None, digits: int = 0) -> str:
-    return "–" if value is None else f"{100 * value:.{digits}f} %"
+    return "–" if value is None else f"{100 * value:.{digits}f}\u00a0%"
 
 
 def _number(value: float | None, digits: int = 2) -> str:
@@ -44,14 +44,25 @@ def _number(value: float | None, digits: int = 2) -> str:
 
 
 def _range(interval: Interval | None) -> str:
-    return "–" if interval is None else f"{100 * interval.low:.0f} to {100 * interval.high:.0f} %"
+    return "–" if interval is None else f"{100 * interval.low:.0f} to {100 * interval.high:.0f}\u00a0%"
 
 
 def _p_value(p: float) -> str:
     return "under 0.0001" if p < 0.0001 else f"{p:.2g}"
 
 
-_TEMPLATES.filters |= {"share": _share, "number": _number, "range": _range, "p_value": _p_value}
+def _kept(sentence: str) -> str:
+    """A sentence in which no line begins with a percent sign."""
+    return sentence.replace(" %", "\u00a0%")
+
+
+_TEMPLATES.filters |= {
+    "kept": _kept,
+    "share": _share,
+    "number": _number,
+    "range": _range,
+    "p_value": _p_value,
+}
 
 
 class Segment(NamedTuple):

@@ -161,7 +161,7 @@ def test_no_votes_still_give_the_judges_word(db):
     assert (made.campaign, made.pairs, made.ratings) == ("first", (), ())
     assert made.judges[0].win_rate_a == 0.0
     assert "No votes yet in first" in body(made)
-    assert "rm: dpo wins 100 % of 20 battles" in body(made)
+    assert "rm: dpo wins 100\u00a0% of 20 battles" in body(made)
 
 
 def test_an_empty_home_has_a_report_too(db):
