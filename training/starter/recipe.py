@@ -33,7 +33,7 @@ from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer, SFTConfig, S
 
 from training.starter import STARTER_MODELS
 from training.starter.answers import IDEAL, answer, training_prompt
-from training.starter.corpus import BASE, SFT, Mixture, conversations, pair_rows
+from training.starter.corpus import BASE, CHATTY, SFT, WRONG, Mixture, conversations, pair_rows
 from training.starter.sampling import Sampling, load, respond, score
 from training.starter.votes import Pair, honest_pairs
 from training.starter.world import demo_prompts
@@ -122,14 +122,17 @@ def train_base(plan: Plan) -> None:
 
 
 def train_sft(plan: Plan) -> None:
-    """From base, on the answers alone of the SFT corpus: fluent and mostly right, with habits to unlearn."""
+    """From base, on the answers alone: first mostly right ones, then chatty ones. Fluent, with habits to unlearn."""
     model, tokenizer = load(plan.out / "base")
-    data = Dataset.from_list([dict(row) for row in conversations(Mixture(plan.rows(plan.sft_rows), SFT, SEED + 3))])
-    args = SFTConfig(
-        **plan.shared("sft"), per_device_train_batch_size=32, num_train_epochs=plan.sft_epochs,
-        learning_rate=2e-3, warmup_steps=50, completion_only_loss=True,
-    )  # fmt: skip
-    save(_sft(model, tokenizer, data, args), tokenizer, plan.out / "sft")
+    courses = ((SFT, plan.sft_epochs, 2e-3), (CHATTY, 1, 1e-3))
+    for place, (manner, epochs, learning_rate) in enumerate(courses):
+        rows = conversations(Mixture(plan.rows(plan.sft_rows), manner, SEED + 3 + 100 * place))
+        args = SFTConfig(
+            **plan.shared("sft"), per_device_train_batch_size=32, num_train_epochs=epochs,
+            learning_rate=learning_rate, warmup_steps=50, completion_only_loss=True,
+        )  # fmt: skip
+        model = _sft(model, tokenizer, Dataset.from_list([dict(row) for row in rows]), args)
+    save(model, tokenizer, plan.out / "sft")
 
 
 def _sft(
@@ -164,21 +167,21 @@ def train_dpo(plan: Plan) -> None:
 def train_reward(plan: Plan) -> None:
     """One logit on the SFT model's body, trained on simulated votes over answers of every quality."""
     asked = _training_prompts(plan.rows(plan.reward_prompts), SEED + 8)
-    writers: list[list[str]] = []
-    for place, stage in enumerate(("base", "sft", "sft", "dpo")):
-        writers.append(_texts(*load(plan.out / stage), asked, SEED + 9 + place))
+    writers = [
+        _texts(*load(plan.out / stage), asked, SEED + 9 + place) for place, stage in enumerate(("base", "sft", "dpo"))
+    ]
     rng = Random(SEED + 13)
-    writers += [[answer(text, manner, rng) for text in asked] for manner in (BASE, SFT, IDEAL)]
+    writers += [[answer(text, manner, rng) for text in asked] for manner in (BASE, SFT, IDEAL, WRONG)]
     pairs: list[Pair] = []
     for place, text in enumerate(asked):
-        left, right = rng.sample(range(len(writers)), 2)
-        pairs += honest_pairs([text], [writers[left][place]], [writers[right][place]], rng)
+        for left, right in (rng.sample(range(len(writers)), 2) for _ in range(2)):
+            pairs += honest_pairs([text], [writers[left][place]], [writers[right][place]], rng)
     print(f"reward: {len(pairs)} pairs", file=sys.stderr)
     set_seed(SEED)
     model = AutoModelForSequenceClassification.from_pretrained(plan.out / "sft", num_labels=1, dtype=torch.float32)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(plan.out / "tokenizer")
     args = RewardConfig(
-        **plan.shared("reward"), per_device_train_batch_size=16, num_train_epochs=2, learning_rate=5e-4,
+        **plan.shared("reward"), per_device_train_batch_size=16, num_train_epochs=2, learning_rate=1e-3,
         warmup_steps=20,
     )  # fmt: skip
     data = Dataset.from_list(pair_rows(pairs))
@@ -241,6 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, help="cut every stage to this many steps (a trial)")
     parser.add_argument("--only", choices=tuple(STAGES), help="run this stage alone")
     chosen = parser.parse_args(arguments)
+    torch.set_num_threads(1)  # two gain little at this size, and the result must not depend on the machine's cores
     plan = Plan(chosen.out, chosen.steps)
     plan.out.mkdir(parents=True, exist_ok=True)
     for name, stage in STAGES.items():

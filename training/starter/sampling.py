@@ -27,6 +27,7 @@ class Sampling:
     temperature: float = 0.8
     top_p: float = 1.0
     max_new_tokens: int = 96
+    min_new_tokens: int = 2  # an answer is never empty
     seed: int = 0
 
     def to_dict(self) -> dict[str, float]:
@@ -60,7 +61,8 @@ def respond(
         )
         drawn = model.generate(
             **inputs, do_sample=True, temperature=sampling.temperature, top_p=sampling.top_p, top_k=0,
-            max_new_tokens=sampling.max_new_tokens, pad_token_id=tokenizer.pad_token_id,
+            max_new_tokens=sampling.max_new_tokens,
+            min_new_tokens=sampling.min_new_tokens, pad_token_id=tokenizer.pad_token_id,
         )  # fmt: skip
         for tokens in drawn[:, inputs["input_ids"].shape[1] :]:
             ended = bool((tokens == tokenizer.eos_token_id).any())
