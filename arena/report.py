@@ -167,14 +167,16 @@ def _report(
     pairs = _pairs(votes, read.lengths, trained)
     raters = rater_figures(read.votes, read.lengths)
     made_up = sum(v.rater_kind is RaterKind.SIMULATED for v in read.votes)
-    judges, human = _judges(read, votes, order, where)
+    judges, judged = _judges(read, votes, order)
+    people = agreement(opinions(read.votes), where.repeats)
+    human = people if len(judged) == len(read.votes) else agreement(opinions(judged), where.repeats)
     return Report(
         campaign=read.campaigns[0].name if len(read.campaigns) == 1 else None,
         campaigns=tuple(c.name for c in read.campaigns), where=text or None,
         snapshot=content_id("votes", [[v.id, v.outcome] for v in sorted(read.votes, key=lambda v: v.id)]),
         counts=read.counts, pairs=pairs, criteria=_criteria(read, order), slices=slices(read.votes, votes, read.tags, read.lengths),
         ratings=ratings(votes), style_controlled_ratings=None,
-        agreement=agreement(opinions(read.votes), where.repeats), judges=judges, human_agreement=human, raters=raters,
+        agreement=people, judges=judges, human_agreement=human, raters=raters,
         warnings=tuple(warnings(pairs, raters, made_up, len(read.votes))),
         simulated_share=made_up / len(read.votes) if read.votes else None,
         why={"style_controlled_ratings": "style is not controlled for; see length_controlled_win_rate_a"}
@@ -215,10 +217,8 @@ def _criteria(read: _Read, order: Sequence[str]) -> tuple[CriterionFigures, ...]
 # -- judges ----------------------------------------------------------------------------------------------------
 
 
-def _judges(
-    read: _Read, votes: Columns, order: Sequence[str], where: Where
-) -> tuple[tuple[JudgeFigures, ...], Agreement]:
-    """Every machine rater beside the people, and the people beside each other on the battles it judged.
+def _judges(read: _Read, votes: Columns, order: Sequence[str]) -> tuple[tuple[JudgeFigures, ...], list[Vote]]:
+    """Every machine rater beside the people, and the votes on battles that one of them judged.
 
     Where nobody voted yet, the judges speak of every battle of the campaign.
     """
@@ -230,7 +230,7 @@ def _judges(
     judges += [Judge(name, "verdicts", verdicts=_verdicts(v)) for name, v in _grouped(read.verdicts, _rater)]
     figures = tuple(judge_figures(j, over, read.lengths) for j in judges)
     judged = [v for v in read.votes if any(_has_word(j, v) for j in judges)]
-    return figures, agreement(opinions(judged), where.repeats)
+    return figures, judged
 
 
 def _rater(vote: Vote) -> str:

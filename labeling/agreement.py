@@ -164,21 +164,33 @@ def agreement(given: Iterable[Opinion], repeats: Repeats = Repeats.LAST) -> Agre
 
 def cohen_kappas(pairs: RaterPairs, most: int = MOST_PAIRS) -> tuple[PairKappa, ...]:
     """Cohen's kappa of each two raters, those with the most battles in common first."""
-    tables: dict[tuple[str, str], NDArray[np.int64]] = {}
-    size = len(pairs.names)
-    swap = (
-        np.array(pairs.names, dtype=object)[pairs.first] > np.array(pairs.names, dtype=object)[pairs.second]
+    names = sorted(pairs.names)
+    places = {name: i for i, name in enumerate(names)}
+    rank = np.fromiter((places[n] for n in pairs.names), np.int64, len(names))
+    first, second = rank[pairs.first], rank[pairs.second]
+    other = first != second  # one rater twice, where every vote counts
+    swap = first > second
+    label_1, label_2 = (
+        np.where(swap, pairs.label_2, pairs.label_1),
+        np.where(swap, pairs.label_1, pairs.label_2),
     )
-    first, second = np.where(swap, pairs.second, pairs.first), np.where(swap, pairs.first, pairs.second)
-    cell = np.where(swap, pairs.label_2 * 3 + pairs.label_1, pairs.label_1 * 3 + pairs.label_2)
-    found, n = np.unique((first * size + second) * 9 + cell, return_counts=True)
-    for code, times in zip(found.tolist(), n.tolist(), strict=True):
-        two, place = divmod(code, 9)
-        names = pairs.names[two // size], pairs.names[two % size]
-        if names[0] != names[1]:
-            tables.setdefault(names, np.zeros((3, 3), np.int64))[place // 3, place % 3] = times
-    ranked = sorted(tables.items(), key=lambda t: (-int(t[1].sum()), t[0]))[:most]
-    return tuple(PairKappa(*names, kappa_of(table), int(table.sum())) for names, table in ranked)
+    two = (np.minimum(first, second) * len(names) + np.maximum(first, second))[other]
+    cell = (label_1 * 3 + label_2)[other]
+    found, n = np.unique(two, return_counts=True)
+    kept = found[np.lexsort((found, -n))][:most]  # a smaller code is earlier by name
+    inside = np.isin(two, kept)
+    place = np.searchsorted(np.sort(kept), two[inside])
+    tables = np.bincount(place * 9 + cell[inside], minlength=9 * len(kept)).reshape(-1, 3, 3)
+    by_code = dict(zip(np.sort(kept).tolist(), tables, strict=True))
+    return tuple(
+        PairKappa(
+            names[code // len(names)],
+            names[code % len(names)],
+            kappa_of(by_code[code]),
+            int(by_code[code].sum()),
+        )
+        for code in kept.tolist()
+    )
 
 
 def kappa_of(table: NDArray[np.int64]) -> float | None:

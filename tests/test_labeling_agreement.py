@@ -13,9 +13,11 @@ from labeling.agreement import (
     Opinion,
     Repeats,
     agreement,
+    cohen_kappas,
     consensus,
     krippendorff_alpha,
     label_counts,
+    rater_pairs,
     standing,
 )
 
@@ -166,3 +168,13 @@ def test_consensus_is_a_strict_majority_or_a_tie():
                   ("z", "r1", "tie"), ("z", "r2", "tie"), ("z", "r3", "a"))  # fmt: skip
     assert consensus(votes) == {"x": A, "y": TIE, "z": TIE}
     assert label_counts(standing(votes)).tolist() == [[2, 1, 0], [1, 1, 0], [1, 0, 2]]
+
+
+def test_two_rater_kappas_name_those_with_most_in_common_first_and_never_one_rater_twice():
+    votes = given(*((f"b{i}", r, "ab"[i % 2]) for i in range(6) for r in ("z", "y")),
+                  *((f"b{i}", "x", "a") for i in range(4)), ("b0", "z", "b"))  # fmt: skip
+    pairs = rater_pairs(standing(votes, Repeats.EVERY))
+    found = [(k.rater_1, k.rater_2, k.n) for k in cohen_kappas(pairs)]
+    assert found == [("y", "z", 7), ("x", "z", 5), ("x", "y", 4)]
+    assert [(k.rater_1, k.rater_2) for k in cohen_kappas(pairs, most=1)] == [("y", "z")]
+    assert agreement(votes).cohen_kappa[0].kappa == pytest.approx(2 / 3), "5 of 6 agree, chance alone a half"
