@@ -10,28 +10,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from random import Random
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import torch
 from datasets import Dataset, disable_progress_bars
-from peft import LoraConfig
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback
 from transformers.utils import logging
-from trl import DPOConfig, DPOTrainer
+from trl import DPOTrainer
 
+from db.entities import RunKind
+from training.dpo import arguments, lora
+from training.settings import PRESETS, DpoSettings, ModelFiles, RunSpec, with_overrides
 from training.starter import STARTER_MODELS, demo_prompts, demo_responses, weights_of
 from training.starter.corpus import pair_rows
 from training.starter.sampling import Sampling, load, respond
 from training.starter.votes import Pair, honest_pairs, win_rate
 from training.starter.world import bench_prompts, utility
 
-# The tiny models want a learning rate a hundred times that of real ones: rank-16 updates of 128-wide layers
-# move little, and a run is only some tens of steps.
-PRESET = {"learning_rate": 2e-3, "num_train_epochs": 4, "beta": 0.1, "per_device_train_batch_size": 16}
-LORA = {"r": 16, "lora_alpha": 32}
 Player = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 HELD_OUT = [prompt.text for prompt in bench_prompts()]
 
@@ -41,19 +41,17 @@ def texts(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: S
     return [answer.text for answer in respond(model, tokenizer, prompts, Sampling(seed=seed))]
 
 
-def candidate(start: Player, pairs: Sequence[Pair], preset: dict, seed: int) -> tuple[PreTrainedModel, float]:
-    """LoRA DPO on the pairs, merged, and the seconds it took."""
+def candidate(start: Player, pairs: Sequence[Pair], settings: DpoSettings, seed: int) -> tuple[PreTrainedModel, float]:
+    """LoRA DPO on the pairs with the program's own trainer arguments, merged, and the seconds it took."""
     model, tokenizer = start
     with tempfile.TemporaryDirectory() as folder:
-        settings = DPOConfig(
-            output_dir=folder, use_cpu=True, bf16=False, seed=seed, lr_scheduler_type="cosine", max_length=256,
-            activation_checkpointing=False, save_strategy="no", logging_strategy="no", report_to="none",
-            disable_tqdm=True, **preset,
-        )  # fmt: skip
+        nowhere = ModelFiles("unused")
+        spec = RunSpec(RunKind.DPO, Path(folder), Path(folder), nowhere, None, replace(settings, seed=seed))
         trainer = DPOTrainer(
-            model=model, args=settings, train_dataset=Dataset.from_list(pair_rows(pairs)), processing_class=tokenizer,
-            peft_config=LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM", **LORA),
+            model=model, args=arguments(spec, len(pairs), 0), train_dataset=Dataset.from_list(pair_rows(pairs)),
+            processing_class=tokenizer, peft_config=lora(settings),
         )  # fmt: skip
+        trainer.remove_callback(PrinterCallback)
         started = time.monotonic()
         trainer.train()
         return trainer.model.merge_and_unload().eval(), time.monotonic() - started
@@ -85,14 +83,14 @@ def stored_pairs(n: int, seed: int) -> list[Pair]:
     )
 
 
-def one_press(votes: int, seeds: int, preset: dict) -> None:
+def one_press(votes: int, seeds: int, settings: DpoSettings) -> None:
     """Candidates from `votes` votes, against starter-sft."""
     wins, seconds, used = [], [], []
     for seed in range(seeds):
         start = load(weights_of("starter-sft"))
         parent = texts(*start, HELD_OUT, 900 + seed)
         pairs = stored_pairs(votes, seed)
-        new, took = candidate(start, pairs, preset, seed)
+        new, took = candidate(start, pairs, settings, seed)
         wins.append(win_rate(HELD_OUT, texts(new, start[1], HELD_OUT, 800 + seed), parent))
         seconds.append(took)
         used.append(len(pairs))
@@ -103,7 +101,7 @@ def one_press(votes: int, seeds: int, preset: dict) -> None:
     )
 
 
-def rounds(votes: int, seed: int, preset: dict) -> None:
+def rounds(votes: int, seed: int, settings: DpoSettings) -> None:
     """Three rounds: each votes on the newest model against its parent, all judged against the first parent."""
     model, tokenizer = load(weights_of("starter-sft"))
     first = texts(model, tokenizer, HELD_OUT, 700 + seed)
@@ -111,7 +109,7 @@ def rounds(votes: int, seed: int, preset: dict) -> None:
     asked = [prompt.text for prompt in demo_prompts() if prompt.split == "train"][:votes]
     for number in range(3):
         old = texts(model, tokenizer, asked, 600 + 10 * seed + number)
-        model, _ = candidate((model, tokenizer), pairs, preset, seed + number)
+        model, _ = candidate((model, tokenizer), pairs, settings, seed + number)
         results.append(win_rate(HELD_OUT, texts(model, tokenizer, HELD_OUT, 500 + 10 * seed + number), first))
         new = texts(model, tokenizer, asked, 400 + 10 * seed + number)
         pairs = honest_pairs(asked, new, old, Random(300 + 10 * seed + number))
@@ -125,20 +123,20 @@ def main() -> None:
     parser.add_argument("--only", choices=("order", "press", "rounds"))
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="try another preset")
     chosen = parser.parse_args()
-    preset = PRESET | {key: float(value) for key, value in (pair.split("=") for pair in chosen.set)}
-    preset["per_device_train_batch_size"] = int(preset["per_device_train_batch_size"])
+    settings = with_overrides(PRESETS["starter"].settings, chosen.set)
+    torch.set_num_threads(1)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     disable_progress_bars()
-    print(f"preset {preset} {LORA}", flush=True)
+    print(settings, flush=True)
     if chosen.only in (None, "order"):
         order()
     if chosen.only in (None, "press"):
         for votes in (60, 200):
-            one_press(votes, chosen.seeds, preset)
+            one_press(votes, chosen.seeds, settings)
     if chosen.only in (None, "rounds"):
         for seed in range(min(chosen.seeds, 3)):
-            rounds(200, seed, preset)
+            rounds(200, seed, settings)
 
 
 if __name__ == "__main__":
