@@ -149,6 +149,14 @@ def content_id(*parts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def bare(text: str) -> str:
+    """A text without the spaces, tabs and line ends around it: what decides whether two responses differ.
+
+    The same four characters are trimmed in the schema (battles, vote_pairs).
+    """
+    return text.strip(" \t\n\r")
+
+
 def split_of(prompt_id: str) -> Split:
     """The split a prompt falls into by its id alone: one in five is held out."""
     return Split.HELDOUT if int(prompt_id[:8], 16) % 5 == 0 else Split.TRAIN

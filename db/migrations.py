@@ -394,7 +394,9 @@ JOIN models ma ON ma.id = w.model_a
 JOIN models mb ON mb.id = w.model_b
 JOIN campaigns c ON c.id = v.campaign
 JOIN raters t ON t.id = v.rater AND t.kind <> 'judge'
-WHERE v.outcome IN ('a', 'b') AND a.text IS NOT NULL AND b.text IS NOT NULL AND a.text <> b.text""",
+WHERE v.outcome IN ('a', 'b')
+  AND trim(a.text, ' ' || char(9, 10, 13)) <> '' AND trim(b.text, ' ' || char(9, 10, 13)) <> ''
+  AND trim(a.text, ' ' || char(9, 10, 13)) <> trim(b.text, ' ' || char(9, 10, 13))""",
     )
     _append_only(db, "votes", "retractions")
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlite_utils import Database
 
 from db.campaigns import get_campaign, list_campaigns
-from db.entities import Outcome, PreferencePair, Purpose, RaterKind, Vote
+from db.entities import Outcome, PreferencePair, Purpose, RaterKind, Vote, bare
 from db.votes import counted_votes, texts_of_campaign
 
 
@@ -86,9 +86,9 @@ def _unusable(vote: Vote, texts: Mapping[str, str | None], policy: PairPolicy) -
         return "simulated rater"
     if a is None or b is None:
         return "no text"
-    if not a.strip() or not b.strip():
+    if not bare(a) or not bare(b):
         return "empty response"
-    return "identical responses" if a.strip() == b.strip() else None
+    return "identical responses" if bare(a) == bare(b) else None
 
 
 def _canonical(vote: Vote) -> tuple[tuple[str, str, str], Outcome]:

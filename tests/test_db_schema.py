@@ -49,7 +49,9 @@ def test_each_migration_applies_on_the_one_before(step, home: Home):
     """A home of any earlier version is brought up to date with its rows."""
     raw = Database(str(home.database))
     migrations.apply(raw, stop_before=STEPS[step])
-    raw.execute("INSERT INTO prompts(id, messages, text, split) VALUES (?, '[]', 'kept', 'train')", ("0" * 32,))
+    raw.execute(
+        "INSERT INTO prompts(id, messages, text, split) VALUES (?, '[]', 'kept', 'train')", ("0" * 32,)
+    )
     raw.conn.commit()
     raw.conn.close()
     db = open_writer(home)
@@ -58,7 +60,9 @@ def test_each_migration_applies_on_the_one_before(step, home: Home):
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(home: Home, db):
-    db.execute("INSERT INTO _sqlite_migrations(migration_set, name, applied_at) VALUES ('tastebench', 'm999_future', '')")
+    db.execute(
+        "INSERT INTO _sqlite_migrations(migration_set, name, applied_at) VALUES ('tastebench', 'm999_future', '')"
+    )
     with pytest.raises(UserError, match="newer version"):
         open_writer(home)
 
@@ -120,7 +124,11 @@ def test_the_writer_spoils_no_vote_by_another_one(home: Home):
         raise ValueError("refused")
 
     futures = [
-        writer.submit(bad if i % 3 == 0 else lambda db, i=i: db.execute("INSERT INTO settings VALUES (?, 'x')", (str(i),)))
+        writer.submit(
+            bad
+            if i % 3 == 0
+            else lambda db, i=i: db.execute("INSERT INTO settings VALUES (?, 'x')", (str(i),))
+        )
         for i in range(30)
     ]
     failed = [f.exception() is not None for f in futures]

@@ -65,22 +65,25 @@ def test_pure_files_touch_nothing(name):
 
 def test_nothing_heavy_is_imported_with_the_web_app():
     """The web process must never hold torch: import everything it imports, and look."""
-    code = (
-        "import sys, arena.web.app\n"
-        f"print(sorted(set({sorted(HEAVY)!r}) & set(sys.modules)))"
-    )
+    code = f"import sys, arena.web.app\nprint(sorted(set({sorted(HEAVY)!r}) & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
 
 
 def test_the_command_line_imports_the_standard_library_and_click_only():
-    third_party = {m.split(".")[0] for m in imports(ROOT / "launch.py", top_only=True)} - set(sys.stdlib_module_names)
+    third_party = {m.split(".")[0] for m in imports(ROOT / "launch.py", top_only=True)} - set(
+        sys.stdlib_module_names
+    )
     assert third_party == {"click"}
 
 
 def requirement_names(file):
     lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
-    return [re.split(r"[=<>~!;\[ ]", line)[0].lower() for line in lines if line and not line.startswith(("#", "-"))]
+    return [
+        re.split(r"[=<>~!;\[ ]", line)[0].lower()
+        for line in lines
+        if line and not line.startswith(("#", "-"))
+    ]
 
 
 def test_requirements_begin_with_the_eight_and_are_pinned():

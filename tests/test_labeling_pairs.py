@@ -2,9 +2,24 @@ from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlite_utils import Database
 
-from db.entities import Outcome, RaterKind, Split, Vote
-from labeling.pairs import Method, PairPolicy, preference_pairs
+from db.campaigns import _insert_campaign, add_battle, add_rater
+from db.catalog import add_model, add_prompts, add_responses
+from db.entities import (
+    CampaignSettings,
+    CampaignStatus,
+    ModelKind,
+    Outcome,
+    Prompt,
+    RaterKind,
+    Response,
+    Split,
+    Vote,
+)
+from db.migrations import migrations
+from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
+from labeling.pairs import Method, PairPolicy, pairs_of_campaigns, preference_pairs
 
 TEXTS = {f"r{i}": f"text {i}" for i in range(6)} | {"none": None, "empty": " ", "same": "text 0"}
 
@@ -45,7 +60,9 @@ def test_slots_do_not_matter():
 
 
 def test_each_decisive_vote_is_a_pair_under_the_vote_policy():
-    found = made([vote(1, "r0", "r1", "a"), vote(2, "r0", "r1", "b"), vote(3, "r0", "r1", "tie")], Method.VOTE)
+    found = made(
+        [vote(1, "r0", "r1", "a"), vote(2, "r0", "r1", "b"), vote(3, "r0", "r1", "tie")], Method.VOTE
+    )
     assert [(p.chosen, p.rejected) for p in found.pairs] == [("r0", "r1"), ("r1", "r0")]
     assert found.left_out == {"tie": 1}
 
@@ -55,7 +72,12 @@ def test_what_cannot_be_a_pair_is_left_out_with_its_reason():
              vote(4, "r0", "r1", "a", kind=RaterKind.SIMULATED)]  # fmt: skip
     found = made(votes, simulated=False)
     assert found.pairs == ()
-    assert found.left_out == {"no text": 1, "empty response": 1, "identical responses": 1, "simulated rater": 1}
+    assert found.left_out == {
+        "no text": 1,
+        "empty response": 1,
+        "identical responses": 1,
+        "simulated rater": 1,
+    }
 
 
 votes_strategy = st.lists(
@@ -80,3 +102,31 @@ def test_every_vote_is_in_a_pair_or_left_out_and_never_against_what_was_pressed(
             assert pair.chosen == pressed
     if method is Method.MAJORITY:
         assert max(Counter(frozenset((p.chosen, p.rejected)) for p in found.pairs).values(), default=0) <= 1
+
+
+BLANKS = st.text(alphabet=" \t\n\r\x0b\x1f\u00a0ab", max_size=4)
+
+
+@given(st.lists(st.tuples(BLANKS, BLANKS, st.sampled_from("ab")), min_size=1, max_size=8))
+def test_the_view_and_the_vote_policy_hold_the_same_pairs(texts):
+    """Also where responses are blank or differ in nothing but the blanks around them."""
+    db = Database(memory=True)
+    migrations.apply(db)
+    for name in ("one", "two"):
+        add_model(db, name, ModelKind.RECORDED)
+    campaign = _insert_campaign(db, "c", "all", CampaignSettings(), CampaignStatus.CLOSED, None, None, None)
+    rater, opened = add_rater(db, "rater", RaterKind.PERSON), begin_import(db, "votes", "test")
+    for i, (a, b, outcome) in enumerate(texts):
+        prompt = Prompt.of([{"role": "user", "content": f"prompt {i}"}])
+        add_prompts(db, [prompt])
+        first, second = Response.of(prompt.id, "one", a), Response.of(prompt.id, "two", b)
+        add_responses(db, [first, second])
+        battle, _ = add_battle(db, campaign, prompt.id, first.id, second.id, 1, 2)
+        add_imported_votes(
+            db, [ImportedVote(f"r{i}", campaign, battle, rater, Outcome(outcome), None)], opened
+        )
+    finish_import(db, opened, ImportCounts(len(texts), len(texts), 0, 0))
+    found = pairs_of_campaigns(db, ["c"], PairPolicy(Method.VOTE))
+    by_id = dict(db.execute("SELECT id, text FROM responses"))
+    view = sorted(db.execute("SELECT vote, chosen, rejected FROM vote_pairs"))
+    assert view == sorted((p.votes[0], by_id[p.chosen], by_id[p.rejected]) for p in found.pairs)

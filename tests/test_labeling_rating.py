@@ -310,7 +310,9 @@ def test_overlap_is_filled_and_not_overfilled(tmp_path):
             rater.vote(ballot.assignment, rng.choice(["left", "right", "tie"]))
     votes = dict(db.execute("SELECT battle, count(*) FROM votes GROUP BY battle"))
     assert list(votes.values()) == [3] * 10
-    assert db.execute("SELECT max(n) FROM (SELECT count(*) n FROM votes GROUP BY battle, rater)").fetchone() == (1,)
+    assert db.execute(
+        "SELECT max(n) FROM (SELECT count(*) n FROM votes GROUP BY battle, rater)"
+    ).fetchone() == (1,)
     assert coverage(db, get_campaign(db, "first")) == (10, 30, 30)
 
 
@@ -342,7 +344,9 @@ def test_a_seat_moves_on_to_the_newest_round_of_its_lineage(db):
     for model in ("model-one", "model-two"):
         add_responses(db, [Response.of(held.id, model, f"{model} says")])
     lineage = get_campaign(db, "first").lineage
-    db.execute("INSERT INTO snapshots(id, source, policy, train, heldout) VALUES (?, 'x', '{}', 0, 0)", ("f" * 32,))
+    db.execute(
+        "INSERT INTO snapshots(id, source, policy, train, heldout) VALUES (?, 'x', '{}', 0, 0)", ("f" * 32,)
+    )
     db.execute("""INSERT INTO runs(id, name, kind, parent, snapshot, status, folder, settings, finished_at)
                   VALUES (1, 'r', 'dpo', 1, ?, 'succeeded', 'r', '{}', 'now')""", ("f" * 32,))  # fmt: skip
     db.execute("UPDATE seats SET created_at = '2000-01-01T00:00:00.000Z'")
@@ -367,7 +371,9 @@ def test_battles_between_empty_or_identical_answers_are_not_made(db):
 
 
 def test_an_evaluate_campaign_takes_no_train_prompt(db):
-    made = create_campaign(db, "eval", ("model-one", "model-two"), "all", CampaignSettings(purpose=Purpose.EVALUATE))
+    made = create_campaign(
+        db, "eval", ("model-one", "model-two"), "all", CampaignSettings(purpose=Purpose.EVALUATE)
+    )
     assert made.battles == 0
     p = db.execute("SELECT prompt, id FROM responses LIMIT 1").fetchone()
     other = db.execute("SELECT id FROM responses WHERE prompt = ? AND id <> ?", p).fetchone()[0]
