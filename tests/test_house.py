@@ -14,9 +14,10 @@ LINE = ["launch", "arena", "training", "labeling", "db"]
 FILES = [ROOT / "launch.py", *(p for d in LINE[1:] for p in sorted((ROOT / d).rglob("*.py")))]
 
 PURE = [
-    "labeling/ballot.py", "labeling/submission.py", "labeling/agreement.py",
-    "labeling/quality.py", "labeling/blinding.py", "labeling/math.py", "training/settings.py", "arena/winrates.py",
-    "arena/ratings.py", "training/starter/world.py",
+    "labeling/ballot.py", "labeling/submission.py", "labeling/agreement.py", "labeling/quality.py",
+    "labeling/blinding.py", "labeling/math.py", "training/settings.py", "training/starter/world.py",
+    *(f"arena/{name}.py" for name in (
+        "winrates", "ratings", "columns", "intervals", "beside", "slices", "where", "wording")),
 ]  # fmt: skip
 HEAVY = {"torch", "transformers", "peft", "trl", "datasets", "bitsandbytes", "accelerate"}
 DATABASE = {"sqlite3", "sqlite_utils"}
