@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from sqlite_utils import Database
+from sqlite_utils import Database as Database  # re-exported: pages name it in annotations and never open one
 
 from db.errors import Unwritable, UserError
 from db.migrations import migrations
@@ -97,6 +97,11 @@ def home_at(path: Path) -> Home:
             f"cannot use {home.root} as home: {error.strerror}", "name another folder with --home"
         ) from None
     return home
+
+
+def sqlite_version() -> str:
+    """The version of the SQLite library in use."""
+    return sqlite3.sqlite_version
 
 
 def _connect(path: str, *, uri: bool = False) -> sqlite3.Connection:

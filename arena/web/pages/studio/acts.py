@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import gradio as gr
-from sqlite_utils import Database
 
 from arena import jobs
 from arena.web.context import Context
 from db import audit
-from db.connection import PROJECT
+from db.connection import PROJECT, Database
 from db.entities import Job
 from db.errors import UserError
 

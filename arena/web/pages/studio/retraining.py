@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlite_utils import Database
-
 from arena.generating import files_of
 from arena.loop import SIMULATED, WITH_WEIGHTS, can_train_on
 from arena.rounds import next_name
 from db.campaigns import coverage, list_campaigns
 from db.catalog import get_model, get_prompt, get_response, list_models
-from db.connection import Home
+from db.connection import Database, Home
 from db.entities import Campaign, CampaignStatus, Message, PreferencePair, Purpose, RunStatus, Split
 from db.errors import Conflict, UserError
 from db.runs import active_run, champion, list_runs

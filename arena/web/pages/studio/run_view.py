@@ -3,12 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlite_utils import Database
-
 from arena import jobs
 from arena.web.pages.studio.markup import Cell, Chart, Chip, chart, chip, render, table
 from db.campaigns import Coverage, coverage, find_campaign
-from db.connection import Home
+from db.connection import Database, Home
 from db.entities import Job, Run, RunStatus
 from db.runs import get_snapshot, list_jobs, list_runs, metrics_of, run_by_id, run_progress
 

@@ -1,7 +1,6 @@
 """Settings: the reward model that scores, the owner's links, where things lie, and what was done."""
 
 import platform
-import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +14,7 @@ from arena.web.pages.studio.markup import Cell, Code, note, table
 from arena.web.pages.studio.overview import rate_path
 from db import audit
 from db.catalog import get_setting, set_setting
+from db.connection import sqlite_version
 from labeling.joining import OWNER_LINK_HOURS, owner_link_token
 
 PACKAGES = ("gradio", "transformers", "trl", "peft", "datasets", "bitsandbytes", "torch", "sqlite-utils")
@@ -46,7 +46,7 @@ def facts(context: Context) -> str:
     rows: list[Sequence[Cell]] = [
         ("Home", Code(str(home.root))), ("Database", Code(str(home.database))), ("Runs", Code(str(home.runs))),
         ("Exports", Code(str(home.exports))), ("Backups", Code(str(home.backups))), ("Logs of jobs", Code(str(home.logs))),
-        ("Python", platform.python_version()), ("SQLite", sqlite3.sqlite_version),
+        ("Python", platform.python_version()), ("SQLite", sqlite_version()),
         *((name, _version(name)) for name in PACKAGES),
     ]  # fmt: skip
     return table(("What", "Where or which"), rows, empty="", caption="This home and its versions")
