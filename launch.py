@@ -95,9 +95,15 @@ def table(rows: Sequence[Mapping[str, object]]) -> list[str]:
     if not rows:
         return ["(none)"]
     heads = list(rows[0])
-    cells = [heads] + [["" if r[h] is None else str(r[h]) for h in heads] for r in rows]
+    cells = [heads] + [[_cell(row[head]) for head in heads] for row in rows]
     widths = [max(len(c[i]) for c in cells) for i in range(len(heads))]
     return ["  ".join(x.ljust(w) for x, w in zip(c, widths, strict=True)).rstrip() for c in cells]
+
+
+def _cell(value: object) -> str:
+    return (
+        "" if value is None else ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    )
 
 
 def names_of(text: str) -> list[str]:

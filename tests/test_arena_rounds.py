@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from arena import jobs
+from arena.demo import SFT_DPO, SIMULATED, seed
 from arena.rounds import (
     Request,
     next_name,
@@ -32,13 +33,14 @@ from db.catalog import (
     find_model,
     get_model,
     get_prompt,
+    get_response,
     list_models,
     prompts_of,
     responses_of,
     scores_of_campaign,
     set_setting,
 )
-from db.connection import PROJECT, open_writer
+from db.connection import PROJECT, home_at, open_writer
 from db.entities import (
     CampaignSettings,
     CampaignStatus,
@@ -54,6 +56,8 @@ from db.errors import Conflict, NotFound, UserError
 from tests.workshop import QUICK, ended, give_votes, refused, run, trainable_home, wait_for, weights
 from training.folders import verify
 from training.snapshots import Source
+from training.starter import WEIGHTS
+from training.starter.votes import win_rate
 
 FIRST = Request(parent="one", source=Source(("first",)), preset="smoke")
 
@@ -547,6 +551,26 @@ def test_an_unknown_model_says_which_there_are(home, db):
     with pytest.raises(NotFound, match="use one of: one, two"):
         plan(db, home, replace(FIRST, parent="three"))
     assert [m.name for m in list_models(db)] == ["one", "two"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not WEIGHTS.is_dir(), reason="the starter weights are not here: make starter")
+def test_the_starter_model_gets_better_by_the_worlds_rubric(tmp_path):
+    home = home_at(tmp_path / "starter")
+    db = open_writer(home)
+    seed(db)
+    made = turn(db, home, Request(parent="starter-sft", source=Source((SIMULATED,)), overrides=("epochs=2",)))
+    assert made.note == ""
+    rematch = rematch_of(db, made.run)
+    assert (rematch.demo, rematch.lineage) == ("starter", get_campaign(db, SFT_DPO).lineage)
+    battles = battles_of(db, rematch.id)
+    asked = [get_prompt(db, b.prompt).text for b in battles]
+    new, old = (
+        [get_response(db, getattr(b, slot)).text for b in battles] for slot in ("response_a", "response_b")
+    )
+    assert win_rate(asked, new, old) > 0.55
+    assert run(home, "check").code == 0
+    db.conn.close()
 
 
 # -- as a child process ----------------------------------------------------------------------------------------

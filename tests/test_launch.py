@@ -147,6 +147,12 @@ def test_json_of_every_kind_is_one_document(home, db, words):
         json.loads(plain.out)
 
 
+def test_lists_for_people_are_aligned_columns(home):
+    head, row = run(home, "campaign", "list").out.splitlines()
+    at = head.index("models")
+    assert row[at:].startswith("model-one, model-two  open")
+
+
 def test_text_stays_as_it_was_written(home, tmp_path):
     file = tmp_path / "p.jsonl"
     file.write_text(json.dumps({"text": "Grüße, 世界 \U0001f600"}), encoding="utf-8")
