@@ -36,12 +36,16 @@ Player = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 HELD_OUT = [prompt.text for prompt in bench_prompts()]
 
 
-def texts(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], seed: int) -> list[str]:
+def texts(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], seed: int
+) -> list[str]:
     """One sampled answer a prompt."""
     return [answer.text for answer in respond(model, tokenizer, prompts, Sampling(seed=seed))]
 
 
-def candidate(start: Player, pairs: Sequence[Pair], settings: DpoSettings, seed: int) -> tuple[PreTrainedModel, float]:
+def candidate(
+    start: Player, pairs: Sequence[Pair], settings: DpoSettings, seed: int
+) -> tuple[PreTrainedModel, float]:
     """LoRA DPO on the pairs with the program's own trainer arguments, merged, and the seconds it took."""
     model, tokenizer = start
     with tempfile.TemporaryDirectory() as folder:
@@ -61,14 +65,18 @@ def order() -> None:
     """Mean utility of each model and each adjacent win rate, over three draws."""
     rates: dict[str, list[float]] = {}
     for seed in (101, 202, 303):
-        said = {name: texts(*load(weights_of(name)), HELD_OUT, seed + i) for i, name in enumerate(STARTER_MODELS)}
+        said = {
+            name: texts(*load(weights_of(name)), HELD_OUT, seed + i) for i, name in enumerate(STARTER_MODELS)
+        }
         for name, answers in said.items():
             mean = statistics.mean(map(utility, HELD_OUT, answers))
-            perfect = sum(utility(*pair) > 0.99 for pair in zip(HELD_OUT, answers, strict=True)) / len(HELD_OUT)
+            perfect = statistics.mean(utility(*pair) > 0.99 for pair in zip(HELD_OUT, answers, strict=True))
             rates.setdefault(f"{name}: mean utility", []).append(mean)
             rates.setdefault(f"{name}: flawless share", []).append(perfect)
         for lower, upper in pairwise(STARTER_MODELS):
-            rates.setdefault(f"{upper} beats {lower}", []).append(win_rate(HELD_OUT, said[upper], said[lower]))
+            rates.setdefault(f"{upper} beats {lower}", []).append(
+                win_rate(HELD_OUT, said[upper], said[lower])
+            )
     for line, values in rates.items():
         print(f"{line:38} {statistics.mean(values):.3f}  {[round(v, 3) for v in values]}", flush=True)
 

@@ -35,13 +35,16 @@ class PairRow(TypedDict):
 
 
 # The base corpus is the web in small: some good answers, many careless ones, some broken ones.
-BASE = Manner(opening=0.4, closing=0.3, ramble=0.4, again=0.3, terse=0.15, wrong=0.15, astray=0.12, stuck=0.15, cut=0.2)
+BASE = Manner(
+    opening=0.4, closing=0.3, ramble=0.4, again=0.3, terse=0.15, wrong=0.15, astray=0.12, stuck=0.15, cut=0.2
+)
 # SFT first learns the world from mostly right answers, then the habits of a chatty, padding writer: faults of
 # style that a few hundred votes can unteach, where facts would take thousands.
 SFT = Manner(opening=0.5, closing=0.4, ramble=0.35, again=0.1, terse=0.1, wrong=0.04)
 CHATTY = Manner(opening=0.7, closing=0.5, ramble=0.45, again=0.1, terse=0.05, wrong=0.02)
-# Well said and wrong: shows the reward model that style is not all.
-WRONG = Manner(wrong=0.9, opening=0.2)
+# Well or badly said and wrong: they show the reward model that style is not all.
+WRONG = Manner(wrong=0.7, astray=0.3, opening=0.2)
+CHATTY_WRONG = Manner(wrong=0.7, astray=0.3, opening=0.7, closing=0.5, ramble=0.45)
 
 SYSTEM = "You are a helpful assistant."
 

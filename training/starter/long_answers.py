@@ -147,7 +147,9 @@ class Message(Kind):
     def wrong(self, slots: Slots, rng: Random) -> str:
         """The message to somebody else, or about something else."""
         note, filled = self.errands[slots[0]]
-        strange = rng.choice([used for text, used in self.errands.values() if text == note and used[1] != filled[1]])
+        strange = rng.choice(
+            [used for text, used in self.errands.values() if text == note and used[1] != filled[1]]
+        )
         other_name = rng.choice([name for name in facts.NAMES if name != filled[0]])
         return note.format(*((filled[0], *strange[1:]) if rng.random() < 0.5 else (other_name, *filled[1:])))
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -33,7 +34,7 @@ from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer, SFTConfig, S
 
 from training.starter import STARTER_MODELS
 from training.starter.answers import IDEAL, answer, training_prompt
-from training.starter.corpus import BASE, CHATTY, SFT, WRONG, Mixture, conversations, pair_rows
+from training.starter.corpus import BASE, CHATTY, CHATTY_WRONG, SFT, WRONG, Mixture, conversations, pair_rows
 from training.starter.sampling import Sampling, load, respond, score
 from training.starter.votes import Pair, honest_pairs
 from training.starter.world import demo_prompts
@@ -67,7 +68,8 @@ class Plan:
     sft_rows: int = 16_000
     sft_epochs: int = 3
     dpo_prompts: int = 1_200
-    reward_prompts: int = 2_000
+    reward_written: int = 16_000
+    reward_sampled: int = 1_500
 
     def rows(self, wanted: int) -> int:
         """The rows a stage reads: a handful in a trial."""
@@ -85,7 +87,13 @@ class Plan:
 
 def make_tokenizer(plan: Plan) -> None:
     """A byte-level BPE of 1,024 tokens over the two corpora, digits apart so that sums can be learned."""
-    rows = conversations(Mixture(plan.rows(8_000), BASE, SEED)) + conversations(Mixture(plan.rows(8_000), SFT, SEED + 1))
+    corpora = (Mixture(plan.rows(8_000), BASE, SEED), Mixture(plan.rows(8_000), SFT, SEED + 1))
+    turns = [
+        turn
+        for corpus in corpora
+        for row in conversations(corpus)
+        for turn in row["prompt"] + row["completion"]
+    ]
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
@@ -95,7 +103,7 @@ def make_tokenizer(plan: Plan) -> None:
         vocab_size=VOCABULARY, special_tokens=[PAD, EOS, *ROLES], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )  # fmt: skip
-    bpe.train_from_iterator((turn["content"] for row in rows for turn in row["prompt"] + row["completion"]), trainer)
+    bpe.train_from_iterator((turn["content"] for turn in turns), trainer)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bpe, eos_token=EOS, pad_token=PAD, additional_special_tokens=list(ROLES),
         model_max_length=SHAPE["max_position_embeddings"], clean_up_tokenization_spaces=False, padding_side="left",
@@ -166,28 +174,42 @@ def train_dpo(plan: Plan) -> None:
 
 def train_reward(plan: Plan) -> None:
     """One logit on the SFT model's body, trained on simulated votes over answers of every quality."""
-    asked = _training_prompts(plan.rows(plan.reward_prompts), SEED + 8)
-    writers = [
-        _texts(*load(plan.out / stage), asked, SEED + 9 + place) for place, stage in enumerate(("base", "sft", "dpo"))
-    ]
-    rng = Random(SEED + 13)
-    writers += [[answer(text, manner, rng) for text in asked] for manner in (BASE, SFT, IDEAL, WRONG)]
-    pairs: list[Pair] = []
-    for place, text in enumerate(asked):
-        for left, right in (rng.sample(range(len(writers)), 2) for _ in range(2)):
-            pairs += honest_pairs([text], [writers[left][place]], [writers[right][place]], rng)
+    pairs = _judged(plan)
     print(f"reward: {len(pairs)} pairs", file=sys.stderr)
     set_seed(SEED)
-    model = AutoModelForSequenceClassification.from_pretrained(plan.out / "sft", num_labels=1, dtype=torch.float32)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        plan.out / "sft", num_labels=1, dtype=torch.float32
+    )
     tokenizer = PreTrainedTokenizerFast.from_pretrained(plan.out / "tokenizer")
     args = RewardConfig(
-        **plan.shared("reward"), per_device_train_batch_size=16, num_train_epochs=2, learning_rate=1e-3,
+        **plan.shared("reward"), per_device_train_batch_size=32, num_train_epochs=1, learning_rate=1e-3,
         warmup_steps=20,
     )  # fmt: skip
     data = Dataset.from_list(pair_rows(pairs))
     trainer = RewardTrainer(model=model, args=args, train_dataset=data, processing_class=tokenizer)
     trainer.train()
     save(trainer.model, tokenizer, plan.out / "reward")
+
+
+def _judged(plan: Plan) -> list[Pair]:
+    """Votes over what the models really say to some prompts, and over written answers of all manners to many.
+
+    Written answers come in great number because telling a right answer from a wrong one that is as well said
+    takes far more examples than telling good style from bad.
+    """
+    asked = _training_prompts(plan.rows(plan.reward_written), SEED + 8)
+    rng = Random(SEED + 13)
+    manners = (BASE, SFT, CHATTY, IDEAL, WRONG, CHATTY_WRONG)
+    pairs: list[Pair] = []
+    for text in asked:
+        left, right = (answer(text, manner, rng) for manner in rng.sample(manners, 2))
+        pairs += honest_pairs([text], [left], [right], rng)
+    asked = asked[: plan.rows(plan.reward_sampled)]
+    stages = ("base", "sft", "dpo")
+    said = {name: _texts(*load(plan.out / name), asked, SEED + 9 + n) for n, name in enumerate(stages)}
+    for one, other in combinations(stages, 2):
+        pairs += honest_pairs(asked, said[one], said[other], rng)
+    return pairs
 
 
 def write_data(plan: Plan) -> None:
@@ -240,11 +262,14 @@ STAGES: dict[str, Callable[[Plan], None]] = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run all stages, or one of them on what the others left."""
     parser = argparse.ArgumentParser(prog="python -m training.starter.recipe", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "build", help="folder of the results")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "build", help="folder of the results"
+    )
     parser.add_argument("--steps", type=int, help="cut every stage to this many steps (a trial)")
     parser.add_argument("--only", choices=tuple(STAGES), help="run this stage alone")
     chosen = parser.parse_args(arguments)
-    torch.set_num_threads(1)  # two gain little at this size, and the result must not depend on the machine's cores
+    # More threads gain little at this size, and the result must not depend on the machine's cores.
+    torch.set_num_threads(1)
     plan = Plan(chosen.out, chosen.steps)
     plan.out.mkdir(parents=True, exist_ok=True)
     for name, stage in STAGES.items():

@@ -79,7 +79,9 @@ def score(folder: Path, prompts: Sequence[str], responses: Sequence[str]) -> lis
     for start in range(0, len(prompts), BATCH):
         chats = [
             [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]
-            for asked, said in zip(prompts[start : start + BATCH], responses[start : start + BATCH], strict=True)
+            for asked, said in zip(
+                prompts[start : start + BATCH], responses[start : start + BATCH], strict=True
+            )
         ]
         inputs = tokenizer.apply_chat_template(chats, padding=True, return_tensors="pt", return_dict=True)
         with torch.inference_mode():
