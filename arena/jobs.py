@@ -196,7 +196,11 @@ def cancel(db: Database, job_id: int, wait: float = GRACE) -> Job:
 
 def _end(pid: int, began: float | None, wait: float) -> None:
     """Let a process end by itself: ask, insist after a third of `wait` seconds, kill it after all of them."""
-    for number, seconds in ((signal.SIGTERM, wait / 3), (signal.SIGTERM, wait * 2 / 3), (signal.SIGKILL, 5.0)):
+    for number, seconds in (
+        (signal.SIGTERM, wait / 3),
+        (signal.SIGTERM, wait * 2 / 3),
+        (signal.SIGKILL, 5.0),
+    ):
         if not _alive(pid, began):
             return
         _signal(pid, number)
