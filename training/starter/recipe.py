@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -207,7 +206,7 @@ def _judged(plan: Plan) -> list[Pair]:
     asked = asked[: plan.rows(plan.reward_sampled)]
     stages = ("base", "sft", "dpo")
     said = {name: _texts(*load(plan.out / name), asked, SEED + 9 + n) for n, name in enumerate(stages)}
-    for one, other in combinations(stages, 2):
+    for one, other in (("base", "sft"), ("sft", "dpo"), ("base", "dpo")):
         pairs += honest_pairs(asked, said[one], said[other], rng)
     return pairs
 
