@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from datetime import UTC, datetime
 
 import gradio as gr
@@ -81,16 +82,21 @@ def acts_of(context):
     return [a.what for a in audit.recent(context.readers.get())]
 
 
-def wait_for(context, job):
+def wait_for(context, job, seconds=60):
     """A job that really runs, to its end."""
-    import time
-
-    for _ in range(600):
-        found = runs.get_job(context.readers.get(), job.id)
-        if found.status.over:
-            return found
+    end = time.monotonic() + seconds
+    while not (found := runs.get_job(context.readers.get(), job.id)).status.over:
+        assert time.monotonic() < end, "the job does not end"
         time.sleep(0.1)
-    raise AssertionError("the job did not end within a minute")
+    return found
+
+
+def printed(context, job, words):
+    """The log holds the words; a job says its end to the database first and prints then."""
+    end = time.monotonic() + 20
+    while words not in work.log_of(context, str(job.id)):
+        assert time.monotonic() < end, work.log_of(context, str(job.id))
+        time.sleep(0.1)
 
 
 # -- acts ------------------------------------------------------------------------------------------------------
@@ -259,7 +265,7 @@ def test_an_import_runs_as_a_job_and_fills_a_set(small):
     assert "Name a fish." in prompts.found(small, "fish")
     assert acts_of(small)[0].startswith("started: python launch.py import prompts ")
     assert "--split heldout" in work.job_table(small)
-    assert "refused" in work.log_of(small, str(job.id))
+    printed(small, job, "refused: 1")
 
 
 def test_column_mapping_is_one_a_line():
@@ -354,6 +360,7 @@ def test_an_export_really_writes_the_folder(demo):
     job = wait_for(demo, data.start_export(demo, "mine", "SFT vs DPO", "trl", None))
     assert job.status is JobStatus.SUCCEEDED, work.log_of(demo, str(job.id))
     assert (demo.home.exports / "mine" / "manifest.json").is_file()
+    printed(demo, job, "train 20")
     assert "train 20" in plain(data.last_export(demo)[0])
 
 
@@ -491,6 +498,35 @@ def test_no_run_yet_is_said(demo):
     assert "No run yet" in run_view.history(demo.readers.get())
 
 
+@pytest.mark.slow
+def test_a_retrain_outlives_the_server_that_started_it(demo):
+    more = form(demo, preset="smoke", more="max_steps=2")
+    job = train.retrain(demo, more)
+    assert train.watch(demo)[2].visible
+    demo.writer.close()
+    later = opened(demo.home)
+    try:
+        seen = run_view.newest(later.readers.get())
+        assert (seen.job.id, seen.active) == (job.id, True)
+        wait_for(later, job, seconds=400)
+        seen = run_view.newest(later.readers.get())
+        assert seen.job.status is JobStatus.SUCCEEDED, work.log_of(later, str(job.id))
+        assert (seen.run.model, seen.rematch) == ("starter-sft-r1", "starter-sft-r1 rematch")
+        assert "starter-sft-r1 rematch" in run_view.history(later.readers.get())
+        assert retraining.parents(later.readers.get())[0] == "starter-sft-r1"
+        assert retraining.ticked_for(later.readers.get(), "starter-sft-r1") == ["starter-sft-r1 collect"]
+    finally:
+        later.writer.close()
+
+
+@pytest.mark.slow
+def test_the_rows_are_shown_as_the_trainer_sees_them(demo):
+    html = train.rows_as_trained(demo, form(demo))
+    assert "20 of 20 pairs reach the trainer" in plain(html)
+    assert html.count("<article") == 3
+    assert 'class="tb-counts-here"' in html
+
+
 # -- jobs and settings -----------------------------------------------------------------------------------------
 
 
@@ -507,7 +543,8 @@ def test_a_job_that_died_without_a_word_is_shown_as_failed_and_runs_again(small)
     second = wait_for(small, runs.list_jobs(small.readers.get())[0])
     assert second.command == job.command
     assert second.status is JobStatus.FAILED
-    assert "there is no file /nowhere.jsonl" in work.log_of(small, str(second.id))
+    assert "there is no file /nowhere.jsonl" in work.job_table(small)
+    printed(small, second, "error: there is no file /nowhere.jsonl")
     with pytest.raises(UserError, match="no job is chosen"):
         work.again(small, None)
 

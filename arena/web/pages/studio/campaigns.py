@@ -148,9 +148,9 @@ def build(context: Context) -> Part:
     said = panel()
 
     def lists() -> tuple[gr.Dropdown, gr.Dropdown, gr.Dropdown]:
-        names = [m.name for m in list_models(context.readers.get())]
+        found, names = choices(context), [m.name for m in list_models(context.readers.get())]
         return (
-            gr.Dropdown(choices=choices(context)),
+            gr.Dropdown(choices=found, value=found[0] if found else None),
             gr.Dropdown(choices=names),
             gr.Dropdown(choices=prompt_choices(context)),
         )
