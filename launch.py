@@ -757,7 +757,7 @@ def chat(model: str, **options: Any) -> None:  # noqa: ANN401
     with writing() as (here, db):
         player = player_of(here, ensure_starter(db, model))
     turns: list[Message] = []
-    while text := click.prompt("you", default="", show_default=False):
+    while text := _asked():
         turns.append({"role": "user", "content": text})
         click.echo(f"{model}: ", nl=False)
         answer = ""
@@ -766,6 +766,14 @@ def chat(model: str, **options: Any) -> None:  # noqa: ANN401
             click.echo(piece, nl=False)
         click.echo()
         turns.append({"role": "assistant", "content": answer})
+
+
+def _asked() -> str:
+    """What the person types next; nothing at the end of input."""
+    try:
+        return str(click.prompt("you", default="", show_default=False))
+    except click.Abort:
+        return ""
 
 
 @cli.command()

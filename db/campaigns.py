@@ -218,6 +218,14 @@ def coverage(db: Database, campaign: Campaign) -> Coverage:
     return Coverage(battles, votes, campaign.settings.target or battles * campaign.settings.overlap)
 
 
+def last_votes(db: Database) -> dict[int, int]:
+    """{campaign: number of its newest vote cast here}; campaigns that hold none, or imported ones only, are left out."""
+    rows = db.conn.execute(
+        "SELECT c.id, (SELECT max(v.id) FROM votes v WHERE v.campaign = c.id AND v.import IS NULL) FROM campaigns c"
+    )
+    return {int(r[0]): int(r[1]) for r in rows if r[1] is not None}
+
+
 # -- raters, seats, sessions -----------------------------------------------------------------------------------
 
 

@@ -31,8 +31,9 @@ def main() -> None:
                                   stdout=subprocess.PIPE, text=True)  # fmt: skip
         try:
             assert server.stdout is not None
-            printed = "".join(line for line, _ in zip(server.stdout, range(4), strict=False))
-            rate, studio = (re.search(rf"http://\S+/{word}\S+", printed)[0] for word in ("join", "login"))  # type: ignore[index]
+            printed = iter(server.stdout.readline, "")
+            rate, studio = (next(m[0] for line in printed if (m := re.search(rf"http://\S+/{word}\S+", line)))
+                            for word in ("join", "login"))  # fmt: skip
             _wait()
             subprocess.run([*command, "simulate", "SFT vs DPO", "--raters", "6", "--votes", "60"], cwd=ROOT, check=True)
             browser = play.chromium.launch(executable_path=browser_path, args=ARGUMENTS)

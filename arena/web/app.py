@@ -1,7 +1,7 @@
 """The web app: JSON routes for raters and one Gradio mount a page, behind the guard. No torch in this process."""
 
 import contextlib
-import importlib.util
+import importlib
 import os
 import re
 import webbrowser
@@ -87,11 +87,7 @@ def create_app(
 def _mount(app: FastAPI, page: Page, context: Context, door: Door, address: Address) -> None:
     """One page: a Gradio app of its own with its own permission check."""
     name = f"arena.web.pages.{page}"
-    if importlib.util.find_spec(name) is None:
-        return
-    build: Callable[[Context], gr.Blocks] | None = getattr(importlib.import_module(name), "page", None)
-    if build is None:
-        return
+    build: Callable[[Context], gr.Blocks] = importlib.import_module(name).page
     gr.mount_gradio_app(
         app, build(context), path=f"/{page}", auth_dependency=_permission(page, door), theme=context.theme,
         head=chrome.head(page, address.root_path), **MOUNT_OPTIONS,

@@ -36,7 +36,7 @@ class Packed:
         if key not in self._files:
             async with self._locks.setdefault(key, asyncio.Lock()):
                 if key not in self._files:
-                    file = await _fetch(app, scope, receive, encoding)
+                    file = await _fetch(app, scope, encoding)
                     if file.status != 200 or self._bytes + len(file.body) > MOST_BYTES:
                         self._locks.pop(key, None)
                         return await _response(file)(scope, receive, send)
@@ -56,11 +56,17 @@ def _response(file: File) -> Response:
     return response
 
 
-async def _fetch(app: ASGIApp, scope: Scope, receive: Receive, encoding: str) -> File:
-    """The app's own answer to a plain GET of this file in this encoding."""
+async def _fetch(app: ASGIApp, scope: Scope, encoding: str) -> File:
+    """The app's own answer to a plain GET of this file in this encoding, whoever asked first and may have left since."""
     asked = [(k, v) for k, v in scope["headers"] if k not in _ASKED]
     plain = dict(scope, method="GET", headers=[*asked, (b"accept-encoding", encoding.encode())])
     messages: list[Message] = []
+    asking: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Message:
+        if not asking:
+            await asyncio.Event().wait()  # nobody hangs up
+        return asking.pop()
 
     async def keep(message: Message) -> None:
         messages.append(message)

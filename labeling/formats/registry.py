@@ -120,7 +120,13 @@ def _aliases(known: Format, have: frozenset[str]) -> dict[str, str]:
     return taken
 
 
-def _checked(mapping: Mapping[str, str], columns: Sequence[str], source: str) -> dict[str, str]:
+def _own_name(name: str) -> str:
+    """Our name of a column, where another of its names was given."""
+    return name if name in OURS else next((ours for ours, names in ALIASES.items() if name in names), name)
+
+
+def _checked(given: Mapping[str, str], columns: Sequence[str], source: str) -> dict[str, str]:
+    mapping = {theirs: _own_name(ours) for theirs, ours in given.items()}
     for theirs, ours in mapping.items():
         if theirs not in columns:
             raise UserError(

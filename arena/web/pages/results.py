@@ -7,7 +7,7 @@ import gradio as gr
 from arena.charts import body, shown_pair
 from arena.report import Report, report
 from arena.web.context import Context
-from db.campaigns import coverage, list_campaigns
+from db.campaigns import coverage, last_votes, list_campaigns
 from db.errors import UserError
 
 ALL = "All campaigns together"
@@ -38,10 +38,11 @@ def page(context: Context) -> gr.Blocks:
 
 
 def campaigns_of(context: Context) -> list[str]:
-    """The campaigns, those with votes first and the newest of them first of all, then all of them together."""
+    """The campaigns: voted on last first, then those with imported votes only, then the rest, then all together."""
     db = context.readers.get()
-    found = [(coverage(db, c).votes > 0, c.id, c.name) for c in list_campaigns(db)]
-    return [name for _, _, name in sorted(found, reverse=True)] + [ALL]
+    last = last_votes(db)
+    found = [(last.get(c.id, 0), coverage(db, c).votes > 0, c.id, c.name) for c in list_campaigns(db)]
+    return [name for *_, name in sorted(found, reverse=True)] + [ALL]
 
 
 def looked_at(context: Context, name: str, pair: int | None) -> tuple[Any, str]:
