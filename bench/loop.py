@@ -23,7 +23,9 @@ from bench.votes import ROOT, free_port, wait_for
 
 
 def launch(home: str, *words: str) -> str:
-    run = subprocess.run([sys.executable, "launch.py", "--home", home, *words], cwd=ROOT, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "launch.py", "--home", home, *words], cwd=ROOT, capture_output=True, text=True
+    )
     if run.returncode:
         raise SystemExit(f"{' '.join(words)}: exit {run.returncode}\n{run.stderr[-2000:]}")
     return run.stdout
@@ -56,7 +58,10 @@ def answers(home: str, model: str, seed: int) -> list[str]:
     player = player_of(here, ensure_starter(db, model))
     db.conn.close()
     settings = GenerationSettings(temperature=0.8, max_new_tokens=80, seed=seed)
-    return [a.text for a in player.respond([[{"role": "user", "content": p.text}] for p in bench_prompts()], settings)]
+    return [
+        a.text
+        for a in player.respond([[{"role": "user", "content": p.text}] for p in bench_prompts()], settings)
+    ]
 
 
 def true_win_rate(home: str, model: str, parent: str, seed: int) -> float:
@@ -68,7 +73,19 @@ def true_win_rate(home: str, model: str, parent: str, seed: int) -> float:
 
 
 def vote(home: str, campaign: str, votes: int, seed: int) -> None:
-    launch(home, "simulate", campaign, "--raters", "10", "--votes", str(votes), "--profile", "honest", "--seed", str(seed))
+    launch(
+        home,
+        "simulate",
+        campaign,
+        "--raters",
+        "10",
+        "--votes",
+        str(votes),
+        "--profile",
+        "honest",
+        "--seed",
+        str(seed),
+    )
 
 
 def one_press(votes: int, seed: int) -> tuple[float, float]:
@@ -90,7 +107,19 @@ def rounds(n: int, votes: int, seed: int) -> list[float]:
         for i in range(1, n + 1):
             vote(home, campaign, votes, seed * 10 + i)
             name = f"round-{i}"
-            launch(home, "train", "dpo", "--from", parent, "--campaign", campaign, "--name", name, "--set", f"seed={seed}")
+            launch(
+                home,
+                "train",
+                "dpo",
+                "--from",
+                parent,
+                "--campaign",
+                campaign,
+                "--name",
+                name,
+                "--set",
+                f"seed={seed}",
+            )
             reached.append(true_win_rate(home, name, "starter-sft", seed))
             parent, campaign = name, f"{name} collect"
     return reached
@@ -112,7 +141,10 @@ def main() -> None:
         result[f"{votes} votes"] = {"win_rates": rates, "seconds": [round(s, 1) for _, s in runs]}
     for seed in range(1, options.rounds_seeds + 1):
         reached = rounds(3, 200, seed)
-        print(f"three rounds of 200 votes, seed {seed}: {' '.join(f'{r:.3f}' for r in reached)} against the first parent", flush=True)
+        print(
+            f"three rounds of 200 votes, seed {seed}: {' '.join(f'{r:.3f}' for r in reached)} against the first parent",
+            flush=True,
+        )
         result[f"rounds, seed {seed}"] = reached
     print(json.dumps(result))
 

@@ -40,7 +40,9 @@ def first_ballot() -> tuple[float, float]:
                     break
                 except OSError:
                     time.sleep(0.05)
-            ballots = json.loads(opener.open(f"http://127.0.0.1:{port}/api/next", timeout=20).read())["ballots"]
+            ballots = json.loads(opener.open(f"http://127.0.0.1:{port}/api/next", timeout=20).read())[
+                "ballots"
+            ]
             assert ballots
             return printed, time.monotonic() - started
         finally:
@@ -56,7 +58,9 @@ def help_seconds() -> float:
 
 def page_weight() -> dict[str, object] | None:
     """Requests, bytes on the wire and milliseconds to the first drawn ballot, cold and warm; None without Chromium."""
-    browser_path = next((p for p in (which("chromium"), which("chromium-browser"), which("google-chrome")) if p), None)
+    browser_path = next(
+        (p for p in (which("chromium"), which("chromium-browser"), which("google-chrome")) if p), None
+    )
     if browser_path is None:
         return None
     from playwright.sync_api import sync_playwright
@@ -89,7 +93,11 @@ def page_weight() -> dict[str, object] | None:
                 page.goto(link if name == "cold" else f"http://127.0.0.1:{port}/rate")
                 page.get_by_role("button", name=re.compile("Left")).first.wait_for(state="visible")
                 page.wait_for_function("() => document.body.innerText.length > 200")
-                found[name] = {"requests": len(sizes), "kB": round(sum(sizes) / 1000), "ms": round(1000 * (time.monotonic() - started))}
+                found[name] = {
+                    "requests": len(sizes),
+                    "kB": round(sum(sizes) / 1000),
+                    "ms": round(1000 * (time.monotonic() - started)),
+                }
             browser.close()
         finally:
             server.terminate()

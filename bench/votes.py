@@ -56,12 +56,18 @@ def make_home(folder: str, battles: int) -> None:
 
     db = open_writer(home_at(Path(folder)))
     with transaction(db):
-        prompts = [Prompt.of([{"role": "user", "content": f"Question {i}?"}], Split.TRAIN) for i in range(battles)]
+        prompts = [
+            Prompt.of([{"role": "user", "content": f"Question {i}?"}], Split.TRAIN) for i in range(battles)
+        ]
         add_prompts(db, prompts, prompt_set="bench")
         for model in ("one", "two"):
             add_model(db, model, ModelKind.RECORDED)
-            add_responses(db, [Response.of(p.id, model, f"{model} answers {p.id} " + "word " * 150) for p in prompts])
-        create_campaign(db, "bench", ("one", "two"), "bench", CampaignSettings(overlap=100_000, lease_seconds=86_400))
+            add_responses(
+                db, [Response.of(p.id, model, f"{model} answers {p.id} " + "word " * 150) for p in prompts]
+            )
+        create_campaign(
+            db, "bench", ("one", "two"), "bench", CampaignSettings(overlap=100_000, lease_seconds=86_400)
+        )
     db.conn.close()
 
 
@@ -123,7 +129,9 @@ def serve_peer(folder: str, port: int) -> None:
     local = threading.local()
     setup = sqlite3.connect(path)
     setup.execute("PRAGMA journal_mode=WAL")
-    setup.execute("CREATE TABLE votes (id INTEGER PRIMARY KEY, rater TEXT, battle INTEGER, outcome TEXT, at TEXT) STRICT")
+    setup.execute(
+        "CREATE TABLE votes (id INTEGER PRIMARY KEY, rater TEXT, battle INTEGER, outcome TEXT, at TEXT) STRICT"
+    )
     setup.commit()
 
     def vote(battle: int, choice: str, request: gr.Request) -> tuple[str, str, int]:
@@ -156,7 +164,11 @@ async def run_peer(port: int, users: int, seconds: float) -> Load:
             stream = Wire("127.0.0.1", port)
             _, _, events = await stream.request("GET", f"/gradio_api/queue/data?session_hash={session}")
             stream.close()
-            ok = joined == 200 and b'"process_completed"' in events and b'"success":true' in events.replace(b" ", b"")
+            ok = (
+                joined == 200
+                and b'"process_completed"' in events
+                and b'"success":true' in events.replace(b" ", b"")
+            )
             seen.append((time.perf_counter() - started, ok))
         return seen
 
@@ -190,8 +202,13 @@ def main() -> None:
                 theirs = asyncio.run(run_peer(ports[1], users, options.seconds))
                 print(mine.line("POST /api/vote"))
                 print(theirs.line("Gradio queued event"))
-                print(f"{'':28} {users:4} users  {mine.rate / max(theirs.rate, 1e-9):8.1f} times the votes a second\n", flush=True)
-                rows.append({"users": users, "ours_per_s": round(mine.rate), "peer_per_s": round(theirs.rate)})
+                print(
+                    f"{'':28} {users:4} users  {mine.rate / max(theirs.rate, 1e-9):8.1f} times the votes a second\n",
+                    flush=True,
+                )
+                rows.append(
+                    {"users": users, "ours_per_s": round(mine.rate), "peer_per_s": round(theirs.rate)}
+                )
             print(json.dumps(rows))
         finally:
             for process in (ours, peer):

@@ -17,7 +17,13 @@ from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = Path(__file__).parent / "pictures"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-sync",
+]
 PORT = 7899
 
 
@@ -35,7 +41,9 @@ def main() -> None:
             rate, studio = (next(m[0] for line in printed if (m := re.search(rf"http://\S+/{word}\S+", line)))
                             for word in ("join", "login"))  # fmt: skip
             _wait()
-            subprocess.run([*command, "simulate", "SFT vs DPO", "--raters", "6", "--votes", "60"], cwd=ROOT, check=True)
+            subprocess.run(
+                [*command, "simulate", "SFT vs DPO", "--raters", "6", "--votes", "60"], cwd=ROOT, check=True
+            )
             browser = play.chromium.launch(executable_path=browser_path, args=ARGUMENTS)
             page = browser.new_page(viewport={"width": 1280, "height": 800}, device_scale_factor=1)
             _rating(page, rate)

@@ -24,7 +24,12 @@ def schema_text() -> str:
         "AND name NOT LIKE 'prompts_fts_%' ORDER BY rowid"
     ).fetchall()
     parts = [HEAD]
-    for kind, title in (("table", "Tables"), ("view", "Views"), ("index", "Indexes"), ("trigger", "Triggers")):
+    for kind, title in (
+        ("table", "Tables"),
+        ("view", "Views"),
+        ("index", "Indexes"),
+        ("trigger", "Triggers"),
+    ):
         parts.append(f"## {title}\n")
         for row_kind, name, _, sql in rows:
             if row_kind == kind:

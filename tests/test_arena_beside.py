@@ -108,7 +108,9 @@ def test_figures_of_three_battles_in_closed_form():
     assert found.score_gap == pytest.approx(-2 / 3)
     assert (found.agreement_decided, found.agreement_n) == (pytest.approx(1 / 3), 3)
     assert (found.agreement_with_ties, found.agreement_with_ties_n) == (0.5, 4)
-    assert found.auc == pytest.approx(2 / 9), "gaps of the preferred 1, -1, -3 against -1, 1, 3, equal ones half"
+    assert found.auc == pytest.approx(2 / 9), (
+        "gaps of the preferred 1, -1, -3 against -1, 1, 3, equal ones half"
+    )
     assert found.longer_wins_baseline is None
     assert found.by_score_gap == ()
 

@@ -110,9 +110,13 @@ def test_about_one_prompt_in_five_is_held_out():
 
 
 def test_a_failed_transaction_leaves_nothing(db):
-    with pytest.raises(RuntimeError), transaction(db):
-        add_prompts(db, [prompt()])
-        raise RuntimeError
+    def fail():
+        with transaction(db):
+            add_prompts(db, [prompt()])
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert db.execute("SELECT count(*) FROM prompts").fetchone() == (0,)
 
 

@@ -1,5 +1,6 @@
 """The workflow of a rater on a real database; every status the contract names is an error type here."""
 
+import contextlib
 import random
 from datetime import timedelta
 
@@ -421,10 +422,8 @@ def test_malformed_fields_are_named(change, field):
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(),
                     lambda c: st.lists(c, max_size=3) | st.dictionaries(st.text(), c, max_size=3)))  # fmt: skip
 def test_any_json_is_parsed_or_malformed(body):
-    try:
-        parse_submission(body)
-    except Malformed as error:
-        assert error.field
+    with contextlib.suppress(Malformed):
+        assert parse_submission(body).key
 
 
 @given(st.sampled_from(list(Choice)), st.sampled_from("ab"))
