@@ -67,15 +67,17 @@ def prompts(split: Split, n: int, seed: int = 0, without: frozenset[str] = froze
     """
     rng = Random(f"{split}-{seed}")
     found: dict[str, WorldPrompt] = {}
-    for attempt in range(200 * n + 1_000):
-        if len(found) == n:
-            return list(found.values())
-        prompt = draw(KINDS[attempt % len(KINDS)], rng)
-        if prompt.split == split and prompt.text not in without:
-            found.setdefault(prompt.text, prompt)
-    if len(found) == n:
-        return list(found.values())
-    raise ValueError(f"the world has only {len(found)} {split} prompts to give, not {n}")
+    turn, misses = 0, 0
+    while len(found) < n:
+        prompt = draw(KINDS[turn % len(KINDS)], rng)
+        turn += 1
+        if prompt.split != split or prompt.text in without or prompt.text in found:
+            misses += 1
+            if misses > 500:
+                raise ValueError(f"the world has only about {len(found)} {split} prompts to give, not {n}")
+        else:
+            found[prompt.text], misses = prompt, 0
+    return list(found.values())
 
 
 @cache
