@@ -139,7 +139,7 @@ PRESETS: dict[str, Preset] = {
             "starter",
             RunKind.DPO,
             DpoSettings(
-                learning_rate=2e-3, sft_weight=4.0, epochs=4, batch_size=16, gradient_accumulation=1, max_length=256
+                learning_rate=1e-3, sft_weight=4.0, epochs=4, batch_size=16, gradient_accumulation=1, max_length=256
             ),
             "Models of a few million parameters want a learning rate some hundred times that of real ones; with the "
             "usual one they do not move. At that rate they forget what they knew, so the chosen answers are also "
