@@ -109,8 +109,11 @@ def one_press(votes: int, seeds: int, settings: DpoSettings) -> None:
     )
 
 
-def rounds(votes: int, seed: int, settings: DpoSettings) -> None:
-    """Three rounds: each votes on the newest model against its parent, all judged against the first parent."""
+def rounds(votes: int, seed: int, settings: DpoSettings, replay: bool) -> None:
+    """Three rounds: each votes on the newest model against its parent, all judged against the first parent.
+
+    With `replay` a round trains on the votes of the rounds before it too.
+    """
     model, tokenizer = load(weights_of("starter-sft"))
     first = texts(model, tokenizer, HELD_OUT, 700 + seed)
     pairs, results = stored_pairs(votes, seed), []
@@ -120,7 +123,8 @@ def rounds(votes: int, seed: int, settings: DpoSettings) -> None:
         model, _ = candidate((model, tokenizer), pairs, settings, seed + number)
         results.append(win_rate(HELD_OUT, texts(model, tokenizer, HELD_OUT, 500 + 10 * seed + number), first))
         new = texts(model, tokenizer, asked, 400 + 10 * seed + number)
-        pairs = honest_pairs(asked, new, old, Random(300 + 10 * seed + number))
+        fresh = honest_pairs(asked, new, old, Random(300 + 10 * seed + number))
+        pairs = [*pairs, *fresh] if replay else fresh
     print(f"three rounds of {votes}, seed {seed}: {[round(r, 3) for r in results]}", flush=True)
 
 
@@ -130,6 +134,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", choices=("order", "press", "rounds"))
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="try another preset")
+    parser.add_argument(
+        "--replay", action="store_true", help="rounds train on the votes of earlier rounds too"
+    )
     chosen = parser.parse_args()
     settings = with_overrides(PRESETS["starter"].settings, chosen.set)
     torch.set_num_threads(1)
@@ -144,7 +151,7 @@ def main() -> None:
             one_press(votes, chosen.seeds, settings)
     if chosen.only in (None, "rounds"):
         for seed in range(min(chosen.seeds, 3)):
-            rounds(200, seed, settings)
+            rounds(200, seed, settings, chosen.replay)
 
 
 if __name__ == "__main__":

@@ -82,10 +82,11 @@ def lend_all(folder: str, users: int, each: int) -> list[tuple[str, list[str]]]:
     campaign = get_campaign(db, "bench")
     battles = [b.id for b in battles_of(db, campaign.id)][:each]
     now = datetime.now(UTC)
-    made = []
     with transaction(db):
-        for invitation in invite(db, "bench", users, simulated=True):
-            made.append((invitation.token, [lend(db, campaign, invitation.seat, b, now).id for b in battles]))
+        made = [
+            (i.token, [lend(db, campaign, i.seat, b, now).id for b in battles])
+            for i in invite(db, "bench", users, simulated=True)
+        ]
     db.conn.close()
     return made
 

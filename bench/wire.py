@@ -68,6 +68,7 @@ class Load:
 
     @property
     def rate(self) -> float:
+        """Requests answered well a second."""
         return self.done / self.seconds
 
     def quantile(self, share: float) -> float:
@@ -76,6 +77,7 @@ class Load:
         return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
 
     def line(self, name: str) -> str:
+        """One row of the printed table."""
         return (
             f"{name:28} {self.users:4} users  {self.rate:8.0f}/s  p50 {self.quantile(0.5):7.1f}  "
             f"p95 {self.quantile(0.95):7.1f}  p99 {self.quantile(0.99):7.1f} ms  failed {self.failed}"
