@@ -144,14 +144,28 @@ def test_demo_responses_are_one_of_each_model_to_each_prompt():
     assert len(starter.demo_scores()) == 1_200
 
 
-def test_stored_answers_keep_the_order_base_sft_dpo_and_the_reward_model_sees_it():
-    texts = [p.text for p in starter.demo_prompts()]
-    said = {(row.model, row.prompt): row.response for row in starter.demo_responses()}
-    scores = starter.demo_scores()
+def test_stored_answers_keep_the_order_base_sft_dpo():
+    texts, said, _ = stored()
     for worse, better in pairwise(starter.STARTER_MODELS):
         rate = win_rate(texts, [said[better, t] for t in texts], [said[worse, t] for t in texts])
         assert rate > 0.6, (worse, better)
-        assert sum(scores[better, t] for t in texts) > sum(scores[worse, t] for t in texts)
+
+
+@pytest.mark.parametrize("worse", ["starter-base", "starter-sft"])
+def test_the_reward_model_prefers_the_dpo_model_and_mostly_agrees_with_the_rubric(worse):
+    """It hears style better than facts: between base and SFT, wrong against wordy, it is no better than a coin."""
+    texts, said, scores = stored()
+    gaps = [(scores["starter-dpo", t] - scores[worse, t],
+             world.utility(t, said["starter-dpo", t]) - world.utility(t, said[worse, t])) for t in texts]  # fmt: skip
+    assert sum(score > 0 for score, _ in gaps) / len(gaps) > 0.65
+    decided = [(score > 0) == (truth > 0) for score, truth in gaps if abs(truth) > 0.03]
+    assert sum(decided) / len(decided) > 0.7
+
+
+def stored():
+    """(prompts, {(model, prompt): answer}, {(model, prompt): score})"""
+    said = {(row.model, row.prompt): row.response for row in starter.demo_responses()}
+    return [p.text for p in starter.demo_prompts()], said, starter.demo_scores()
 
 
 def test_most_demo_battles_are_between_different_answers():

@@ -73,7 +73,7 @@ def prompts(split: Split, n: int, seed: int = 0, without: frozenset[str] = froze
         turn += 1
         if prompt.split != split or prompt.text in without or prompt.text in found:
             misses += 1
-            if misses > 500:
+            if misses > 20_000:
                 raise ValueError(f"the world has only about {len(found)} {split} prompts to give, not {n}")
         else:
             found[prompt.text], misses = prompt, 0
