@@ -54,8 +54,9 @@ def writing() -> Iterator[tuple["Home", "Database"]]:
 @contextlib.contextmanager
 def working() -> Iterator[tuple["Home", "Database", "ThisJob"]]:
     """The same for a heavy verb: it is a job, its progress goes to stderr, libraries that print too."""
-    from arena.jobs import this_job
+    from arena.jobs import this_job, threads
 
+    os.environ.setdefault("OMP_NUM_THREADS", threads())  # before torch is imported, which reads it once
     with (
         writing() as (here, db),
         this_job(db, _typed(), lambda line: click.echo(line, err=True)) as job,

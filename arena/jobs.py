@@ -39,14 +39,18 @@ def shown(arguments: Sequence[str]) -> str:
     return "python launch.py " + shlex.join(arguments)
 
 
+def threads() -> str:
+    """How many threads a heavy job computes with: one core stays free for whoever rates meanwhile."""
+    return str(max(1, (os.cpu_count() or 1) - 1))
+
+
 def start(home: Home, db: Database, arguments: Sequence[str]) -> Job:
     """Start a verb as a job and return at once."""
     job = runs.add_job(db, arguments)
     log = home.logs / f"job-{job.id}.log"
     runs.set_job_log(db, job.id, home.relative(log))
-    threads = str(max(1, (os.cpu_count() or 1) - 1))  # one core stays free for whoever rates meanwhile
     environment = {
-        "OMP_NUM_THREADS": threads, **os.environ, JOB_VARIABLE: str(job.id), "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": threads(), **os.environ, JOB_VARIABLE: str(job.id), "PYTHONUNBUFFERED": "1",
     }  # fmt: skip
     with log.open("ab") as out:
         child = subprocess.Popen(
