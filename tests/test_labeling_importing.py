@@ -28,7 +28,7 @@ from db.catalog import (
     scores_of_campaign,
 )
 from db.connection import Home, home_at, open_reader, open_writer
-from db.entities import CampaignSettings, CampaignStatus, ModelKind, Outcome, Purpose, RaterKind, Split
+from db.entities import CampaignSettings, CampaignStatus, ModelKind, Outcome, Purpose, RaterKind, Split, bare
 from db.errors import NotFound, UserError
 from db.runs import pair_sets, pairs_of_set
 from db.votes import ImportedVote, add_imported_votes, begin_import, counted_votes, counts
@@ -740,7 +740,7 @@ def test_mtbench_human_votes_and_verdicts(home: Home, shared_data: Path) -> None
         for r in rows
         if r["turn"] == 1 and r["winner"] != "tie"
     ]
-    known = sum(a is not None and b is not None and a != b for a, b in texts_of)
+    known = sum(bool(bare(a or "") and bare(b or "")) and bare(a) != bare(b) for a, b in texts_of)
     assert known > 800
     assert reader.execute("SELECT count(*) FROM vote_pairs").fetchone() == (known,)
 
