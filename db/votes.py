@@ -236,14 +236,6 @@ def counted_votes(db: Database, campaign: int) -> Iterator[Vote]:
     return map(_vote, rows)
 
 
-def votes_with_texts(db: Database, vote_ids: Sequence[int]) -> dict[int, Vote]:
-    """Votes by number, whatever their state."""
-    rows = db.conn.execute(
-        f"{_VOTE} WHERE v.id IN (SELECT value FROM json_each(?))", (json.dumps(list(vote_ids)),)
-    )
-    return {v.id: v for v in map(_vote, rows)}
-
-
 def texts_of_campaign(db: Database, campaign: int) -> dict[str, str | None]:
     """{response id: text} over the responses of a campaign's battles."""
     rows = db.conn.execute(
