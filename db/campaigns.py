@@ -1,8 +1,9 @@
 """Campaigns with their battles; raters, seats and sessions; assignments."""
 
+import dataclasses
 import json
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from sqlite_utils import Database
 
@@ -10,13 +11,18 @@ from db.catalog import get_model, prompt_filter
 from db.connection import checked_name, transaction
 from db.entities import (
     Assignment,
+    BallotKind,
     Battle,
     Campaign,
     CampaignSettings,
     CampaignStatus,
+    Guard,
     Purpose,
+    QuizQuestion,
     Rater,
     RaterKind,
+    Recruit,
+    Sampling,
     Seat,
 )
 from db.errors import Conflict, NotFound, UserError
@@ -27,26 +33,43 @@ _CAMPAIGN = """SELECT c.id, c.name,
   (SELECT json_group_array(name) FROM (SELECT m.name FROM campaign_models cm JOIN models m ON m.id = cm.model
    WHERE cm.campaign = c.id ORDER BY cm.position)),
   c.prompts, c.status, c.lineage, c.parent_run, c.demo, c.created_at,
-  c.purpose, c.overlap, c.criteria, c.guidelines, c.consent_text, c.consent_version, c.reveal, c.undo_seconds,
-  c.lease_seconds, c.target, c.rater_cap FROM campaigns c"""
+  c.version, {settings} FROM campaigns c"""
 
 
 def _campaign(r: Sequence[object]) -> Campaign:
-    values = dict(zip(_SETTINGS, r[9:], strict=True))
-    values["purpose"] = Purpose(str(values["purpose"]))
-    values["criteria"] = tuple(json.loads(str(values["criteria"])))
     return Campaign(
         id=int(str(r[0])), name=str(r[1]), models=tuple(json.loads(str(r[2]))), prompts=str(r[3]),
         status=CampaignStatus(str(r[4])), lineage=int(str(r[5])),
         parent_run=None if r[6] is None else int(str(r[6])), demo=None if r[7] is None else str(r[7]),
-        created_at=str(r[8]), settings=CampaignSettings(**values),  # type: ignore[arg-type]
+        created_at=str(r[8]), version=int(str(r[9])), settings=_settings(r[10:]),
     )  # fmt: skip
 
 
-_SETTINGS = (
-    "purpose", "overlap", "criteria", "guidelines", "consent_text", "consent_version", "reveal", "undo_seconds",
-    "lease_seconds", "target", "rater_cap",
-)  # fmt: skip
+_SETTINGS = tuple(f.name for f in dataclasses.fields(CampaignSettings))
+_CAMPAIGN = _CAMPAIGN.format(settings=", ".join(f"c.{name}" for name in _SETTINGS))
+_READ: Mapping[str, Callable[[Any], object]] = {
+    "purpose": Purpose, "sampling": Sampling, "guard": Guard, "recruit": Recruit,
+    "criteria": lambda text: tuple(json.loads(text)), "reason_tags": lambda text: tuple(json.loads(text)),
+    "quiz": lambda text: tuple(QuizQuestion(q["question"], tuple(q["answers"]), q["correct"]) for q in json.loads(text)),
+    **{f.name: bool for f in dataclasses.fields(CampaignSettings) if f.type is bool},
+}  # fmt: skip
+
+
+def _settings(row: Sequence[object]) -> CampaignSettings:
+    values = dict(zip(_SETTINGS, row, strict=True))
+    return CampaignSettings(**{name: _READ.get(name, _same)(value) for name, value in values.items()})  # type: ignore[arg-type]
+
+
+def _same(value: object) -> object:
+    return value
+
+
+def _columns(settings: CampaignSettings) -> dict[str, object]:
+    """The settings as they stand in their columns."""
+    values = {name: getattr(settings, name) for name in _SETTINGS}
+    values |= {"criteria": json.dumps(settings.criteria), "reason_tags": json.dumps(settings.reason_tags),
+               "quiz": json.dumps([dataclasses.asdict(q) for q in settings.quiz])}  # fmt: skip
+    return {name: int(value) if isinstance(value, bool) else value for name, value in values.items()}
 
 
 class Created(NamedTuple):
@@ -92,12 +115,11 @@ def _insert_campaign(
     db: Database, name: str, prompts: str, settings: CampaignSettings, status: CampaignStatus,
     parent_run: int | None, lineage: int | None, demo: str | None,
 ) -> int:  # fmt: skip
-    values = [getattr(settings, f) for f in _SETTINGS]
-    values[_SETTINGS.index("criteria")] = json.dumps(settings.criteria)
+    values = _columns(settings)
     cursor = db.conn.execute(
-        f"""INSERT INTO campaigns(name, prompts, status, parent_run, lineage, demo, {", ".join(_SETTINGS)})
-        VALUES ({", ".join("?" * (6 + len(_SETTINGS)))})""",
-        (name, prompts, status, parent_run, lineage, demo, *values),
+        f"""INSERT INTO campaigns(name, prompts, status, parent_run, lineage, demo, {", ".join(values)})
+        VALUES ({", ".join("?" * (6 + len(values)))})""",
+        (name, prompts, status, parent_run, lineage, demo, *values.values()),
     )
     campaign_id = int(cursor.lastrowid or 0)
     if lineage is None:
@@ -203,6 +225,7 @@ class Coverage(NamedTuple):
     """How far a campaign is."""
 
     battles: int
+    """battles that are served: those the guard holds are left out"""
     votes: int
     """standing votes, skips left out"""
     wanted: int
@@ -212,7 +235,7 @@ class Coverage(NamedTuple):
 def coverage(db: Database, campaign: Campaign) -> Coverage:
     """Battles, standing votes and votes wanted of a campaign, from the kept counts."""
     row = db.conn.execute(
-        "SELECT battles, votes FROM campaign_sizes WHERE campaign = ?", (campaign.id,)
+        "SELECT battles - held, votes FROM campaign_sizes WHERE campaign = ?", (campaign.id,)
     ).fetchone()
     battles, votes = row or (0, 0)
     return Coverage(battles, votes, campaign.settings.target or battles * campaign.settings.overlap)
@@ -457,26 +480,35 @@ def get_battle(db: Database, battle_id: int) -> Battle:
 
 
 def battles_of(db: Database, campaign: int) -> list[Battle]:
-    """Every battle of a campaign, in order."""
-    return [Battle(*r) for r in db.conn.execute(f"{_BATTLE} WHERE b.campaign = ? ORDER BY b.id", (campaign,))]
+    """Every battle of a campaign, in order; pairs with a known answer are left out."""
+    rows = db.conn.execute(
+        f"{_BATTLE} WHERE b.campaign = ? AND b.id NOT IN (SELECT battle FROM gold_pairs) ORDER BY b.id",
+        (campaign,),
+    )
+    return [Battle(*r) for r in rows]
 
 
-_ASSIGNMENT = "SELECT s.id, s.battle, s.rater, s.left_is, s.lent_at, s.expires_at FROM assignments s"
+_ASSIGNMENT = """SELECT s.id, s.battle, s.rater, s.left_is, s.lent_at, s.expires_at, s.kind, s.chance, s.among
+  FROM assignments s"""
+
+
+def _assignment(row: Sequence[Any]) -> Assignment:
+    return Assignment(row[0], row[1], row[2], row[3], row[4], row[5], BallotKind(row[6]), row[7], row[8])
 
 
 def get_assignment(db: Database, assignment_id: str) -> Assignment | None:
     """An assignment by its random id, or None."""
     row = db.conn.execute(f"{_ASSIGNMENT} WHERE s.id = ?", (assignment_id,)).fetchone()
-    return Assignment(*row) if row else None
+    return _assignment(row) if row else None
 
 
 def add_assignment(db: Database, assignment: Assignment) -> None:
     """Lend a battle to a rater."""
     db.conn.execute(
-        "INSERT INTO assignments(id, battle, rater, left_is, lent_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
-        (assignment.id, assignment.battle, assignment.rater, assignment.left_is, assignment.lent_at,
-         assignment.expires_at),
-    )  # fmt: skip
+        """INSERT INTO assignments(id, battle, rater, left_is, lent_at, expires_at, kind, chance, among)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        dataclasses.astuple(assignment),
+    )
 
 
 def open_assignments(db: Database, campaign: int, rater: int) -> list[Assignment]:
@@ -486,7 +518,7 @@ def open_assignments(db: Database, campaign: int, rater: int) -> list[Assignment
         WHERE o.rater = ? AND b.campaign = ? ORDER BY s.number""",
         (rater, campaign),
     )
-    return [Assignment(*r) for r in rows]
+    return [_assignment(r) for r in rows]
 
 
 def next_assignment(db: Database, assignment: Assignment) -> Assignment | None:
@@ -496,7 +528,7 @@ def next_assignment(db: Database, assignment: Assignment) -> Assignment | None:
         AND s.number > (SELECT number FROM assignments WHERE id = ?) ORDER BY s.number LIMIT 1""",
         (assignment.rater, assignment.battle, assignment.id),
     ).fetchone()
-    return Assignment(*row) if row else None
+    return _assignment(row) if row else None
 
 
 def expire_leases(db: Database, now: str) -> None:
@@ -511,7 +543,7 @@ def least_covered(db: Database, campaign: Campaign, rater: int, n: int) -> list[
     """
     rows = db.conn.execute(
         """SELECT c.battle FROM battle_cover c
-        WHERE c.campaign = ?1 AND c.votes + c.leases < ?2
+        WHERE c.campaign = ?1 AND c.held = 0 AND c.votes + c.leases < ?2
         AND NOT EXISTS (SELECT 1 FROM assignments s WHERE s.rater = ?3 AND s.battle = c.battle)
         ORDER BY c.votes + c.leases, c.lot LIMIT ?4""",
         (campaign.id, campaign.settings.overlap, rater, n),
@@ -522,4 +554,4 @@ def least_covered(db: Database, campaign: Campaign, rater: int, n: int) -> list[
 def covered(db: Database, battle: int) -> int:
     """Standing votes and live leases of one battle."""
     row = db.conn.execute("SELECT votes + leases FROM battle_cover WHERE battle = ?", (battle,)).fetchone()
-    return int(row[0])
+    return int(row[0]) if row else 0

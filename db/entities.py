@@ -107,6 +107,60 @@ class Strength(StrEnum):
     CLEAR = "clear"
 
 
+class BallotKind(StrEnum):
+    """Why a battle is lent: for its vote, or to check the rater (raters cannot tell)."""
+
+    BATTLE = "battle"
+    GOLD = "gold"
+    """two answers whose better one is known"""
+    REPEAT = "repeat"
+    """a battle the rater has judged before, sides swapped"""
+    PRACTICE = "practice"
+    """a known answer before the session counts, with feedback"""
+
+
+class Sampling(StrEnum):
+    """Which battle comes next to whoever asks."""
+
+    LEAST_COVERED = "least_covered"
+    UNIFORM = "uniform"
+    MOST_UNCERTAIN = "most_uncertain"
+    JUDGE_DISAGREEMENT = "judge_disagreement"
+
+
+class Guard(StrEnum):
+    """What becomes of a battle that gives a model away: not served, served with the words covered, or served."""
+
+    HOLD = "hold"
+    REDACT = "redact"
+    ALLOW = "allow"
+
+
+class FindingKind(StrEnum):
+    """What the blinding guard finds in a battle, and what raters report."""
+
+    IDENTITY = "identity"
+    TEMPLATE = "template"
+    NEAR_IDENTICAL = "near_identical"
+    EMPTY = "empty"
+    REPORTED = "reported"
+
+
+class Recruit(StrEnum):
+    """Where raters come from."""
+
+    LINK = "link"
+    PROLIFIC = "prolific"
+    MTURK = "mturk"
+
+
+class OwnerRole(StrEnum):
+    """An owner acts; a viewer looks."""
+
+    OWNER = "owner"
+    VIEWER = "viewer"
+
+
 class RunKind(StrEnum):
     """The kinds of training."""
 
@@ -233,8 +287,21 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class QuizQuestion:
+    """A question of the comprehension check; `correct` is the place of the right answer among `answers`."""
+
+    question: str
+    answers: tuple[str, ...]
+    correct: int
+
+
+@dataclass(frozen=True, slots=True)
 class CampaignSettings:
-    """What the owner decides about a campaign; frozen once it has votes."""
+    """What the owner decides about a campaign.
+
+    What raters are asked and shown (FROZEN) stays as it is once there are votes; a trigger holds it.
+    Rates and shares are between 0 and 1, times UTC ISO text, `time_floor` seconds a ballot.
+    """
 
     purpose: Purpose = Purpose.COLLECT
     overlap: int = 1
@@ -247,6 +314,41 @@ class CampaignSettings:
     lease_seconds: int = 900
     target: int | None = None
     rater_cap: int | None = None
+    starts_at: str | None = None
+    ends_at: str | None = None
+    ask_strength: bool = False
+    ask_acceptable: bool = False
+    ask_comment: bool = False
+    ask_better: bool = False
+    reason_tags: tuple[str, ...] = ()
+    follow_turns: bool = False
+    time_floor: float = 0.0
+    gold_rate: float = 0.0
+    repeat_rate: float = 0.0
+    practice: int = 0
+    quiz: tuple[QuizQuestion, ...] = ()
+    sampling: Sampling = Sampling.LEAST_COVERED
+    random_share: float = 0.2
+    guard: Guard = Guard.HOLD
+    count_leaked: bool = False
+    warn_below: float = 0.7
+    block_below: float = 0.0
+    recruit: Recruit = Recruit.LINK
+    completion_code: str = ""
+    screenout_code: str = ""
+    completion_url: str = ""
+    screenout_url: str = ""
+    share_results: bool = False
+    recruited: str = ""
+    license: str = ""
+
+
+FROZEN = frozenset({
+    "purpose", "overlap", "criteria", "guidelines", "consent_text", "consent_version", "reveal", "ask_strength",
+    "ask_acceptable", "ask_comment", "ask_better", "reason_tags", "gold_rate", "repeat_rate", "practice", "quiz",
+    "sampling", "random_share", "guard",
+})  # fmt: skip
+"""the settings that a campaign with votes cannot change: a change makes a new version (trigger campaigns_frozen)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +365,7 @@ class Campaign:
     parent_run: int | None = None
     demo: str | None = None
     created_at: str = ""
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +413,10 @@ class Assignment:
     left_is: str
     lent_at: str
     expires_at: str
+    kind: BallotKind = BallotKind.BATTLE
+    chance: float | None = None
+    """how likely this battle was to be drawn, of `among` that could be; None where it was not drawn"""
+    among: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -512,3 +512,306 @@ CREATE TABLE item_refs (
   PRIMARY KEY (ref, response_a, response_b)
 ) STRICT, WITHOUT ROWID""",
     )
+
+
+@migrations()
+def m006_sessions(db: Database) -> None:
+    """Rating sessions for strangers: check questions, open links, guard, owners, notices, and what withdraws."""
+    for column in (
+        "version INTEGER NOT NULL DEFAULT 1 CHECK (version >= 1)",
+        "previous INTEGER REFERENCES campaigns(id)",
+        "starts_at TEXT", "ends_at TEXT",
+        "ask_strength INTEGER NOT NULL DEFAULT 0 CHECK (ask_strength IN (0, 1))",
+        "ask_acceptable INTEGER NOT NULL DEFAULT 0 CHECK (ask_acceptable IN (0, 1))",
+        "ask_comment INTEGER NOT NULL DEFAULT 0 CHECK (ask_comment IN (0, 1))",
+        "ask_better INTEGER NOT NULL DEFAULT 0 CHECK (ask_better IN (0, 1))",
+        "reason_tags TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(reason_tags))",
+        "follow_turns INTEGER NOT NULL DEFAULT 0 CHECK (follow_turns IN (0, 1))",
+        "time_floor REAL NOT NULL DEFAULT 0 CHECK (time_floor >= 0)",
+        "gold_rate REAL NOT NULL DEFAULT 0 CHECK (gold_rate BETWEEN 0 AND 0.5)",
+        "repeat_rate REAL NOT NULL DEFAULT 0 CHECK (repeat_rate BETWEEN 0 AND 0.5)",
+        "practice INTEGER NOT NULL DEFAULT 0 CHECK (practice >= 0)",
+        "quiz TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(quiz))",
+        ("sampling TEXT NOT NULL DEFAULT 'least_covered' "
+        "CHECK (sampling IN ('least_covered', 'uniform', 'most_uncertain', 'judge_disagreement'))"),
+        "random_share REAL NOT NULL DEFAULT 0.2 CHECK (random_share > 0 AND random_share <= 1)",
+        "guard TEXT NOT NULL DEFAULT 'hold' CHECK (guard IN ('hold', 'redact', 'allow'))",
+        "count_leaked INTEGER NOT NULL DEFAULT 0 CHECK (count_leaked IN (0, 1))",
+        "warn_below REAL NOT NULL DEFAULT 0.7 CHECK (warn_below BETWEEN 0 AND 1)",
+        "block_below REAL NOT NULL DEFAULT 0 CHECK (block_below BETWEEN 0 AND 1)",
+        "recruit TEXT NOT NULL DEFAULT 'link' CHECK (recruit IN ('link', 'prolific', 'mturk'))",
+        "completion_code TEXT NOT NULL DEFAULT ''", "screenout_code TEXT NOT NULL DEFAULT ''",
+        "completion_url TEXT NOT NULL DEFAULT ''", "screenout_url TEXT NOT NULL DEFAULT ''",
+        "share_results INTEGER NOT NULL DEFAULT 0 CHECK (share_results IN (0, 1))",
+        "recruited TEXT NOT NULL DEFAULT ''", "license TEXT NOT NULL DEFAULT ''",
+    ):  # fmt: skip
+        db.execute(f"ALTER TABLE campaigns ADD COLUMN {column}")
+    frozen = (
+        "purpose", "overlap", "criteria", "guidelines", "consent_text", "consent_version", "reveal", "ask_strength",
+        "ask_acceptable", "ask_comment", "ask_better", "reason_tags", "gold_rate", "repeat_rate", "practice", "quiz",
+        "sampling", "random_share", "guard",
+    )  # fmt: skip
+    changed = " OR ".join(f"old.{c} IS NOT new.{c}" for c in frozen)
+    for statement in (
+        (
+            "ALTER TABLE assignments ADD COLUMN kind TEXT NOT NULL DEFAULT 'battle' "
+            "CHECK (kind IN ('battle', 'gold', 'repeat', 'practice'))"
+        ),
+        "ALTER TABLE assignments ADD COLUMN chance REAL CHECK (chance > 0 AND chance <= 1)",
+        "ALTER TABLE assignments ADD COLUMN among INTEGER CHECK (among > 0)",
+        "ALTER TABLE open_leases ADD COLUMN covers INTEGER NOT NULL DEFAULT 1 CHECK (covers IN (0, 1))",
+        "ALTER TABLE battle_cover ADD COLUMN held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1))",
+        "ALTER TABLE battle_cover ADD COLUMN leaked INTEGER NOT NULL DEFAULT 0 CHECK (leaked IN (0, 1))",
+        "ALTER TABLE campaign_sizes ADD COLUMN held INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE seats ADD COLUMN open_link INTEGER REFERENCES open_links(id)",
+        "ALTER TABLE seats ADD COLUMN quiz_tries INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE seats ADD COLUMN quiz_passed_at TEXT",
+        "ALTER TABLE seats ADD COLUMN screened_out_at TEXT",
+        "ALTER TABLE sessions ADD COLUMN owner INTEGER REFERENCES owners(id)",
+        "ALTER TABLE owner_tokens ADD COLUMN owner INTEGER REFERENCES owners(id)",
+        f"""CREATE TRIGGER campaigns_frozen BEFORE UPDATE ON campaigns
+        WHEN ({changed}) AND EXISTS (SELECT 1 FROM votes WHERE campaign = new.id)
+        BEGIN SELECT raise(ABORT, 'a campaign with votes is frozen; a change makes a new version'); END""",
+    ):
+        db.execute(statement)
+    _run(
+        db,
+        f"""
+CREATE INDEX raters_by_external ON raters(external) WHERE external IS NOT NULL
+--
+CREATE TABLE gold_pairs (
+  battle INTEGER PRIMARY KEY REFERENCES battles(id),
+  better TEXT NOT NULL CHECK (better IN ('a', 'b')),
+  source TEXT NOT NULL CHECK (source IN ('file', 'degraded')),
+  created_at TEXT NOT NULL DEFAULT ({NOW})
+) STRICT
+--
+CREATE TABLE open_links (
+  id INTEGER PRIMARY KEY,
+  campaign INTEGER NOT NULL REFERENCES campaigns(id),
+  token_hash TEXT NOT NULL UNIQUE,
+  seats INTEGER NOT NULL CHECK (seats > 0),
+  created_at TEXT NOT NULL DEFAULT ({NOW}), expires_at TEXT, revoked_at TEXT
+) STRICT
+--
+CREATE TABLE withdrawals (
+  rater INTEGER PRIMARY KEY REFERENCES raters(id), at TEXT NOT NULL DEFAULT ({NOW})
+) STRICT
+--
+CREATE TABLE reveals (
+  rater INTEGER NOT NULL REFERENCES raters(id), campaign INTEGER NOT NULL REFERENCES campaigns(id),
+  at TEXT NOT NULL DEFAULT ({NOW}), PRIMARY KEY (rater, campaign)
+) STRICT, WITHOUT ROWID
+--
+CREATE TABLE battle_findings (
+  battle INTEGER NOT NULL REFERENCES battles(id),
+  slot TEXT NOT NULL CHECK (slot IN ('a', 'b', 'both')),
+  kind TEXT NOT NULL CHECK (kind IN ('identity', 'template', 'near_identical', 'empty', 'reported')),
+  what TEXT NOT NULL,
+  found_at TEXT NOT NULL DEFAULT ({NOW}),
+  dismissed_at TEXT,
+  PRIMARY KEY (battle, slot, kind, what)
+) STRICT, WITHOUT ROWID
+--
+CREATE TABLE owners (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE CHECK (name <> ''),
+  role TEXT NOT NULL CHECK (role IN ('owner', 'viewer')),
+  password_hash TEXT,
+  created_at TEXT NOT NULL DEFAULT ({NOW}), removed_at TEXT
+) STRICT
+--
+INSERT INTO owners(name, role) VALUES ('owner', 'owner')
+--
+UPDATE sessions SET owner = 1 WHERE role = 'owner'
+--
+UPDATE owner_tokens SET owner = 1
+--
+CREATE TABLE notices (
+  id INTEGER PRIMARY KEY,
+  subject TEXT NOT NULL UNIQUE,
+  kind TEXT NOT NULL CHECK (kind IN ('target_met', 'job_ended', 'alarm')),
+  campaign INTEGER REFERENCES campaigns(id),
+  text TEXT NOT NULL,
+  at TEXT NOT NULL DEFAULT ({NOW}),
+  seen_at TEXT, sent_at TEXT, tries INTEGER NOT NULL DEFAULT 0
+) STRICT
+--
+CREATE TABLE adjudications (
+  id INTEGER PRIMARY KEY,
+  battle INTEGER NOT NULL REFERENCES battles(id),
+  outcome TEXT NOT NULL CHECK (outcome IN ('a', 'b', 'tie', 'both_good', 'both_bad')),
+  reason TEXT NOT NULL DEFAULT '', who TEXT NOT NULL,
+  at TEXT NOT NULL DEFAULT ({NOW})
+) STRICT
+--
+CREATE INDEX adjudications_by_battle ON adjudications(battle, id)
+--
+CREATE TABLE check_counts (
+  campaign INTEGER NOT NULL, rater INTEGER NOT NULL, kind TEXT NOT NULL, n INTEGER NOT NULL,
+  PRIMARY KEY (campaign, rater, kind)
+) STRICT, WITHOUT ROWID
+--
+DROP INDEX battle_cover_order
+--
+CREATE INDEX battle_cover_order ON battle_cover(campaign, held, votes + leases, lot)
+--
+DROP TRIGGER battles_covered
+--
+CREATE TRIGGER battles_covered AFTER INSERT ON battles
+BEGIN
+  INSERT INTO battle_cover(battle, campaign, votes, leases, lot)
+  VALUES (new.id, new.campaign, 0, 0, abs(random() / 2));
+  INSERT INTO campaign_sizes(campaign, battles, votes) VALUES (new.campaign, 1, 0)
+  ON CONFLICT DO UPDATE SET battles = battles + 1;
+END
+--
+CREATE TRIGGER gold_pairs_apart AFTER INSERT ON gold_pairs
+BEGIN
+  UPDATE campaign_sizes SET battles = battles - 1 WHERE campaign = (SELECT campaign FROM battles WHERE id = new.battle);
+  DELETE FROM battle_cover WHERE battle = new.battle;
+END
+--
+CREATE TRIGGER battle_cover_held AFTER UPDATE OF held ON battle_cover WHEN old.held <> new.held
+BEGIN UPDATE campaign_sizes SET held = held + new.held - old.held WHERE campaign = new.campaign; END
+--
+DROP TRIGGER open_leases_begun
+--
+CREATE TRIGGER open_leases_begun AFTER INSERT ON open_leases WHEN new.covers = 1
+BEGIN UPDATE battle_cover SET leases = leases + 1 WHERE battle = new.battle; END
+--
+DROP TRIGGER open_leases_expired
+--
+CREATE TRIGGER open_leases_expired AFTER UPDATE OF live ON open_leases
+WHEN old.covers = 1 AND old.live = 1 AND new.live = 0
+BEGIN UPDATE battle_cover SET leases = leases - 1 WHERE battle = new.battle; END
+--
+DROP TRIGGER open_leases_ended
+--
+CREATE TRIGGER open_leases_ended AFTER DELETE ON open_leases WHEN old.covers = 1 AND old.live = 1
+BEGIN UPDATE battle_cover SET leases = leases - 1 WHERE battle = old.battle; END
+--
+DROP TRIGGER assignments_lent
+--
+CREATE TRIGGER assignments_lent AFTER INSERT ON assignments
+BEGIN
+  DELETE FROM open_leases WHERE rater = new.rater AND battle = new.battle;
+  INSERT INTO open_leases(rater, battle, assignment, expires_at, covers)
+  VALUES (new.rater, new.battle, new.id, new.expires_at, new.kind = 'battle');
+END
+--
+DROP TRIGGER votes_once
+--
+CREATE TRIGGER votes_once BEFORE INSERT ON votes WHEN new.assignment IS NOT NULL
+ AND EXISTS (SELECT 1 FROM votes v LEFT JOIN assignments s ON s.id = v.assignment
+             WHERE v.rater = new.rater AND v.battle = new.battle
+             AND (coalesce(s.kind, 'battle') = 'repeat')
+               = ((SELECT kind FROM assignments WHERE id = new.assignment) = 'repeat')
+             AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id))
+BEGIN SELECT raise(ABORT, 'this rater has a standing vote on this battle'); END
+--
+DROP TRIGGER votes_counted
+--
+CREATE TRIGGER votes_counted AFTER INSERT ON votes WHEN new.import IS NULL
+ AND (SELECT kind FROM assignments WHERE id = new.assignment) = 'battle'
+BEGIN
+  DELETE FROM open_leases WHERE rater = new.rater AND battle = new.battle;
+  UPDATE battle_cover SET votes = votes + 1 WHERE battle = new.battle AND new.outcome <> 'skip';
+  UPDATE campaign_sizes SET votes = votes + 1 WHERE campaign = new.campaign AND new.outcome <> 'skip';
+  INSERT INTO vote_counts SELECT new.campaign, model_a, model_b, new.rater, new.outcome, 1
+    FROM battles WHERE id = new.battle
+  ON CONFLICT DO UPDATE SET n = n + 1;
+END
+--
+CREATE TRIGGER votes_checked AFTER INSERT ON votes WHEN new.import IS NULL
+ AND (SELECT kind FROM assignments WHERE id = new.assignment) <> 'battle'
+BEGIN
+  DELETE FROM open_leases WHERE rater = new.rater AND battle = new.battle;
+  INSERT INTO check_counts SELECT new.campaign, new.rater, kind, 1 FROM assignments WHERE id = new.assignment
+  ON CONFLICT DO UPDATE SET n = n + 1;
+END
+--
+DROP TRIGGER retractions_counted
+--
+CREATE TRIGGER retractions_counted AFTER INSERT ON retractions
+WHEN (SELECT coalesce(s.kind, 'battle') FROM votes v LEFT JOIN assignments s ON s.id = v.assignment
+      WHERE v.id = new.vote) = 'battle'
+BEGIN
+  UPDATE battle_cover SET votes = votes - 1
+  WHERE battle = (SELECT battle FROM votes WHERE id = new.vote AND outcome <> 'skip');
+  UPDATE campaign_sizes SET votes = votes - 1
+  WHERE campaign = (SELECT campaign FROM votes WHERE id = new.vote AND outcome <> 'skip');
+  UPDATE vote_counts SET n = n - 1
+  WHERE (campaign, model_a, model_b, rater, outcome) = (
+    SELECT v.campaign, b.model_a, b.model_b, v.rater, v.outcome
+    FROM votes v JOIN battles b ON b.id = v.battle WHERE v.id = new.vote);
+END
+--
+CREATE TRIGGER retractions_checked AFTER INSERT ON retractions
+BEGIN
+  UPDATE check_counts SET n = n - 1 WHERE (campaign, rater, kind) = (
+    SELECT v.campaign, v.rater, s.kind FROM votes v JOIN assignments s ON s.id = v.assignment
+    WHERE v.id = new.vote AND s.kind <> 'battle');
+END
+--
+DROP TRIGGER votes_no_update
+--
+CREATE TRIGGER votes_no_update BEFORE UPDATE ON votes
+WHEN NOT (EXISTS (SELECT 1 FROM withdrawals WHERE rater = old.rater)
+  AND new.comment IS NULL AND new.better IS NULL AND new.reason IS NULL AND new.report IS NULL
+  AND (new.id, new.receipt, new.assignment, new.campaign, new.battle, new.rater, new.outcome, new.key, new.body,
+       new.strength, new.acceptable_a, new.acceptable_b, new.criteria, new.tags_a, new.tags_b, new.elapsed_ms,
+       new.consent_version, new.revealed, new.import, new.created_at)
+   IS (old.id, old.receipt, old.assignment, old.campaign, old.battle, old.rater, old.outcome, old.key, old.body,
+       old.strength, old.acceptable_a, old.acceptable_b, old.criteria, old.tags_a, old.tags_b, old.elapsed_ms,
+       old.consent_version, old.revealed, old.import, old.created_at))
+BEGIN SELECT raise(ABORT, 'votes is append-only'); END
+--
+DROP VIEW vote_pairs
+--
+DROP VIEW vote_states
+--
+CREATE VIEW vote_states AS
+SELECT v.id AS vote, v.campaign, v.rater, v.battle, v.outcome,
+  CASE WHEN r.vote IS NOT NULL THEN 'retracted'
+       WHEN v.import IS NOT NULL AND i.finished_at IS NULL THEN 'import unfinished'
+       WHEN w.rater IS NOT NULL THEN 'withdrawn'
+       WHEN x.rater IS NOT NULL THEN 'rater excluded'
+       WHEN v.outcome = 'skip' THEN 'skipped'
+       WHEN s.kind = 'practice' THEN 'practice'
+       WHEN s.kind = 'gold' THEN 'known answer'
+       WHEN s.kind = 'repeat' THEN 'repeat'
+       WHEN c.leaked = 1 AND v.import IS NULL AND k.count_leaked = 0 THEN 'identity leak'
+       ELSE 'counted' END AS state
+FROM votes v
+JOIN campaigns k ON k.id = v.campaign
+LEFT JOIN retractions r ON r.vote = v.id
+LEFT JOIN imports i ON i.id = v.import
+LEFT JOIN withdrawals w ON w.rater = v.rater
+LEFT JOIN excluded_raters x ON x.rater = v.rater
+LEFT JOIN assignments s ON s.id = v.assignment
+LEFT JOIN battle_cover c ON c.battle = v.battle
+--
+CREATE VIEW vote_pairs AS
+SELECT p.messages AS prompt,
+       CASE v.outcome WHEN 'a' THEN a.text ELSE b.text END AS chosen,
+       CASE v.outcome WHEN 'a' THEN b.text ELSE a.text END AS rejected,
+       t.name AS rater, v.id AS vote, c.name AS campaign, p.id AS prompt_id, p.split,
+       CASE v.outcome WHEN 'a' THEN ma.name ELSE mb.name END AS chosen_model,
+       CASE v.outcome WHEN 'a' THEN mb.name ELSE ma.name END AS rejected_model,
+       v.strength, v.created_at
+FROM votes v
+JOIN vote_states s ON s.vote = v.id AND s.state = 'counted'
+JOIN battles w ON w.id = v.battle
+JOIN prompts p ON p.id = w.prompt
+JOIN responses a ON a.id = w.response_a
+JOIN responses b ON b.id = w.response_b
+JOIN models ma ON ma.id = w.model_a
+JOIN models mb ON mb.id = w.model_b
+JOIN campaigns c ON c.id = v.campaign
+JOIN raters t ON t.id = v.rater AND t.kind <> 'judge'
+WHERE v.outcome IN ('a', 'b')
+  AND trim(a.text, ' ' || char(9, 10, 13)) <> '' AND trim(b.text, ' ' || char(9, 10, 13)) <> ''
+  AND trim(a.text, ' ' || char(9, 10, 13)) <> trim(b.text, ' ' || char(9, 10, 13))""",
+    )
+    _append_only(db, "gold_pairs", "withdrawals", "reveals", "adjudications")

@@ -99,7 +99,8 @@ def _set_aside(home: Home) -> Path | None:
 
 
 STANDING = """votes v JOIN battles b ON b.id = v.battle LEFT JOIN imports i ON i.id = v.import
-  WHERE NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)
+  LEFT JOIN assignments s ON s.id = v.assignment
+  WHERE coalesce(s.kind, 'battle') = 'battle' AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)
   AND (v.import IS NULL OR i.finished_at IS NOT NULL)"""
 
 # What must hold beyond what the schema enforces by itself: (sentence, query that finds exceptions).
@@ -108,9 +109,9 @@ INVARIANTS = (
      """SELECT v.id FROM votes v JOIN assignments s ON s.id = v.assignment
         WHERE s.rater <> v.rater OR s.battle <> v.battle"""),
     ("no rater has two standing votes cast on one battle",
-     """SELECT max(v.id) FROM votes v WHERE v.assignment IS NOT NULL
-        AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)
-        GROUP BY v.rater, v.battle HAVING count(*) > 1"""),
+     """SELECT max(v.id) FROM votes v JOIN assignments s ON s.id = v.assignment
+        WHERE NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)
+        GROUP BY v.rater, v.battle, s.kind = 'repeat' HAVING count(*) > 1"""),
     ("a held-out prompt is never trained on",
      """SELECT s.snapshot FROM snapshot_pairs s JOIN prompts p ON p.id = s.prompt
         WHERE s.part = 'train' AND p.split = 'heldout'"""),
@@ -125,12 +126,20 @@ INVARIANTS = (
     ("the counts of a battle equal its standing votes and live leases",
      f"""SELECT c.battle FROM battle_cover c
         LEFT JOIN (SELECT v.battle, count(*) AS n FROM {STANDING} AND v.outcome <> 'skip' GROUP BY 1) w USING (battle)
-        LEFT JOIN (SELECT battle, count(*) AS n FROM open_leases WHERE live = 1 GROUP BY 1) l USING (battle)
+        LEFT JOIN (SELECT battle, count(*) AS n FROM open_leases WHERE live = 1 AND covers = 1 GROUP BY 1) l USING (battle)
         WHERE c.votes <> coalesce(w.n, 0) OR c.leases <> coalesce(l.n, 0)"""),
     ("the sizes of a campaign equal its battles and standing votes",
      f"""SELECT c.id FROM campaigns c LEFT JOIN campaign_sizes z ON z.campaign = c.id
-        WHERE coalesce(z.battles, 0) <> (SELECT count(*) FROM battles WHERE campaign = c.id)
+        WHERE coalesce(z.battles, 0) <> (SELECT count(*) FROM battles WHERE campaign = c.id AND id NOT IN (SELECT battle FROM gold_pairs))
+        OR coalesce(z.held, 0) <> (SELECT count(*) FROM battle_cover WHERE campaign = c.id AND held = 1)
         OR coalesce(z.votes, 0) <> (SELECT count(*) FROM {STANDING} AND v.outcome <> 'skip' AND v.campaign = c.id)"""),
+    ("the counts of check questions equal their standing votes",
+     """WITH standing AS (SELECT v.campaign, v.rater, s.kind, count(*) AS n FROM votes v
+          JOIN assignments s ON s.id = v.assignment AND s.kind <> 'battle'
+          WHERE NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id) GROUP BY 1, 2, 3),
+        kept AS (SELECT * FROM check_counts WHERE n <> 0)
+        SELECT campaign FROM (SELECT * FROM standing EXCEPT SELECT * FROM kept)
+        UNION ALL SELECT campaign FROM (SELECT * FROM kept EXCEPT SELECT * FROM standing)"""),
     ("a succeeded run has its model",
      """SELECT r.name FROM runs r WHERE r.status = 'succeeded'
         AND NOT EXISTS (SELECT 1 FROM models m WHERE m.run = r.id)"""),

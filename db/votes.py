@@ -44,13 +44,14 @@ def vote_of_key(db: Database, rater: int, key: str) -> StoredVote | None:
     return _stored(db.conn.execute(f"{_STORED} WHERE v.rater = ? AND v.key = ?", (rater, key)).fetchone())
 
 
-def standing_vote(db: Database, rater: int, battle: int) -> StoredVote | None:
-    """The rater's vote on the battle that is not retracted."""
+def standing_vote(db: Database, rater: int, battle: int, *, repeat: bool = False) -> StoredVote | None:
+    """The rater's vote on the battle that is not retracted; with `repeat`, the one given when it was shown again."""
     return _stored(
         db.conn.execute(
-            f"""{_STORED} WHERE v.rater = ? AND v.battle = ?
+            f"""{_STORED} LEFT JOIN assignments s ON s.id = v.assignment
+            WHERE v.rater = ? AND v.battle = ? AND (coalesce(s.kind, 'battle') = 'repeat') = ?
             AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)""",
-            (rater, battle),
+            (rater, battle, int(repeat)),
         ).fetchone()
     )
 
@@ -278,10 +279,11 @@ def browse_votes(
 
 
 def rater_progress(db: Database, rater: int, campaigns: Sequence[int]) -> int:
-    """How many standing votes (skips too) the rater has in these campaigns."""
+    """How many standing votes (skips and check questions too) the rater has in these campaigns."""
     row = db.conn.execute(
-        """SELECT coalesce(sum(n), 0) FROM vote_counts
-        WHERE rater = ? AND campaign IN (SELECT value FROM json_each(?))""",
+        """SELECT coalesce(sum(n), 0) FROM (
+          SELECT n FROM vote_counts WHERE rater = ?1 AND campaign IN (SELECT value FROM json_each(?2))
+          UNION ALL SELECT n FROM check_counts WHERE rater = ?1 AND campaign IN (SELECT value FROM json_each(?2)))""",
         (rater, json.dumps(list(campaigns))),
     ).fetchone()
     return int(row[0])

@@ -13,7 +13,7 @@ from sqlite_utils import Database
 from db import campaigns, votes
 from db.campaigns import Session
 from db.catalog import get_prompt, get_response
-from db.entities import Assignment, Ballot, Campaign, CampaignStatus, Outcome, Purpose
+from db.entities import Assignment, Ballot, BallotKind, Campaign, CampaignStatus, Outcome, Purpose
 from db.errors import Conflict, Refused
 from labeling.ballot import blind, choice_of, outcome_of
 from labeling.joining import holder_session, rater_session, stamp
@@ -121,7 +121,7 @@ def _lend(db: Database, campaign: Campaign, rater: int, n: int, now: datetime) -
         if old.expires_at > time:
             held.append(old)
         elif campaigns.covered(db, old.battle) < campaign.settings.overlap:
-            held.append(_assign(db, campaign, rater, old.battle, now, old.left_is))
+            held.append(_assign(db, campaign, rater, old.battle, now, old.left_is, old.kind))
     room = n - len(held)
     if campaign.settings.rater_cap is not None:
         room = min(
@@ -135,8 +135,9 @@ def _lend(db: Database, campaign: Campaign, rater: int, n: int, now: datetime) -
 
 
 def _assign(
-    db: Database, campaign: Campaign, rater: int, battle: int, now: datetime, left_is: str | None = None
-) -> Assignment:
+    db: Database, campaign: Campaign, rater: int, battle: int, now: datetime, left_is: str | None = None,
+    kind: BallotKind = BallotKind.BATTLE,
+) -> Assignment:  # fmt: skip
     """Lend a battle: 128 random bits, the side drawn unless it was shown before."""
     lease = timedelta(seconds=campaign.settings.lease_seconds)
     assignment = Assignment(
@@ -146,6 +147,7 @@ def _assign(
         left_is or secrets.choice("ab"),
         stamp(now),
         stamp(now + lease),
+        kind,
     )
     campaigns.add_assignment(db, assignment)
     return assignment
@@ -236,7 +238,8 @@ def _repeated(
     stored = votes.vote_of_assignment(db, assignment.id)
     if stored is not None and stored.retracted:
         raise Contradiction("this vote was undone", None, "vote on the ballot that replaced it")
-    stored = stored or votes.standing_vote(db, rater, assignment.battle)
+    repeat = assignment.kind is BallotKind.REPEAT
+    stored = stored or votes.standing_vote(db, rater, assignment.battle, repeat=repeat)
     if stored is None or stored.outcome is outcome:
         return stored
     choice = choice_of(stored.outcome, assignment.left_is)
@@ -295,6 +298,8 @@ def undo(db: Database, session: Session | None, assignment_id: str, now: datetim
         if stored.created_at < stamp(now - timedelta(seconds=campaign.settings.undo_seconds)):
             raise Contradiction("it is too late to undo this vote")
         votes.retract(db, stored.id)
-        again = _assign(db, campaign, assignment.rater, assignment.battle, now, assignment.left_is)
+        again = _assign(
+            db, campaign, assignment.rater, assignment.battle, now, assignment.left_is, assignment.kind
+        )
     done, target = _progress(db, campaign, rater.rater or 0)
     return Undone(assignment_id, again.id, done, target)

@@ -4,6 +4,7 @@ import contextlib
 import sqlite3
 
 import pytest
+from sqlite_utils import Database
 
 from db import upkeep
 from db.campaigns import get_campaign
@@ -179,15 +180,20 @@ def test_a_damaged_home_is_kept_as_it_lies_and_replaced(home, tmp_path):
 
 def test_a_copy_of_an_older_version_is_brought_up_to_date(home, tmp_path):
     file = tmp_path / "older.db"
-    upkeep.backup(home, file)
     last = [m.name for m in migrations.applied(open_writer(home))][-1]
-    with contextlib.closing(sqlite3.connect(file)) as conn, conn:
-        conn.execute("DELETE FROM _sqlite_migrations WHERE name = ?", (last,))
-        conn.execute("DROP TABLE item_refs")
-    assert last == "m005_items", "drop what the last migration makes, in the line above"
+    older = Database(str(file))
+    older.execute(f"PRAGMA application_id = {upkeep.APPLICATION_ID}")
+    migrations.apply(older, stop_before=last)
+    older.execute(
+        "INSERT INTO prompts(id, messages, text, split) VALUES (?, '[]', 'kept', 'train')", ("0" * 32,)
+    )
+    older.conn.commit()
+    older.conn.close()
     upkeep.restore(home, file)
-    with contextlib.closing(open_writer(home).conn) as conn:
-        assert conn.execute("SELECT count(*) FROM item_refs").fetchone() == (0,)
+    db = open_writer(home)
+    with contextlib.closing(db.conn) as conn:
+        assert conn.execute("SELECT text FROM prompts").fetchall() == [("kept",)]
+        assert [m.name for m in migrations.applied(db)][-1] == last
 
 
 # -- damage ----------------------------------------------------------------------------------------------------
@@ -221,6 +227,7 @@ DAMAGE = {
           SELECT '0123456789abcdef0123456789abcdef', 0, 'train', prompt, response_a, response_b FROM battles LIMIT 1;
         DROP TRIGGER prompts_no_update; UPDATE prompts SET split = 'heldout'""",
     "evaluate campaign never trains": """
+        DROP TRIGGER campaigns_frozen;
         INSERT INTO snapshots(id, source, policy, train, heldout) VALUES ('0123456789abcdef0123456789abcdef', 'x', '{}', 1, 0);
         INSERT INTO snapshot_pairs(snapshot, position, part, prompt, chosen, rejected, votes)
           SELECT '0123456789abcdef0123456789abcdef', 0, 'train', b.prompt, b.response_a, b.response_b,
