@@ -93,7 +93,18 @@ def load_base(source: str, quantize: str | None = None, dtype: torch.dtype | Non
     held = {"quantization_config": quantization(quantize), "device_map": {"": device}} if quantize else {}
     with explained(source):
         model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype or working_dtype(), **held)
+    if quantize == "4bit" and device == "cpu":
+        _leave_narrow_layers_unpacked(model)
     return model if quantize else model.to(device)
+
+
+def _leave_narrow_layers_unpacked(model: PreTrainedModel) -> None:
+    """Keep bitsandbytes from repacking layers for AVX512-BF16 that do not fill its blocks of 64 by 32: it fails on them."""
+    from bitsandbytes.nn import Linear4bit
+
+    for layer in model.modules():
+        if isinstance(layer, Linear4bit) and (layer.in_features % 64 or layer.out_features % 32):
+            layer.support_avx512bf16_for_cpu = False
 
 
 def attach_adapter(model: PreTrainedModel, files: ModelFiles, trainable: bool) -> PreTrainedModel:
