@@ -469,6 +469,10 @@ class Vote:
     strength: Strength | None = None
     elapsed_ms: int | None = None
     turn: int | None = None
+    acceptable_a: bool | None = None
+    acceptable_b: bool | None = None
+    better: str | None = None
+    """the answer the rater wrote, better than both"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -482,6 +486,8 @@ class PreferencePair:
     agreement: float
     split: Split
     margin: float | None = None
+    ruled: bool = False
+    """whether the owner decided it"""
 
 
 @dataclass(frozen=True, slots=True)

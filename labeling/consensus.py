@@ -4,6 +4,7 @@ A. P. Dawid and A. M. Skene, Maximum likelihood estimation of observer error-rat
 the Royal Statistical Society C 28 (1979), 20-28; computed by crowd-kit.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,3 +86,24 @@ def _row(said: Mapping[int, Mapping[int, float]], truth: int) -> tuple[float, ..
     row = [float(said.get(label, {}).get(truth, 0.0)) for label in range(LABELS)]
     total = sum(row)
     return tuple(x / total for x in row) if total else (1 / LABELS,) * LABELS
+
+
+def information(found: Consensus) -> dict[str, float]:
+    """{rater: the bits that a label of theirs tells about the true one}, the labels as frequent as the consensus has them.
+
+    Mutual information of true and said label; 0 for someone who says the same whatever is true (Cover and Thomas,
+    Elements of Information Theory, 2006, section 2.3).
+    """
+    sums = [sum(p[label] for p in found.probabilities.values()) for label in range(LABELS)]
+    priors = [s / sum(sums) for s in sums]
+    return {rater: _bits(priors, rows) for rater, rows in found.errors.items()}
+
+
+def _bits(priors: Sequence[float], rows: Sequence[Sequence[float]]) -> float:
+    said = [sum(priors[t] * rows[t][s] for t in range(LABELS)) for s in range(LABELS)]
+    return sum(
+        priors[t] * rows[t][s] * math.log2(rows[t][s] / said[s])
+        for t in range(LABELS)
+        for s in range(LABELS)
+        if priors[t] > 0 and rows[t][s] > 0
+    )

@@ -2,39 +2,22 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from sqlite_utils import Database
 
+from db.adjudications import Ruling, rulings
 from db.campaigns import get_campaign, list_campaigns
-from db.entities import Outcome, PreferencePair, Purpose, RaterKind, Vote, bare
+from db.entities import Outcome, PreferencePair, Purpose, Response, Strength, Vote, bare
+from db.errors import UserError
 from db.votes import counted_votes, texts_of_campaign
+from labeling.policy import Method as Method  # re-exported: a policy and its method go together
+from labeling.policy import PairPolicy as PairPolicy
+from labeling.verdicts import Verdict, usable_votes, verdicts
 
-
-class Method(StrEnum):
-    """How votes on one battle become pairs."""
-
-    VOTE = "vote"
-    MAJORITY = "majority"
-
-
-@dataclass(frozen=True, slots=True)
-class PairPolicy:
-    """What counts as a pair.
-
-    vote: each decisive vote is a pair of its own.
-    majority: a battle is one pair if more of its votes chose one response than chose the other or neither.
-    Ties, both good and both bad give no pair in either.
-    """
-
-    method: Method = Method.MAJORITY
-    simulated: bool = True
-    """whether votes of simulated raters take part"""
-
-    def to_json(self) -> dict[str, object]:
-        """As it is stored with a snapshot."""
-        return asdict(self)
+MARGIN = {Strength.CLEAR: 1.0, Strength.SLIGHT: 0.5, None: 0.0}
+"""what a reward model must put between two responses, by how clear the vote was"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +31,13 @@ class Contradiction:
     votes_b: int
 
 
+class LeftOut(NamedTuple):
+    """A vote that is in no pair, and why."""
+
+    vote: int
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Pairs:
     """Preference pairs, and what became of the votes that are not in them."""
@@ -56,120 +46,194 @@ class Pairs:
     contradictions: tuple[Contradiction, ...]
     left_out: Mapping[str, int]
     """votes by the reason they are in no pair"""
+    out: tuple[LeftOut, ...] = ()
+    """the same, vote by vote"""
+    written: Mapping[str, Response] | None = None
+    """the answers that raters wrote and pairs name; they are stored when the pairs are frozen"""
 
 
-def preference_pairs(votes: Iterable[Vote], texts: Mapping[str, str | None], policy: PairPolicy) -> Pairs:
-    """The pairs that counted votes make. `texts`: what each response says; None where only its vote is known."""
-    left_out: Counter[str] = Counter()
-    battles: dict[tuple[str, str, str], list[tuple[Vote, Outcome]]] = {}
-    for vote in votes:
-        reason = _unusable(vote, texts, policy)
-        if reason:
-            left_out[reason] += 1
-            continue
-        key, outcome = _canonical(vote)
-        battles.setdefault(key, []).append((vote, outcome))
+def preference_pairs(
+    votes: Iterable[Vote], texts: Mapping[str, str | None], policy: PairPolicy,
+    ruled: Mapping[int, Ruling] | None = None, weights: Mapping[str, float] | None = None,
+) -> Pairs:  # fmt: skip
+    """The pairs that counted votes make.
+
+    texts: what each response says; None where only its vote is known. ruled: what the owner decided on a battle, which
+    goes before its votes in every method but `vote`. weights: how much each rater counts where the policy weighs them;
+    by default the bits a vote of theirs tells (labeling/consensus.py). UserError where the policy needs more overlap.
+    """
+    given = list(votes)
+    usable, unusable = usable_votes(given, texts, policy)
+    found = verdicts(usable, policy, ruled or {}, weights)
+    out = [LeftOut(v.id, reason) for v, reason in unusable]
     pairs: list[PreferencePair] = []
-    for key, given in battles.items():
-        pairs += (
-            _by_vote(key, given, left_out)
-            if policy.method is Method.VOTE
-            else _by_majority(key, given, left_out)
-        )
-    return Pairs(tuple(pairs), _contradictions(battles), dict(left_out))
+    for verdict in found:
+        if verdict.outcome is not None and verdict.outcome.decisive:
+            pairs.append(_pair(verdict))
+        out += [LeftOut(v.id, verdict.why_lost(o)) for v, o in verdict.given if not verdict.holds(o)]
+    written = _written(given, texts, policy)
+    pairs += [pair for _, made in written for pair in made]
+    return Pairs(
+        tuple(pairs), _contradictions(found), dict(Counter(reason for _, reason in out)), tuple(out),
+        {response.id: response for response, _ in written},
+    )  # fmt: skip
 
 
-def _unusable(vote: Vote, texts: Mapping[str, str | None], policy: PairPolicy) -> str | None:
-    """Why a vote can be in no pair whatever the others on its battle say; None where it can."""
-    a, b = texts.get(vote.response_a), texts.get(vote.response_b)
-    if vote.rater_kind is RaterKind.SIMULATED and not policy.simulated:
-        return "simulated rater"
-    if a is None or b is None:
-        return "no text"
-    if not bare(a) or not bare(b):
-        return "empty response"
-    return "identical responses" if bare(a) == bare(b) else None
+def _pair(verdict: Verdict) -> PreferencePair:
+    a, b = verdict.response_a, verdict.response_b
+    chosen, rejected = (a, b) if verdict.outcome is Outcome.A else (b, a)
+    return PreferencePair(
+        verdict.prompt, chosen, rejected, tuple(v.id for v in verdict.votes), verdict.agreement,
+        verdict.given[0][0].split, _margin(verdict.votes), verdict.ruled,
+    )  # fmt: skip
 
 
-def _canonical(vote: Vote) -> tuple[tuple[str, str, str], Outcome]:
-    """The battle whichever slot a response stood in (it may recur in another campaign), and the outcome in it."""
-    if vote.response_a < vote.response_b:
-        return (vote.prompt, vote.response_a, vote.response_b), vote.outcome
-    swap = {Outcome.A: Outcome.B, Outcome.B: Outcome.A}
-    return (vote.prompt, vote.response_b, vote.response_a), swap.get(vote.outcome, vote.outcome)
+def _margin(votes: Sequence[Vote]) -> float | None:
+    """The mean margin of the votes; None where none says how clear it was."""
+    if not any(v.strength for v in votes):
+        return None
+    return sum(MARGIN[v.strength] for v in votes) / len(votes)
 
 
-def _by_vote(
-    key: tuple[str, str, str], given: Sequence[tuple[Vote, Outcome]], left_out: Counter[str]
-) -> list[PreferencePair]:
-    counts = Counter(outcome for _, outcome in given)
-    pairs = []
-    for vote, outcome in given:
-        if outcome.decisive:
-            pairs.append(_pair(key, outcome, [vote], counts[outcome] / len(given)))
+def _contradictions(found: Sequence[Verdict]) -> tuple[Contradiction, ...]:
+    counts: dict[tuple[str, str, str], Counter[Outcome]] = {}
+    for verdict in found:
+        key = (verdict.prompt, verdict.response_a, verdict.response_b)
+        counts.setdefault(key, Counter()).update(outcome for _, outcome in verdict.given)
+    return tuple(
+        Contradiction(*key, n[Outcome.A], n[Outcome.B])
+        for key, n in counts.items()
+        if n[Outcome.A] and n[Outcome.B]
+    )
+
+
+def written_answer(vote: Vote) -> Response | None:
+    """The better answer a rater wrote, as a response of no model; None where there is none."""
+    if vote.better is None or not bare(vote.better):
+        return None
+    return Response.of(vote.prompt, None, vote.better)
+
+
+def _written(
+    votes: Iterable[Vote], texts: Mapping[str, str | None], policy: PairPolicy
+) -> list[tuple[Response, list[PreferencePair]]]:
+    """A written answer is chosen over both responses it was written against, as far as they say something else."""
+    made = []
+    for vote in votes:
+        response = written_answer(vote)
+        if response is None or not policy.written or not policy.takes(vote):
+            continue
+        mine = bare(vote.better or "")
+        worse = [r for r in (vote.response_a, vote.response_b) if bare(texts.get(r) or "") not in ("", mine)]
+        if worse:
+            made.append(
+                (response, [PreferencePair(vote.prompt, response.id, r, (vote.id,), 1.0, vote.split) for r in worse])
+            )  # fmt: skip
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A pair that an export leaves out because its texts are there already."""
+
+    reason: str
+    pair: PreferencePair
+
+
+def without_duplicates(
+    pairs: Sequence[PreferencePair], texts: Mapping[str, str | None]
+) -> tuple[list[PreferencePair], list[Refused]]:
+    """The pairs, each two texts of a prompt once (either way round), and those that repeat others.
+
+    Several votes on the same two responses are no repetition: only other responses with the same texts are.
+    """
+    first: dict[tuple[str, frozenset[str]], frozenset[str]] = {}
+    kept: list[PreferencePair] = []
+    refused: list[Refused] = []
+    for pair in pairs:
+        said = frozenset(bare(texts.get(r) or "") for r in (pair.chosen, pair.rejected))
+        both = frozenset((pair.chosen, pair.rejected))
+        if first.setdefault((pair.prompt, said), both) == both:
+            kept.append(pair)
         else:
-            left_out[outcome.value] += 1
-    return pairs
+            refused.append(Refused("the same two texts as another pair", pair))
+    return kept, refused
 
 
-def _by_majority(
-    key: tuple[str, str, str], given: Sequence[tuple[Vote, Outcome]], left_out: Counter[str]
-) -> list[PreferencePair]:
-    counts = Counter(outcome for _, outcome in given)
-    undecided = len(given) - counts[Outcome.A] - counts[Outcome.B]
-    first = Outcome.A if counts[Outcome.A] > counts[Outcome.B] else Outcome.B
-    second = Outcome.B if first is Outcome.A else Outcome.A
-    if counts[first] == counts[second] and counts[first] >= undecided and counts[first]:
-        left_out["contradiction"] += len(given)
-        return []
-    if counts[first] <= undecided:
-        for _, outcome in given:
-            left_out[outcome.value if not outcome.decisive else "outvoted by ties"] += 1
-        return []
-    for _, outcome in given:
-        if outcome is not first:
-            left_out[outcome.value if not outcome.decisive else "outvoted"] += 1
-    return [_pair(key, first, [v for v, o in given if o is first], counts[first] / len(given))]
+# -- what each policy would give ---------------------------------------------------------------------------------
 
 
-def _pair(
-    key: tuple[str, str, str], outcome: Outcome, votes: Sequence[Vote], agreement: float
-) -> PreferencePair:
-    prompt, a, b = key
-    chosen, rejected = (a, b) if outcome is Outcome.A else (b, a)
-    return PreferencePair(prompt, chosen, rejected, tuple(v.id for v in votes), agreement, votes[0].split)
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a policy makes of the same votes; `why_not` says why it can make nothing of them."""
+
+    policy: PairPolicy
+    pairs: int = 0
+    train: int = 0
+    heldout: int = 0
+    left_out: int = 0
+    """votes"""
+    contradictions: int = 0
+    why_not: str | None = None
 
 
-def _contradictions(
-    battles: Mapping[tuple[str, str, str], Sequence[tuple[Vote, Outcome]]],
-) -> tuple[Contradiction, ...]:
-    found = []
-    for (prompt, a, b), given in battles.items():
-        counts = Counter(outcome for _, outcome in given)
-        if counts[Outcome.A] and counts[Outcome.B]:
-            found.append(Contradiction(prompt, a, b, counts[Outcome.A], counts[Outcome.B]))
-    return tuple(found)
+def policy_effects(
+    votes: Sequence[Vote], texts: Mapping[str, str | None], policy: PairPolicy,
+    ruled: Mapping[int, Ruling] | None = None,
+) -> tuple[Effect, ...]:  # fmt: skip
+    """The counts under each method, everything else as this policy has it."""
+    return tuple(_effect(votes, texts, replace(policy, method=method), ruled) for method in Method)
+
+
+def _effect(
+    votes: Sequence[Vote], texts: Mapping[str, str | None], policy: PairPolicy, ruled: Mapping[int, Ruling] | None
+) -> Effect:  # fmt: skip
+    try:
+        found = preference_pairs(votes, texts, policy, ruled)
+    except UserError as error:
+        return Effect(policy, why_not=error.what)
+    train = sum(p.split == "train" for p in found.pairs)
+    return Effect(policy, len(found.pairs), train, len(found.pairs) - train, sum(found.left_out.values()),
+                  len(found.contradictions))  # fmt: skip
 
 
 # -- reading ---------------------------------------------------------------------------------------------------
 
 
-def pairs_of_campaigns(
-    db: Database, names: Sequence[str], policy: PairPolicy, *, training: bool = False
-) -> Pairs:
-    """The pairs of campaigns (all of them where none is named). For training, `evaluate` campaigns are left out."""
-    chosen = [get_campaign(db, n) for n in names] or list_campaigns(db)
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What pairs are made of, read from campaigns."""
+
+    votes: tuple[Vote, ...]
+    texts: Mapping[str, str | None]
+    ruled: Mapping[int, Ruling]
+    evaluating: int
+    """votes that were left out because their campaign evaluates"""
+
+
+def read_votes(db: Database, names: Sequence[str], *, training: bool = False) -> Read:
+    """The counted votes of campaigns (all of them where none is named). For training, `evaluate` ones are left out."""
     votes: list[Vote] = []
     texts: dict[str, str | None] = {}
+    ruled: dict[int, Ruling] = {}
     evaluating = 0
-    for campaign in chosen:
+    for campaign in [get_campaign(db, n) for n in names] or list_campaigns(db):
         here = list(counted_votes(db, campaign.id))
         if training and campaign.settings.purpose is Purpose.EVALUATE:
             evaluating += len(here)
             continue
         votes += here
         texts |= texts_of_campaign(db, campaign.id)
-    found = preference_pairs(votes, texts, policy)
-    if evaluating:
-        return Pairs(found.pairs, found.contradictions, {**found.left_out, "evaluate campaign": evaluating})
+        ruled |= rulings(db, campaign.id)
+    return Read(tuple(votes), texts, ruled, evaluating)
+
+
+def pairs_of_campaigns(
+    db: Database, names: Sequence[str], policy: PairPolicy, *, training: bool = False
+) -> Pairs:
+    """The pairs of campaigns (all of them where none is named). For training, `evaluate` campaigns are left out."""
+    read = read_votes(db, names, training=training)
+    found = preference_pairs(read.votes, read.texts, policy, read.ruled)
+    if read.evaluating:
+        return replace(found, left_out={**found.left_out, "evaluate campaign": read.evaluating})
     return found

@@ -6,7 +6,7 @@ import pytest
 
 from db.errors import UserError
 from labeling.agreement import Opinion, consensus
-from labeling.consensus import dawid_skene, why_not
+from labeling.consensus import Consensus, dawid_skene, information, why_not
 
 
 def crowd(seed, battles=300, good=3, bad=4, ties=0.2):
@@ -67,3 +67,12 @@ def test_too_little_overlap_is_said_plainly():
     three = [(f"r{i}", f"b{j}", 0) for i in range(3) for j in range(5)]
     assert why_not(three) == "a consensus needs 20 battles judged by two raters or more, and here are 5"
     assert why_not([(f"r{i}", f"b{j}", 0) for i in range(3) for j in range(20)]) is None
+
+
+def test_information_is_bits_and_none_where_the_label_is_always_the_same():
+    sure = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    always = ((1.0, 0.0, 0.0),) * 3
+    turned = ((0.0, 1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0))
+    even = {"b1": (1.0, 0.0, 0.0), "b2": (0.0, 1.0, 0.0)}
+    bits = information(Consensus(even, {"sure": sure, "always": always, "turned": turned}))
+    assert bits == {"sure": 1.0, "always": 0.0, "turned": 1.0}

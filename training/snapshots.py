@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
+from db.catalog import add_responses
+from db.connection import transaction
 from db.entities import PreferencePair, Snapshot, Split, content_id
 from db.errors import UserError
 from db.runs import add_snapshot, pairs_of_set, snapshot_rows
@@ -46,9 +48,11 @@ def freeze(db: Database, source: Source, policy: PairPolicy) -> Snapshot:
             f"{source} gives {trainable} pairs to train on ({_why(found)})",
             f"collect at least {FEWEST} votes that prefer one answer, on prompts that are not held out",
         )
-    return add_snapshot(
-        db, snapshot_id(found.pairs, policy.to_json()), str(source), policy.to_json(), found.pairs
-    )
+    with transaction(db):  # what raters wrote becomes a response when pairs are frozen that name it
+        add_responses(db, (found.written or {}).values())
+        return add_snapshot(
+            db, snapshot_id(found.pairs, policy.to_json()), str(source), policy.to_json(), found.pairs
+        )
 
 
 def _why(found: Pairs) -> str:

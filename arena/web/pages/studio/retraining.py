@@ -159,8 +159,9 @@ def look(home: Home, db: Database, form: Form) -> Look:
     settings = settings_of(form)
     found = gather(db, source_of(db, form), PairPolicy(Method(form.policy), simulated=form.simulated))
     train = [p for p in found.pairs if p.split is Split.TRAIN]
+    written = found.written or {}
     shown = [
-        ShownPair(get_prompt(db, p.prompt).messages, get_response(db, p.chosen).text or "",
+        ShownPair(get_prompt(db, p.prompt).messages, (written.get(p.chosen) or get_response(db, p.chosen)).text or "",
                   get_response(db, p.rejected).text or "", len(p.votes))
         for p in _spread(train)
     ]  # fmt: skip

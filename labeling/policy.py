@@ -1,0 +1,79 @@
+"""The pair policy: what an owner decides about how votes become pairs and judged answers. Pure."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from db.entities import RaterKind, Vote
+
+
+class Method(StrEnum):
+    """How votes on one battle become pairs."""
+
+    VOTE = "vote"
+    MAJORITY = "majority"
+    CONSENSUS = "consensus"
+    MIN_AGREEMENT = "min-agreement"
+
+
+class Ties(StrEnum):
+    """What a tie says of its two answers where they go out one by one (KTO); as pairs, ties never go out."""
+
+    DROP = "drop"
+    GOOD = "good"
+    BAD = "bad"
+
+
+WORDS = {
+    Method.VOTE: "each decisive vote is a pair of its own",
+    Method.MAJORITY: "a battle is a pair where more of its votes chose one answer than chose the other or neither",
+    Method.CONSENSUS: "a battle is a pair where Dawid and Skene's model of all raters finds one answer the likeliest winner",
+    Method.MIN_AGREEMENT: "a battle is a pair where a majority chose one answer and they are at least",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PairPolicy:
+    """What counts as a pair.
+
+    vote: each decisive vote is a pair of its own.
+    majority: a battle is one pair if more of its votes chose one response than chose the other or neither.
+    min-agreement: the same, if they are at least the share `min_agreement` of its votes.
+    consensus: a battle is one pair if Dawid and Skene's model finds that response more likely the better one than the
+    other is, or a tie.
+    Ties, both good and both bad give no pair in any of them. Where the owner ruled on a battle, that stands in every
+    method but `vote`.
+    """
+
+    method: Method = Method.MAJORITY
+    simulated: bool = True
+    """whether votes of simulated raters take part"""
+    min_agreement: float = 0.7
+    weighted: bool = False
+    """in majority and min-agreement, whether a rater counts by what their votes tell instead of one each"""
+    ties: Ties = Ties.DROP
+    written: bool = True
+    """whether a better answer that a rater wrote is chosen over both"""
+
+    def takes(self, vote: Vote) -> bool:
+        """Whether votes of this kind of rater take part."""
+        return self.simulated or vote.rater_kind is not RaterKind.SIMULATED
+
+    def to_json(self) -> dict[str, object]:
+        """As it is stored with a snapshot; what stands as it is by default, or plays no part, is not said."""
+        said: dict[str, object] = {"method": self.method, "simulated": self.simulated}
+        if self.method is Method.MIN_AGREEMENT:
+            said["min_agreement"] = self.min_agreement
+        if self.weighted and self.method in (Method.MAJORITY, Method.MIN_AGREEMENT):
+            said["weighted"] = True
+        return said | ({} if self.written else {"written": False})
+
+    def __str__(self) -> str:
+        """In words, for a card."""
+        said = WORDS[self.method]
+        if self.method is Method.MIN_AGREEMENT:
+            said += f" {self.min_agreement:.0%} of its votes"
+        if self.weighted and self.method in (Method.MAJORITY, Method.MIN_AGREEMENT):
+            said += ", each rater weighed by the bits a vote of theirs tells"
+        if self.method is not Method.VOTE:
+            said += "; where the owner ruled on a battle, that stands"
+        return said + ("" if self.simulated else "; simulated raters are left out")
