@@ -25,7 +25,7 @@ from db.exchange import add_empty_campaign
 from db.votes import counted_votes, texts_of_campaign
 from labeling import joining
 from labeling.ballot import choice_of
-from labeling.rating import lend
+from labeling.lending import lend
 
 
 def replay(home: Home, db: Database, name: str, job: ThisJob, address: str, file: str | None) -> Crowd:

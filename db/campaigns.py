@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -298,15 +299,16 @@ def add_seat(
     *,
     kind: RaterKind = RaterKind.PERSON,
     owner: bool = False,
+    expires_at: str | None = None,
 ) -> Seat:
-    """A new seat with a new rater of its own."""
+    """A new seat with a new rater of its own; its link is good until it expires (UTC ISO text)."""
     with transaction(db):
         n = int(db.conn.execute("SELECT coalesce(max(id), 0) + 1 FROM raters").fetchone()[0])
         prefix = "owner" if owner else {RaterKind.PERSON: "rater", RaterKind.SIMULATED: "sim"}[kind]
         rater = add_rater(db, prefix if owner and n == 1 else f"{prefix}-{n}", kind)
         cursor = db.conn.execute(
-            "INSERT INTO seats(rater, campaign, lineage, owner, token_hash) VALUES (?, ?, ?, ?, ?)",
-            (rater, campaign.id, campaign.lineage, int(owner), token_hash),
+            "INSERT INTO seats(rater, campaign, lineage, owner, token_hash, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
+            (rater, campaign.id, campaign.lineage, int(owner), token_hash, expires_at),
         )
         return get_seat(db, int(cursor.lastrowid or 0))
 
@@ -392,6 +394,10 @@ class Session(NamedTuple):
     revoked: bool
     seat_created_at: str | None
     consent_version: str | None
+    open_link: int | None = None
+    quiz_tries: int = 0
+    quiz_passed: bool = False
+    screened_out: bool = False
 
 
 def seat_of_token(db: Database, token_hash: str, now: str) -> tuple[int, bool] | None:
@@ -420,7 +426,8 @@ def session_of(db: Database, token_hash: str, now: str) -> Session | None:
     """The live session of a cookie, or None."""
     row = db.conn.execute(
         """SELECT x.id, x.role, s.id, s.rater, s.campaign, s.lineage, s.owner, s.session = x.id,
-          s.token_used = 0 AND s.token_hash = x.link, s.revoked_at IS NOT NULL, s.created_at, s.consent_version
+          s.token_used = 0 AND s.token_hash = x.link, s.revoked_at IS NOT NULL, s.created_at, s.consent_version,
+          s.open_link, coalesce(s.quiz_tries, 0), s.quiz_passed_at IS NOT NULL, s.screened_out_at IS NOT NULL
         FROM sessions x LEFT JOIN seats s ON s.id = x.seat
         WHERE x.token_hash = ? AND x.ended_at IS NULL AND x.expires_at > ?""",
         (token_hash, now),
@@ -428,7 +435,7 @@ def session_of(db: Database, token_hash: str, now: str) -> Session | None:
     if row is None:
         return None
     return Session(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]), bool(row[7]), bool(row[8]),
-                   bool(row[9]), row[10], row[11])  # fmt: skip
+                   bool(row[9]), row[10], row[11], row[12], row[13], bool(row[14]), bool(row[15]))  # fmt: skip
 
 
 def bind_seat(db: Database, seat: int, session: int) -> None:
@@ -551,7 +558,70 @@ def least_covered(db: Database, campaign: Campaign, rater: int, n: int) -> list[
     return [int(r[0]) for r in rows]
 
 
-def covered(db: Database, battle: int) -> int:
-    """Standing votes and live leases of one battle."""
-    row = db.conn.execute("SELECT votes + leases FROM battle_cover WHERE battle = ?", (battle,)).fetchone()
-    return int(row[0]) if row else 0
+class Candidate(NamedTuple):
+    """A battle that could be lent, and what is known of it."""
+
+    battle: int
+    wins_a: int
+    wins_b: int
+    others: int
+    """standing votes that chose neither"""
+    judged: float | None = None
+    """mean over the scorers of the chance that a is better (Bradley-Terry: sigmoid of the gap); None where none scored"""
+
+
+def candidates(db: Database, campaign: Campaign, rater: int, most: int) -> tuple[list[Candidate], int]:
+    """(up to `most` battles short of votes and never lent to this rater, by lot; how many there are in all)."""
+    eligible = """FROM battle_cover c WHERE c.campaign = ?1 AND c.held = 0 AND c.votes + c.leases < ?2
+        AND NOT EXISTS (SELECT 1 FROM assignments s WHERE s.rater = ?3 AND s.battle = c.battle)"""
+    values = (campaign.id, campaign.settings.overlap, rater)
+    among = int(db.conn.execute(f"SELECT count(*) {eligible}", values).fetchone()[0])
+    rows = db.conn.execute(
+        f"""WITH pool AS (SELECT c.battle {eligible} ORDER BY random() LIMIT ?4)
+        SELECT pool.battle, coalesce(sum(v.outcome = 'a'), 0), coalesce(sum(v.outcome = 'b'), 0),
+          coalesce(sum(v.outcome IN ('tie', 'both_good', 'both_bad')), 0)
+        FROM pool LEFT JOIN votes v ON v.battle = pool.battle
+          AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id) GROUP BY pool.battle""",
+        (*values, most),
+    )
+    found = [Candidate(*r) for r in rows]
+    if campaign.settings.sampling is Sampling.JUDGE_DISAGREEMENT:
+        judged = _judged(db, [c.battle for c in found])
+        found = [c._replace(judged=judged.get(c.battle)) for c in found]
+    return found, among
+
+
+def _judged(db: Database, battles: Sequence[int]) -> dict[int, float]:
+    rows = db.conn.execute(
+        """SELECT b.id, x.score - y.score FROM battles b JOIN scores x ON x.response = b.response_a
+        JOIN scores y ON y.response = b.response_b AND y.scorer = x.scorer
+        WHERE b.id IN (SELECT value FROM json_each(?))""",
+        (json.dumps(list(battles)),),
+    )
+    chances: dict[int, list[float]] = {}
+    for battle, gap in rows:
+        chances.setdefault(battle, []).append(1 / (1 + math.exp(-max(-30.0, min(30.0, gap)))))
+    return {battle: sum(c) / len(c) for battle, c in chances.items()}
+
+
+def still_wanted(db: Database, battle: int, overlap: int) -> bool:
+    """Whether a battle may be lent again: short of votes and not held. A check question always may."""
+    row = db.conn.execute(
+        "SELECT held = 0 AND votes + leases < ? FROM battle_cover WHERE battle = ?", (overlap, battle)
+    ).fetchone()
+    return bool(row[0]) if row else True
+
+
+def following(db: Database, campaign: Campaign, rater: int) -> int | None:
+    """A battle that carries the conversation of the rater's last vote on, short of votes and new to them."""
+    row = db.conn.execute(
+        """WITH last AS (SELECT p.messages AS m FROM votes v JOIN battles b ON b.id = v.battle
+          JOIN prompts p ON p.id = b.prompt WHERE v.rater = ?3 AND v.campaign = ?1 ORDER BY v.id DESC LIMIT 1)
+        SELECT c.battle FROM battle_cover c JOIN battles b ON b.id = c.battle JOIN prompts q ON q.id = b.prompt, last
+        WHERE c.campaign = ?1 AND c.held = 0 AND c.votes + c.leases < ?2 AND length(q.messages) > length(last.m)
+        AND substr(q.messages, 1, length(last.m) - 1) = substr(last.m, 1, length(last.m) - 1)
+        AND NOT EXISTS (SELECT 1 FROM assignments s WHERE s.rater = ?3 AND s.battle = c.battle)
+        ORDER BY length(q.messages), c.lot LIMIT 1""",
+        (campaign.id, campaign.settings.overlap, rater),
+    ).fetchone()
+    return int(row[0]) if row else None

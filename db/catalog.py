@@ -313,7 +313,7 @@ def scores_of_campaign(db: Database, campaign: int) -> Mapping[str, dict[str, Sc
     found: dict[str, dict[str, Score]] = {}
     rows = db.conn.execute(
         """SELECT s.response, s.scorer, s.score, s.truncated FROM scores s WHERE s.response IN (
-          SELECT response_a FROM battles WHERE campaign = ?1 UNION SELECT response_b FROM battles WHERE campaign = ?1)""",
+          SELECT response FROM campaign_responses WHERE campaign = ?1)""",
         (campaign,),
     )
     for response, scorer, score, truncated in rows:
@@ -325,7 +325,7 @@ def responses_without_score(db: Database, scorer: str, campaign: int) -> list[tu
     """The distinct responses of a campaign's battles that the scorer has not scored, with their prompts."""
     rows = db.conn.execute(
         f"""{_RESPONSE} WHERE r.text IS NOT NULL AND r.id IN (
-          SELECT response_a FROM battles WHERE campaign = ?1 UNION SELECT response_b FROM battles WHERE campaign = ?1)
+          SELECT response FROM campaign_responses WHERE campaign = ?1)
         AND NOT EXISTS (SELECT 1 FROM scores s WHERE s.response = r.id AND s.scorer = ?2) ORDER BY r.number""",
         (campaign, scorer),
     )

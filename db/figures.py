@@ -33,7 +33,7 @@ def judge_votes(db: Database, campaign: int) -> list[Vote]:
     return [_vote(r) for r in rows]
 
 
-_RESPONSES = "SELECT response_a FROM battles WHERE campaign = ?1 UNION SELECT response_b FROM battles WHERE campaign = ?1"
+_RESPONSES = "SELECT response FROM campaign_responses WHERE campaign = ?1"
 
 
 def text_lengths(db: Database, campaign: int) -> dict[str, float]:

@@ -564,6 +564,7 @@ def m006_sessions(db: Database) -> None:
         "ALTER TABLE battle_cover ADD COLUMN leaked INTEGER NOT NULL DEFAULT 0 CHECK (leaked IN (0, 1))",
         "ALTER TABLE campaign_sizes ADD COLUMN held INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE seats ADD COLUMN open_link INTEGER REFERENCES open_links(id)",
+        "ALTER TABLE seats ADD COLUMN external TEXT",
         "ALTER TABLE seats ADD COLUMN quiz_tries INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE seats ADD COLUMN quiz_passed_at TEXT",
         "ALTER TABLE seats ADD COLUMN screened_out_at TEXT",
@@ -577,7 +578,7 @@ def m006_sessions(db: Database) -> None:
     _run(
         db,
         f"""
-CREATE INDEX raters_by_external ON raters(external) WHERE external IS NOT NULL
+CREATE INDEX seats_by_external ON seats(open_link, external) WHERE external IS NOT NULL
 --
 CREATE TABLE gold_pairs (
   battle INTEGER PRIMARY KEY REFERENCES battles(id),
@@ -766,6 +767,10 @@ WHEN NOT (EXISTS (SELECT 1 FROM withdrawals WHERE rater = old.rater)
        old.strength, old.acceptable_a, old.acceptable_b, old.criteria, old.tags_a, old.tags_b, old.elapsed_ms,
        old.consent_version, old.revealed, old.import, old.created_at))
 BEGIN SELECT raise(ABORT, 'votes is append-only'); END
+--
+CREATE VIEW campaign_responses AS
+SELECT campaign, response_a AS response FROM battles WHERE id NOT IN (SELECT battle FROM gold_pairs)
+UNION SELECT campaign, response_b FROM battles WHERE id NOT IN (SELECT battle FROM gold_pairs)
 --
 DROP VIEW vote_pairs
 --

@@ -243,7 +243,7 @@ def texts_of_campaign(db: Database, campaign: int) -> dict[str, str | None]:
     """{response id: text} over the responses of a campaign's battles."""
     rows = db.conn.execute(
         """SELECT id, text FROM responses WHERE id IN (
-          SELECT response_a FROM battles WHERE campaign = ?1 UNION SELECT response_b FROM battles WHERE campaign = ?1)""",
+          SELECT response FROM campaign_responses WHERE campaign = ?1)""",
         (campaign,),
     )
     return {r[0]: r[1] for r in rows}
@@ -289,3 +289,52 @@ def rater_progress(db: Database, rater: int, campaigns: Sequence[int]) -> int:
         (rater, json.dumps(list(campaigns))),
     ).fetchone()
     return int(row[0])
+
+
+class Standing(NamedTuple):
+    """A rater's standing votes in a campaign, check questions included."""
+
+    all: int
+    skipped: int
+
+
+def standing_of_rater(db: Database, rater: int, campaign: int) -> Standing:
+    """How many votes of a rater stand in a campaign, counted from the votes themselves."""
+    row = db.conn.execute(
+        """SELECT count(*), coalesce(sum(v.outcome = 'skip'), 0) FROM votes v WHERE v.rater = ? AND v.campaign = ?
+        AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)""",
+        (rater, campaign),
+    ).fetchone()
+    return Standing(int(row[0]), int(row[1]))
+
+
+class Cast(NamedTuple):
+    """A vote by the assignment it was cast with."""
+
+    assignment: str
+    outcome: Outcome
+
+
+def cast_by(db: Database, rater: int, campaign: int) -> list[Cast]:
+    """A rater's standing votes in a campaign, skips left out, in order."""
+    rows = db.conn.execute(
+        """SELECT v.assignment, v.outcome FROM votes v WHERE v.rater = ? AND v.campaign = ? AND v.assignment IS NOT NULL
+        AND v.outcome <> 'skip' AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id) ORDER BY v.id""",
+        (rater, campaign),
+    )
+    return [Cast(r[0], Outcome(r[1])) for r in rows]
+
+
+def mark_revealed(db: Database, rater: int, campaign: int) -> None:
+    """Remember that a rater has seen who wrote what in a campaign."""
+    db.conn.execute(
+        "INSERT INTO reveals(rater, campaign) VALUES (?, ?) ON CONFLICT DO NOTHING", (rater, campaign)
+    )
+
+
+def revealed_to(db: Database, rater: int, campaign: int) -> bool:
+    """Whether a rater has seen who wrote what in a campaign."""
+    row = db.conn.execute(
+        "SELECT 1 FROM reveals WHERE rater = ? AND campaign = ?", (rater, campaign)
+    ).fetchone()
+    return row is not None

@@ -123,6 +123,16 @@ def preview(
     return Preview(reader.format.name, tuple(columns), reader.mapping, tuple(shown[:rows]), tuple(refusals))
 
 
+def read_pairs(source: str) -> Iterator[GivenPair | None]:
+    """The preference pairs of a file or hub dataset in any format that holds pairs; None for a row that cannot be read."""
+    rows, reader = _recognised(source_of(source), ImportKind.PAIRS, None, {})
+    for row in rows:
+        given, refusal = _given(reader, row)
+        if refusal is not None:
+            yield None
+        yield from (g for g in given if isinstance(g, GivenPair))
+
+
 def _recognised(
     origin: Source, kind: ImportKind, format_name: str | None, mapping: Mapping[str, str]
 ) -> tuple[Iterator[ReadRow], Reader]:

@@ -5,19 +5,30 @@ Secrets are 192 random bits and are stored as their SHA-256 only.
 """
 
 import hashlib
+import json
+import re
 import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from db import campaigns
+from db import campaigns, open_links
 from db.campaigns import Session
 from db.catalog import get_setting
-from db.entities import RaterKind
+from db.entities import RaterKind, Recruit
 from db.errors import Conflict, NotFound, Refused, UserError
 
 RATER_DAYS, OWNER_DAYS, OWNER_LINK_HOURS = 60, 14, 24
+PLATFORMS = {Recruit.PROLIFIC: "Prolific", Recruit.MTURK: "Amazon Mechanical Turk"}
+PARAMETERS = (
+    ("PROLIFIC_PID", ("PROLIFIC_PID", "STUDY_ID", "SESSION_ID")),
+    ("workerId", ("workerId", "assignmentId", "hitId")),
+)
+"""the worker's id and what is kept beside it, as the platforms name the parameters of a study's address"""
+_PLATFORM_ID = re.compile(r"[A-Za-z0-9_-]{4,64}")
 
 
 class NoSession(UserError):
@@ -51,15 +62,56 @@ class Invitation(NamedTuple):
     token: str
 
 
-def invite(db: Database, campaign: str, seats: int, *, simulated: bool = False) -> list[Invitation]:
-    """New seats in a campaign, each with a link of its own."""
+def invite(
+    db: Database, campaign: str, seats: int, *, simulated: bool = False, expires_at: str | None = None
+) -> list[Invitation]:
+    """New seats in a campaign, each with a link of its own, good until it expires (UTC ISO text)."""
     found = campaigns.get_campaign(db, campaign)
     kind = RaterKind.SIMULATED if simulated else RaterKind.PERSON
     made = []
     for _ in range(seats):
         token = new_secret()
-        made.append(Invitation(campaigns.add_seat(db, found, hashed(token), kind=kind).id, token))
+        made.append(
+            Invitation(
+                campaigns.add_seat(db, found, hashed(token), kind=kind, expires_at=expires_at).id, token
+            )
+        )
     return made
+
+
+class OpenInvitation(NamedTuple):
+    """An open link, shown once: whoever has it may take one of its seats."""
+
+    link: int
+    token: str
+
+
+def invite_openly(db: Database, campaign: str, seats: int, expires_at: str | None = None) -> OpenInvitation:
+    """A link that many may use, up to its seats."""
+    token = new_secret()
+    found = campaigns.get_campaign(db, campaign)
+    return OpenInvitation(open_links.add_link(db, found.id, hashed(token), seats, expires_at), token)
+
+
+@dataclass(frozen=True, slots=True)
+class Recruited:
+    """What a crowd platform says of a participant: their id there and the study's, as the link's parameters."""
+
+    worker: str
+    parameters: tuple[tuple[str, str], ...]
+
+    def to_json(self) -> str:
+        """As it is kept with the rater until they are forgotten."""
+        return json.dumps(dict(self.parameters), sort_keys=True)
+
+
+def recruited_from(query: Mapping[str, str]) -> Recruited | None:
+    """Prolific's or MTurk's parameters of a link; None where there are none, or they are not such ids."""
+    for worker, names in PARAMETERS:
+        if _PLATFORM_ID.fullmatch(query.get(worker, "")):
+            kept = ((n, query[n]) for n in names if _PLATFORM_ID.fullmatch(query.get(n, "")))
+            return Recruited(query[worker], tuple(kept))
+    return None
 
 
 def reissue(db: Database, seat: int) -> Invitation:
@@ -96,24 +148,63 @@ def open_studio(db: Database, token: str, now: datetime) -> str | None:
     return cookie
 
 
-def join(db: Database, token: str, cookie: str | None, now: datetime) -> str:
+def join(db: Database, token: str, cookie: str | None, now: datetime, found: Recruited | None = None) -> str:
     """The cookie for whoever follows a link: the same where this browser holds the seat already.
 
-    The seat itself is taken at the first `next_ballots`, so that a link scanner does not burn it.
+    The seat itself is taken at the first `next_ballots`, so that a link scanner does not burn it. An open link gives
+    each new browser a seat of its own, and whoever comes with the same id of a crowd platform their old one.
     """
-    found = campaigns.seat_of_token(db, hashed(token), stamp(now))
-    if found is None:
-        raise NotFound("this link is unknown or no longer valid", "ask whoever invited you for a new one")
-    seat, used = found
+    seat = campaigns.seat_of_token(db, hashed(token), stamp(now))
+    if seat is None:
+        return _join_openly(db, token, cookie, now, found)
     here = session_from(db, cookie, now)
-    if here is not None and here.seat == seat and here.bound:
+    if here is not None and here.seat == seat[0] and here.bound:
         return cookie or ""
-    if used:
+    if seat[1]:
         raise Conflict("this link is already in use in another browser",
                        "open it there, or ask whoever invited you for a new link")  # fmt: skip
+    return _let_in(db, seat[0], hashed(token), now)
+
+
+def _let_in(db: Database, seat: int, link: str, now: datetime) -> str:
     new = new_secret()
-    campaigns.add_session(db, hashed(new), stamp(now + timedelta(days=RATER_DAYS)), seat, hashed(token))
+    campaigns.add_session(db, hashed(new), stamp(now + timedelta(days=RATER_DAYS)), seat, link)
     return new
+
+
+def _join_openly(db: Database, token: str, cookie: str | None, now: datetime, found: Recruited | None) -> str:
+    link = open_links.link_of_token(db, hashed(token), stamp(now))
+    if link is None:
+        raise NotFound("this link is unknown or no longer valid", "ask whoever invited you for a new one")
+    here = session_from(db, cookie, now)
+    if here is not None and here.open_link == link.id and not here.revoked:
+        return cookie or ""
+    campaign = campaigns.campaign_by_id(db, link.campaign)
+    if campaign.settings.recruit is not Recruit.LINK and found is None:
+        raise Refused(f"this link is for participants who come from {PLATFORMS[campaign.settings.recruit]}",
+                      "open the study there")  # fmt: skip
+    known = open_links.seat_of_external(db, link.id, found.worker) if found else None
+    if known is None and link.taken >= link.seats:
+        raise Conflict("this session is full", "thank you for your interest")
+    secret = hashed(new_secret())
+    if known is not None:
+        return _let_in(db, campaigns.reissue_seat(db, known, secret).id, secret, now)
+    seat = campaigns.add_seat(db, campaign, secret)
+    open_links.mark_seat(
+        db, seat, link.id, found.worker if found else None, found.to_json() if found else None
+    )
+    return _let_in(db, seat.id, secret, now)
+
+
+def take_seat(db: Database, session: Session) -> None:
+    """Let this browser hold its seat from its first ballot on; Refused where another holds it or the session is full."""
+    if session.bound:
+        return
+    if not session.may_bind:
+        raise Refused("this seat is in use in another browser", "go on there, or ask for a new link")
+    if session.open_link is not None and not open_links.has_room(db, session.open_link, session.seat or 0):
+        raise Refused("this session is full", "thank you for your interest")
+    campaigns.bind_seat(db, session.seat or 0, session.id)
 
 
 def session_from(db: Database, cookie: str | None, now: datetime) -> Session | None:

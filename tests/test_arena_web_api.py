@@ -15,7 +15,7 @@ from db.connection import open_reader
 from db.entities import CampaignSettings, CampaignStatus
 from db.votes import counts
 from labeling.joining import owner_link_token
-from labeling.rating import MAX_BALLOTS
+from labeling.lending import MAX_BALLOTS
 from tests.factories import make_home
 from tests.serving import Running, running
 

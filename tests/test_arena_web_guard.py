@@ -31,6 +31,9 @@ OWN = {
     ("POST", "/api/vote"): (422, 422, 422),
     ("POST", "/api/undo"): (422, 422, 422),
     ("POST", "/api/consent"): (422, 422, 422),
+    ("POST", "/api/quiz"): (401, 409, 401),
+    ("GET", "/api/reveal"): (401, 409, 401),
+    ("POST", "/api/forget"): (401, 200, 401),
     ("POST", "/api/login"): (422, 422, 422),
     ("POST", "/api/logout"): (200, 200, 200),
 }

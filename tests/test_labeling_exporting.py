@@ -23,8 +23,9 @@ from db.votes import counted_votes
 from labeling.exporting import ExportFormat, _gather, export, hash_of_votes
 from labeling.importing import ImportKind, import_file
 from labeling.joining import invite, join, session_from
+from labeling.lending import next_ballots
 from labeling.pairs import Method, PairPolicy
-from labeling.rating import cast_vote, next_ballots, undo
+from labeling.rating import cast_vote, undo
 from labeling.submission import parse_submission
 from labeling.tables import columns, flat_chat, rows, safe_cell
 from tests.factories import NOW, make_home

@@ -24,7 +24,7 @@ from db.entities import (
 )
 from db.errors import Conflict, NotFound, Refused
 from db.votes import browse_votes, counts
-from labeling import joining, rating
+from labeling import joining, lending, rating
 from labeling.ballot import choice_of, outcome_of
 from labeling.submission import Malformed, parse_submission
 from tests.factories import NOW, make_home
@@ -50,7 +50,7 @@ class Rater:
         return joining.session_from(self.db, self.cookie, NOW)
 
     def next(self, n=1, now=NOW, campaign=None):
-        return rating.next_ballots(self.db, self.session, n, now, campaign)
+        return lending.next_ballots(self.db, self.session, n, now, campaign)
 
     def vote(self, assignment, choice="left", key=None, now=NOW, **more):
         body = {"assignment": assignment, "choice": choice, "key": key or f"key-{assignment}", **more}
@@ -250,9 +250,9 @@ def test_a_link_binds_to_the_first_browser_that_asks_for_a_ballot(db):
     token = joining.invite(db, "first", 1)[0].token
     scanner = joining.join(db, token, None, NOW)
     browser = joining.join(db, token, None, NOW)
-    rating.next_ballots(db, joining.session_from(db, browser, NOW), 1, NOW)
+    lending.next_ballots(db, joining.session_from(db, browser, NOW), 1, NOW)
     with pytest.raises(Refused, match="another browser"):
-        rating.next_ballots(db, joining.session_from(db, scanner, NOW), 1, NOW)
+        lending.next_ballots(db, joining.session_from(db, scanner, NOW), 1, NOW)
     with pytest.raises(Conflict, match="another browser"):
         joining.join(db, token, None, NOW)
     assert joining.join(db, token, browser, NOW) == browser
@@ -283,16 +283,16 @@ def test_a_revoked_seat_is_closed(db):
 
 def test_without_a_session_nothing_is_given(db):
     with pytest.raises(joining.NoSession):
-        rating.next_ballots(db, None, 1, NOW)
+        lending.next_ballots(db, None, 1, NOW)
     with pytest.raises(joining.NoSession):
-        rating.next_ballots(db, joining.session_from(db, "forged", NOW), 1, NOW)
+        lending.next_ballots(db, joining.session_from(db, "forged", NOW), 1, NOW)
 
 
 def test_consent_comes_first(tmp_path):
     settings = CampaignSettings(consent_text="May we keep your votes?", consent_version="2")
     db = open_writer(make_home(tmp_path / "h", settings=settings))
     rater = Rater(db)
-    with pytest.raises(rating.ConsentRequired) as error:
+    with pytest.raises(lending.ConsentRequired) as error:
         rater.next()
     assert error.value.version == "2"
     joining.agree(db, rater.session, "2")
@@ -355,7 +355,9 @@ def test_a_seat_moves_on_to_the_newest_round_of_its_lineage(db):
                     parent_run=1, lineage=lineage)  # fmt: skip
     first = rater.next(2).ballots
     assert first[0].prompt[0]["content"] == "held out"
-    assert len(first) == 2
+    assert len(first) == 1, "all ballots of one answer are of one campaign"
+    rater.vote(first[0].assignment)
+    assert rater.next(2).ballots[0].prompt[0]["content"] != "held out"
     assert rater.next(1, campaign="first").ballots[0].prompt[0]["content"] != "held out"
     with pytest.raises(Refused):
         rater.next(1, campaign="nowhere")

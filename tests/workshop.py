@@ -22,7 +22,7 @@ from db.campaigns import create_campaign
 from db.catalog import add_model, add_prompts, add_responses, set_setting
 from db.connection import Home, home_at, open_writer, transaction
 from db.entities import CampaignSettings, Job, ModelKind, Prompt, Response, Split
-from labeling import joining, rating
+from labeling import joining, lending, rating
 from labeling.submission import parse_submission
 from tests.factories import NOW
 from tests.tiny import tiny_llama, tiny_reward
@@ -81,7 +81,7 @@ def give_votes(db: Database, campaign: str = "first", votes: int = 8, *, polite:
     for n in range(votes):
         now = NOW + timedelta(seconds=n)
         with transaction(db):
-            ballot = rating.next_ballots(db, joining.session_from(db, cookie, now), 1, now, None).ballots[0]
+            ballot = lending.next_ballots(db, joining.session_from(db, cookie, now), 1, now, None).ballots[0]
         wanted = "left" if ("thank" in ballot.left) == polite else "right"
         body = {"assignment": ballot.assignment, "choice": wanted, "key": f"{campaign}-{n}"}
         with transaction(db):

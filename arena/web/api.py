@@ -7,7 +7,7 @@ goes out only after that thread's commit is on disk.
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
@@ -19,7 +19,7 @@ from arena.web.sessions import BadTries, Door, Page, address_of, may_open, now
 from db import campaigns
 from db.entities import Ballot, CampaignStatus
 from db.errors import Conflict, NotFound, Refused, Unwritable, UserError
-from labeling import joining, rating
+from labeling import briefing, joining, lending, rating
 from labeling.blinding import render_markdown
 from labeling.submission import Malformed, parse_submission
 
@@ -69,8 +69,13 @@ def on_user_error(_request: Request, error: Exception) -> Response:
         body["field"] = error.field
     if isinstance(error, rating.Contradiction) and error.stored is not None:
         body["stored"] = dict(error.stored)
-    if isinstance(error, rating.ConsentRequired):
+    if isinstance(error, lending.ConsentRequired):
         body |= {"version": error.version, "html": render_markdown(error.text)}
+    if isinstance(error, lending.QuizRequired):
+        body |= {
+            "questions": [{"question": q.question, "answers": list(q.answers)} for q in error.questions],
+            "tries_left": error.tries_left,
+        }
     return JSONResponse(body, status)
 
 
@@ -122,12 +127,15 @@ async def join(request: Request, token: str) -> Response:
         return message_page("Too many tries", "Wait a minute, then open your link again.", 429)
     cookie = web.door.rater_cookie(request)
     try:
-        value = await written(request, lambda db: joining.join(db, token, cookie, now()))
+        found = joining.recruited_from(request.query_params)
+        value = await written(request, lambda db: joining.join(db, token, cookie, now(), found))
     except NotFound as error:
         web.tries.note(address)
         return message_page("This link does not work", _sentence(error), 404)
     except Conflict as error:
-        return message_page("This link is in use", _sentence(error), 409)
+        return message_page("You cannot join here", _sentence(error), 409)
+    except Refused as error:
+        return message_page("You cannot join here", _sentence(error), 403)
     response = RedirectResponse(f"{web.root_path}/rate", 303)
     web.door.let_rater_in(request, response, value)
     return response
@@ -145,22 +153,22 @@ def _sentence(error: UserError) -> str:
 async def get_next(request: Request, n: str = "1", campaign: str | None = None) -> Response:
     """The ballots this rater holds, filled up to n."""
     if not n.isascii() or not n.isdigit() or int(n[:6]) < 1:
-        raise Malformed("n", f"must be a whole number from 1 to {rating.MAX_BALLOTS}")
-    wanted = min(int(n[:6]), rating.MAX_BALLOTS)
+        raise Malformed("n", f"must be a whole number from 1 to {lending.MAX_BALLOTS}")
+    wanted = min(int(n[:6]), lending.MAX_BALLOTS)
     found = await _next(request, wanted, campaign)
     # rendering a long text takes milliseconds: not on the loop that serves everybody
     ballots = await asyncio.to_thread(lambda: [ballot_json(b) for b in found.ballots])
     body: dict[str, object] = {"ballots": ballots, "progress": _progress(found.done, found.target)}
     if found.end is not None:
         body["end"] = {"message": found.end.message} | ({"code": found.end.code} if found.end.code else {})
-    return JSONResponse(body)
+    return JSONResponse(body, headers={"x-campaign": found.briefing} if found.briefing else None)
 
 
-async def _next(request: Request, n: int, campaign: str | None = None) -> rating.Next:
+async def _next(request: Request, n: int, campaign: str | None = None) -> lending.Next:
     cookie = web_of(request).door.rater_cookie(request)
     return await written(
         request,
-        lambda db: rating.next_ballots(db, joining.session_from(db, cookie, now()), n, now(), campaign),
+        lambda db: lending.next_ballots(db, joining.session_from(db, cookie, now()), n, now(), campaign),
     )
 
 
@@ -183,13 +191,50 @@ def _progress(done: int, target: int) -> Json:
 
 
 @router.get("/api/guidelines")
-async def get_guidelines(request: Request) -> Response:
-    """What the rater should know about the ballots at hand: the owner's guidelines, and whether this is the demo."""
-    found = await _next(request, 1)
+async def get_guidelines(request: Request, assignment: str | None = None) -> Response:
+    """What the rater should know about a ballot they hold, or about the session where none is named."""
+    web = web_of(request)
+    told = briefing.briefing(web.context.readers.get(), web.door.visitor(request).rater, assignment, now())
+    wanted = told.settings
     return JSONResponse(
-        {"html": render_markdown(found.guidelines) if found.guidelines else "",
-         "note": DEMO_NOTES.get(found.demo or "", "")}
+        {"html": render_markdown(wanted.guidelines) if wanted.guidelines else "",
+         "note": DEMO_NOTES.get(told.demo or "", ""),
+         "ask": {"strength": wanted.ask_strength, "acceptable": wanted.ask_acceptable, "comment": wanted.ask_comment,
+                 "better": wanted.ask_better, "tags": list(wanted.reason_tags)},
+         "practice": {"number": told.practice[0], "of": told.practice[1]} if told.practice else None,
+         "ends_at": wanted.ends_at, "withdraw": True, "finish_url": told.finish_url, "reveal": wanted.reveal}
     )  # fmt: skip
+
+
+@router.post("/api/quiz")
+async def post_quiz(request: Request) -> Response:
+    """A try at the comprehension check."""
+    answers = (await json_body(request)).get("answers")
+    cookie = web_of(request).door.rater_cookie(request)
+    made = await written(
+        request, lambda db: briefing.answer_quiz(db, joining.session_from(db, cookie, now()), answers, now())
+    )
+    return JSONResponse({"passed": made.passed, "tries_left": made.tries_left, "wrong": list(made.wrong)})
+
+
+@router.get("/api/reveal")
+async def get_reveal(request: Request) -> Response:
+    """What the rater chose and whose answers those were, at the end; from here on nothing is undone."""
+    cookie = web_of(request).door.rater_cookie(request)
+    seen = await written(
+        request, lambda db: rating.reveal_all(db, joining.session_from(db, cookie, now()), now())
+    )
+    return JSONResponse({"votes": [asdict(one) for one in seen]})
+
+
+@router.post("/api/forget")
+async def post_forget(request: Request) -> Response:
+    """The rater withdraws."""
+    await json_body(request)
+    cookie = web_of(request).door.rater_cookie(request)
+    return JSONResponse(
+        await written(request, lambda db: briefing.withdraw(db, joining.session_from(db, cookie, now())))
+    )
 
 
 @router.post("/api/vote")
@@ -206,6 +251,8 @@ async def post_vote(request: Request) -> Response:
     }  # fmt: skip
     if receipt.reveal is not None:
         body["reveal"] = dict(receipt.reveal)
+    if receipt.practice is not None:
+        body["practice"] = asdict(receipt.practice)
     return JSONResponse(body)
 
 

@@ -24,7 +24,7 @@ API_CAP, EVENT_CAP, DRAINED = 64 * 1024, 1024 * 1024, 16 * 1024 * 1024
 
 OWN_ROUTES = re.compile(
     r"/|/healthz|/favicon\.ico|/manifest\.json|/robots\.txt|/join/[A-Za-z0-9_-]{1,128}"
-    r"|/api/(next|vote|undo|consent|guidelines|login|logout)"
+    r"|/api/(next|vote|undo|consent|quiz|guidelines|reveal|forget|login|logout)"
 )
 STATIC = re.compile(r"(assets|static|svelte)/[A-Za-z0-9._@/-]+|theme\.css")
 # what a Gradio page needs besides itself and its assets; pages without events need nothing

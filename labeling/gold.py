@@ -1,0 +1,107 @@
+"""Check questions: pairs whose better answer is known, from a file of pairs or by spoiling a stored answer.
+
+Raters cannot tell them from other ballots; they are never counted.
+"""
+
+import random
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from sqlite_utils import Database
+
+from db import campaigns, checks
+from db.catalog import add_prompts, get_prompt, get_response
+from db.checks import GoldPair
+from db.connection import transaction
+from db.entities import Campaign, Prompt, Purpose, Split, bare
+from db.errors import UserError
+from labeling.formats.records import GivenPair
+from labeling.importing import read_pairs
+
+FEWEST_WORDS = 3
+"""an answer shorter than this cannot be spoiled so that it shows"""
+CHUNK = 50
+
+
+class Added(NamedTuple):
+    """What became of the check questions that were asked for."""
+
+    added: int
+    already_there: int
+    refused: int
+
+
+def spoiled(text: str, other: str, rng: random.Random) -> str:
+    """A plainly worse answer: its words in disorder, or the answer to another question with its end cut off."""
+    words = text.split()
+    if len(words) < 2 * FEWEST_WORDS or rng.random() < 0.5:
+        cut = other.split()
+        return " ".join(cut[: max(FEWEST_WORDS, (2 * len(cut)) // 3)])
+    mixed = words[:]
+    while mixed == words:
+        rng.shuffle(mixed)
+    return " ".join(mixed)
+
+
+def add_spoiled(db: Database, campaign: Campaign, n: int, seed: int = 0) -> Added:
+    """Make up to n check questions of the campaign's own prompts: a stored answer against a spoiled version of it.
+
+    UserError where the campaign has too few prompts with an answer of some words.
+    """
+    rng = random.Random(seed)
+    battles = campaigns.battles_of(db, campaign.id)
+    rng.shuffle(battles)
+    first = {b.prompt: b for b in reversed(battles)}
+    texts = {p: bare(get_response(db, b.response_a).text or "") for p, b in list(first.items())[: 4 * n + 4]}
+    usable = {p: t for p, t in texts.items() if len(t.split()) >= FEWEST_WORDS}
+    if len(usable) < 2:
+        raise UserError(f"{campaign.name} has no two prompts with answers long enough to spoil",
+                        "give check questions in a file of pairs: prompt, chosen, rejected")  # fmt: skip
+    prompts = list(usable)
+    pairs = []
+    for i, prompt in enumerate(prompts[:n]):
+        other = next((usable[q] for q in prompts[i + 1 :] + prompts[:i] if usable[q] != usable[prompt]), "")
+        bad = spoiled(usable[prompt], other, rng)
+        if bad and bad != usable[prompt]:
+            pairs.append(GoldPair(prompt, usable[prompt], bad))
+    return _add(db, campaign, pairs, "degraded", refused=0)
+
+
+def add_file(db: Database, campaign: Campaign, source: str) -> Added:
+    """Make check questions of a file of pairs: the chosen answer is the known better one.
+
+    UserError where the file cannot be read, or holds nothing that can be used.
+    """
+    pairs, refused = [], 0
+    for given in read_pairs(source):
+        pair = _stored(db, campaign, given) if given is not None else None
+        if pair is None:
+            refused += 1
+        else:
+            pairs.append(pair)
+    if not pairs:
+        raise UserError(f"{source} holds no pair that can be a check question ({refused} refused)",
+                        "each row needs a prompt and two different answers, chosen and rejected")  # fmt: skip
+    return _add(db, campaign, pairs, "file", refused)
+
+
+def _stored(db: Database, campaign: Campaign, given: GivenPair) -> GoldPair | None:
+    """The pair with its prompt stored; None where the prompt may not be shown in this campaign, or nothing differs."""
+    good, bad = bare(given.chosen), bare(given.rejected)
+    if not given.prompt.messages or not good or not bad or good == bad:
+        return None
+    evaluating = campaign.settings.purpose is Purpose.EVALUATE
+    prompt = Prompt.of(given.prompt.messages, Split.HELDOUT if evaluating else given.prompt.split)
+    with transaction(db):
+        add_prompts(db, [prompt])
+    stored = get_prompt(db, prompt.id)
+    return None if evaluating and stored.split is not Split.HELDOUT else GoldPair(prompt.id, good, bad)
+
+
+def _add(db: Database, campaign: Campaign, pairs: list[GoldPair], source: str, refused: int) -> Added:
+    added = sum(checks.add_gold_pairs(db, campaign, chunk, source) for chunk in _chunks(pairs))
+    return Added(added, len(pairs) - added, refused)
+
+
+def _chunks(pairs: list[GoldPair]) -> Iterator[list[GoldPair]]:
+    return (pairs[i : i + CHUNK] for i in range(0, len(pairs), CHUNK))
