@@ -51,4 +51,17 @@ def test_only_the_owners_pages_show_the_way_to_each_other() -> None:
 
 def test_a_message_is_shown_as_text() -> None:
     body = bytes(message_page("<b>", "<script>", 404).body).decode()
-    assert "<h1>&lt;b&gt;</h1><p>&lt;script&gt;</p>" in body
+    assert "<h1>&lt;b&gt;</h1><p>&lt;script&gt;.</p>" in body
+
+
+def test_a_message_speaks_the_browsers_language() -> None:
+    page = message_page(
+        "This link does not work", "this session is full", 409, remedy="reload the page", accepted="de"
+    )
+    body = bytes(page.body).decode()
+    assert '<html lang="de">' in body
+    assert (
+        "<h1>Dieser Link funktioniert nicht</h1><p>Diese Sitzung ist voll. Laden Sie die Seite neu.</p>"
+        in body
+    )
+    assert '<html lang="en">' in bytes(message_page("a", "b", 404, accepted="fr").body).decode()

@@ -124,26 +124,28 @@ async def join(request: Request, token: str) -> Response:
     web = web_of(request)
     address = address_of(request)
     if web.tries.too_many(address):
-        return message_page("Too many tries", "Wait a minute, then open your link again.", 429)
+        return _said(request, "Too many tries", "Wait a minute, then open your link again.", 429)
     cookie = web.door.rater_cookie(request)
     try:
         found = joining.recruited_from(request.query_params)
         value = await written(request, lambda db: joining.join(db, token, cookie, now(), found))
     except NotFound as error:
         web.tries.note(address)
-        return message_page("This link does not work", _sentence(error), 404)
+        return _said(request, "This link does not work", error.what, 404, error.remedy)
     except Conflict as error:
-        return message_page("You cannot join here", _sentence(error), 409)
+        return _said(request, "You cannot join here", error.what, 409, error.remedy)
     except Refused as error:
-        return message_page("You cannot join here", _sentence(error), 403)
+        return _said(request, "You cannot join here", error.what, 403, error.remedy)
     response = RedirectResponse(f"{web.root_path}/rate", 303)
     web.door.let_rater_in(request, response, value)
     return response
 
 
-def _sentence(error: UserError) -> str:
-    words = error.what[:1].upper() + error.what[1:] + "."
-    return words + (f" {error.remedy[:1].upper()}{error.remedy[1:]}." if error.remedy else "")
+def _said(request: Request, title: str, text: str, status: int, remedy: str = "") -> Response:
+    """A message in the language of the request's browser."""
+    return message_page(
+        title, text, status, remedy=remedy, accepted=request.headers.get("accept-language", "")
+    )
 
 
 # -- rating ----------------------------------------------------------------------------------------------------

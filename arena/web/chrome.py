@@ -7,13 +7,14 @@ import gradio as gr
 from starlette.responses import HTMLResponse
 
 from arena.web.sessions import Page
+from arena.web.words import language_of, told
 
 ASSETS = Path(__file__).parent / "assets"
 NAME = "Tastebench"
 OWNER_LINKS = ((Page.STUDIO, "Studio"), (Page.RESULTS, "Results"), (Page.CHAT, "Chat"), (Page.RATE, "Rate"))
 
 ICON = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#2f5fd0"/>'
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="8" fill="#2f5fd0"/>'
     '<rect x="7" y="8" width="7" height="16" rx="2" fill="#fff"/>'
     '<rect x="18" y="8" width="7" height="16" rx="2" fill="none" stroke="#fff" stroke-width="2"/></svg>'
 )
@@ -66,15 +67,27 @@ def _bar(page: Page, root_path: str) -> str:
     return f'<a class="tb-name" href="{root_path}/">{ICON}<span>{NAME}</span></a>{links}'
 
 
-def message_page(title: str, text: str, status: int) -> HTMLResponse:
-    """A page of two sentences, for a person who followed a link that does not work."""
+def message_page(title: str, text: str, status: int, *, remedy: str = "", accepted: str = "") -> HTMLResponse:
+    """A page of two sentences, for a person who followed a link that does not work.
+
+    `accepted` is the request's Accept-Language: the page speaks the first of those languages that the catalogue has.
+    """
+    language = language_of(accepted)
+    title = html.escape(told(title, language))
+    words = html.escape(" ".join(_sentence(told(part, language)) for part in (text, remedy) if part))
     body = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{html.escape(title)} - {NAME}</title><style>{asset('base.css')}</style>"
-        f'<body class="tb-message"><main>{ICON}<h1>{html.escape(title)}</h1><p>{html.escape(text)}</p></main>'
+        f'<!doctype html><html lang="{language}"><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title} - {NAME}</title><style>{asset('base.css')}</style>"
+        f'<body class="tb-message"><main>{ICON}<h1>{title}</h1><p>{words}</p></main>'
     )
     response = HTMLResponse(body, status)
     response.headers["content-security-policy"] = (
         "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'"
     )
     return response
+
+
+def _sentence(words: str) -> str:
+    """The words with a capital and an end."""
+    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")

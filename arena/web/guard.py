@@ -181,7 +181,9 @@ def _error(status: int, what: str) -> Response:
 
 def _not_found(headers: Headers) -> Response:
     if "text/html" in headers.get("accept", ""):
-        return message_page("Nothing here", "There is no such page.", 404)
+        return message_page(
+            "Nothing here", "There is no such page.", 404, accepted=headers.get("accept-language", "")
+        )
     return _error(404, "there is nothing here")
 
 

@@ -36,6 +36,8 @@ def press(page: Page, key: str) -> str:
     shown = assignment(page)
     page.wait_for_timeout(SETTLED)
     page.keyboard.press(key)
+    if key == "s":  # the drawer for a reason is open: the same again sends
+        page.keyboard.press(key)
     return shown
 
 
@@ -87,6 +89,8 @@ def test_buttons_vote_too(web: Running, open_rate: Open) -> None:
         shown = assignment(page)
         page.wait_for_timeout(SETTLED)
         page.click(f'button[data-choice="{choice}"]')
+        if choice is Choice.SKIP:
+            page.click("[data-do=send]")
         expect(page.locator(".tb-rate")).not_to_have_attribute("data-assignment", shown)
         expect(page.locator("[data-role=saved]")).to_have_text("Saved")
         outcome, left_is = outcomes(web)[shown]
@@ -236,7 +240,14 @@ def test_consent_is_asked_before_the_first_ballot(tmp_path: Path, open_rate: Ope
         expect(page.locator("[data-role=words] strong")).to_have_text("your votes")
         page.click("[data-do=agree]")
         page.wait_for_selector(RATING)
-        page.click(".tb-guide summary")
+        # shown the first time, a key away ever after
+        expect(page.locator("[data-role=guide-text] em")).to_be_visible()
+        page.click("[data-do=guide]")
+        expect(page.locator("[data-role=guide-text]")).to_be_hidden()
+        page.reload()
+        page.wait_for_selector(RATING)
+        expect(page.locator("[data-role=guide-text]")).to_be_hidden()
+        page.keyboard.press("i")
         expect(page.locator("[data-role=guide-text] em")).to_have_text("fair")
 
 
@@ -251,10 +262,10 @@ def test_keys_are_off_while_typing_repeating_and_reading_the_key_map(web: Runnin
     page.keyboard.press("Control+ArrowLeft")
     page.evaluate("document.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowLeft', repeat: true}))")
     page.keyboard.press("?")
-    expect(page.locator(".tb-keys")).to_be_visible()
+    expect(page.locator("[data-role=keymap]")).to_be_visible()
     page.keyboard.press("g")
     page.keyboard.press("Escape")
-    expect(page.locator(".tb-keys")).to_be_hidden()
+    expect(page.locator("[data-role=keymap]")).to_be_hidden()
     page.wait_for_timeout(SETTLED)
     assert assignment(page) == shown
     assert shown not in outcomes(web)

@@ -1,0 +1,128 @@
+/* What stands in place of a ballot: consent, the comprehension check, the end, what was chosen, withdrawing. */
+const setState = (state) => { root.dataset.state = state; part("screen").hidden = state !== "screen"; };
+
+/* A screen of its own: a sign, a title, words (HTML), and the parts of it that `shown` names. */
+const screen = (sign, title, html, shown = {}) => {
+  part("mark").textContent = sign;
+  part("title").textContent = title;
+  part("words").innerHTML = html;
+  part("screen").classList.toggle("tb-consent", "agree" in shown);
+  for (const name of ["again", "agree", "reveal"]) doing(name).forEach((b) => { b.hidden = !(name in shown); });
+  doing("agree").forEach((b) => { b.dataset.version = shown.agree ?? ""; });
+  for (const name of ["quiz", "code-box", "finish", "reveal-note", "revealed"]) part(name).hidden = true;
+  setState("screen");
+  refreshUndo();
+  part("screen").focus({ preventScroll: true });
+  window.scrollTo(0, 0);
+};
+
+const stopped = (answer) => {
+  const why = answer.body.error;
+  if (why === "consent_required") screen("\u270e", t("Before you begin"), answer.body.html, { agree: answer.body.version });
+  else if (why === "quiz_required") quiz(answer.body);
+  else if (answer.status === 401) {
+    screen("?", t("You are not signed in here"), paragraph([t("Open your personal link again in this browser."),
+      outbox.length ? t("Your unsent votes are kept and go out then.") : t("Every vote you gave is saved.")].join(" ")));
+  } else screen("!", t("You cannot rate here right now"), paragraph(explain(answer)), { again: true });
+};
+
+/* -- the comprehension check -------------------------------------------------------------------------------------- */
+
+const quiz = ({ questions, tries_left: left }, wrong = []) => {
+  screen("\u2713", t("A short check"), paragraph(wrong.length
+    ? t("Not quite. Look at the marked questions again. Tries left: {n}.", { n: left })
+    : t("It makes sure that the guidelines are clear. Tries left: {n}.", { n: left })));
+  const form = part("quiz"), send = made("button", t("Check my answers"), "tb-main");
+  form.hidden = false;
+  form.replaceChildren(...questions.map((q, i) => {
+    const box = document.createElement("fieldset");
+    if (wrong.includes(i)) box.dataset.wrong = "";
+    box.append(made("legend", q.question), ...q.answers.map((answer, j) => {
+      const label = document.createElement("label"), input = document.createElement("input");
+      Object.assign(input, { type: "radio", name: `question-${i}`, value: j, required: true });
+      label.append(input, made("span", answer));
+      return label;
+    }));
+    return box;
+  }), made("p", "", "tb-small"), send);
+  form.onsubmit = async (event) => {
+    event.preventDefault();
+    const given = questions.map((_, i) => form.querySelector(`[name=question-${i}]:checked`)?.value);
+    if (given.includes(undefined)) { form.querySelector(".tb-small").textContent = t("Answer every question first."); return; }
+    send.disabled = true;
+    try {
+      const said = await call("quiz", { answers: given.map(Number) });
+      if (said.passed || said.tries_left === 0) { setState("loading"); top_up(); }
+      else quiz({ questions, tries_left: said.tries_left }, said.wrong);
+    } catch (answer) { if (!(answer instanceof Answer)) throw answer; stopped(answer); }
+  };
+};
+
+/* -- the end ------------------------------------------------------------------------------------------------------ */
+
+const finishWords = (url) => {
+  if (/prolific/i.test(url.hostname)) return t("Return to Prolific");
+  return /mturk/i.test(url.hostname) ? t("Return to MTurk") : t("Go on");
+};
+
+const over = async () => {
+  const message = told(end.message), shut = /paused|closed/.test(end.message);
+  screen("\u2713", shut ? t("This session is not open") : t("All done"), paragraph(message), { again: true });
+  if (end.code) {
+    part("code-box").hidden = false;
+    part("code").textContent = end.code;
+  }
+  const { finish_url: address, reveal } = await guidelines("");
+  if (root.dataset.state !== "screen" || !end) return;
+  if (address && URL.canParse(address) && /^https?:$/.test(new URL(address).protocol)) {
+    Object.assign(part("finish"), { hidden: false, href: address, rel: "noreferrer", textContent: finishWords(new URL(address)) });
+  }
+  if (reveal === "end" && progress?.done) {
+    doing("reveal").forEach((b) => { b.hidden = false; });
+    part("reveal-note").hidden = false;
+  }
+};
+
+const reveal = async () => {
+  try {
+    const { votes } = await call("reveal");
+    remember(null);
+    doing("reveal").forEach((b) => { b.hidden = true; });
+    part("reveal-note").hidden = true;
+    const table = document.createElement("table"), body = document.createElement("tbody");
+    const row = (cell, ...texts) => { const tr = document.createElement("tr"); tr.append(...texts.map((x) => made(cell, x))); return tr; };
+    const head = document.createElement("thead");
+    head.append(row("th", t("Prompt"), t("You chose"), t("Left"), t("Right")));
+    body.append(...votes.map((v) => row("td", v.prompt, CHOICES[v.choice] || v.choice, v.left, v.right)));
+    table.append(made("caption", t("What you chose")), head, body);
+    part("revealed").replaceChildren(table);
+    part("revealed").hidden = false;
+  } catch (answer) {
+    if (!(answer instanceof Answer)) throw answer;
+    part("words").innerHTML = paragraph(explain(answer));
+  }
+};
+
+const copyCode = async () => {
+  const range = document.createRange();
+  range.selectNodeContents(part("code"));
+  getSelection().removeAllRanges();
+  getSelection().addRange(range);
+  const copied = await navigator.clipboard?.writeText(end.code).then(() => true, () => false);
+  const button = doing("copy")[0];
+  button.textContent = copied ? t("Copied") : t("Selected: copy it with Ctrl+C");
+};
+
+const forget = async () => {
+  part("leave").close();
+  try {
+    await call("forget", {});
+    for (const name of [OUTBOX, DRAFT, PACE]) keep(name, null);
+    remember(null);
+    outbox = []; queue = []; end = null;
+    screen("\u2713", t("You have withdrawn"), paragraph(t("What could identify you is gone, and your votes count nowhere. Thank you for your time; you can close this page.")));
+  } catch (answer) {
+    if (!(answer instanceof Answer)) throw answer;
+    alertText(answer.transient ? t("That did not work right now. Try again.") : explain(answer));
+  }
+};

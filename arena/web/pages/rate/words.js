@@ -1,0 +1,49 @@
+/* The reader's language. The English sentence is the key; CATALOGUES holds the others (arena/web/words/). */
+const LANGUAGE = "tastebench-language";
+const LANGUAGES = ["en", ...Object.keys(CATALOGUES)];
+const language = [localStorage.getItem(LANGUAGE), ...navigator.languages]
+  .map((tag) => (tag || "").slice(0, 2).toLowerCase()).find((code) => LANGUAGES.includes(code)) || "en";
+const words = CATALOGUES[language] || {};
+
+/* A sentence of this page, with its {named} places filled. */
+const t = (english, values = {}) =>
+  (words[english] ?? english).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+
+const patterns = Object.keys(words).filter((english) => english.includes("{1}")).map((english) => [
+  new RegExp(`^${english.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(/\{\d\}/g, "(.+?)")}$`), words[english],
+]);
+
+/* A sentence of the server: looked up as it is, then by the sentences that have numbered places {1}, {2}. */
+const told = (english) => {
+  if (!english || words[english]) return words[english] || english || "";
+  for (const [pattern, other] of patterns) {
+    const found = english.match(pattern);
+    if (found) return other.replace(/\{(\d)\}/g, (_, place) => words[found[place]] ?? found[place]);
+  }
+  return english;
+};
+
+const translate = () => {
+  document.documentElement.lang = language;
+  document.title = document.title.replace("Rate", t("Rate"));
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const english = node.data.trim().replace(/\s+/g, " ");
+    if (words[english]) node.data = node.data.replace(node.data.trim(), () => words[english]);
+  }
+  for (const name of ["aria-label", "title"]) {
+    root.querySelectorAll(`[${name}]`).forEach((e) => e.setAttribute(name, t(e.getAttribute(name))));
+  }
+};
+
+const offerLanguages = () => {
+  part("language").replaceChildren(...LANGUAGES.map((code) => {
+    const option = new Option(new Intl.DisplayNames([code], { type: "language" }).of(code), code, false, code === language);
+    option.lang = code;
+    return option;
+  }));
+  part("language").addEventListener("change", (event) => {
+    localStorage.setItem(LANGUAGE, event.target.value);
+    location.reload();
+  });
+};
