@@ -137,13 +137,14 @@ class Guard(StrEnum):
 
 
 class FindingKind(StrEnum):
-    """What the blinding guard finds in a battle, and what raters report."""
+    """What the blinding guard finds in a battle, what raters report, and what an owner holds by hand."""
 
     IDENTITY = "identity"
     TEMPLATE = "template"
     NEAR_IDENTICAL = "near_identical"
     EMPTY = "empty"
     REPORTED = "reported"
+    BY_HAND = "by_hand"
 
 
 class Recruit(StrEnum):
@@ -379,6 +380,18 @@ class Battle:
     response_b: str
     model_a: str
     model_b: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something the guard found in a battle: in slot a, b or both, of what kind, and the words themselves.
+
+    For a report, `what` is the row number of the rater who gave it.
+    """
+
+    slot: str
+    kind: FindingKind
+    what: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -607,12 +607,65 @@ CREATE TABLE reveals (
 CREATE TABLE battle_findings (
   battle INTEGER NOT NULL REFERENCES battles(id),
   slot TEXT NOT NULL CHECK (slot IN ('a', 'b', 'both')),
-  kind TEXT NOT NULL CHECK (kind IN ('identity', 'template', 'near_identical', 'empty', 'reported')),
+  kind TEXT NOT NULL CHECK (kind IN ('identity', 'template', 'near_identical', 'empty', 'reported', 'by_hand')),
   what TEXT NOT NULL,
   found_at TEXT NOT NULL DEFAULT ({NOW}),
-  dismissed_at TEXT,
-  PRIMARY KEY (battle, slot, kind, what)
+  dismissed_at TEXT, dismissed_by TEXT,
+  PRIMARY KEY (battle, slot, kind, what),
+  CHECK ((dismissed_at IS NULL) = (dismissed_by IS NULL))
 ) STRICT, WITHOUT ROWID
+--
+CREATE INDEX battle_cover_leaked ON battle_cover(battle) WHERE leaked = 1
+--
+CREATE VIEW guard_states AS
+SELECT c.battle, c.campaign,
+  EXISTS (SELECT 1 FROM battle_findings f WHERE f.battle = c.battle AND f.dismissed_at IS NULL AND (
+    f.kind = 'by_hand' OR (f.kind IN ('near_identical', 'empty') AND k.guard <> 'allow')
+    OR (f.kind IN ('identity', 'template') AND k.guard = 'hold')))
+  OR (SELECT count(*) FROM battle_findings f
+      WHERE f.battle = c.battle AND f.dismissed_at IS NULL AND f.kind = 'reported') >= 2 AS held,
+  k.guard <> 'redact' AND EXISTS (SELECT 1 FROM battle_findings f
+    WHERE f.battle = c.battle AND f.dismissed_at IS NULL AND f.kind IN ('identity', 'template')) AS leaked
+FROM battle_cover c JOIN campaigns k ON k.id = c.campaign
+--
+CREATE TRIGGER battle_findings_added AFTER INSERT ON battle_findings
+BEGIN
+  UPDATE battle_cover SET (held, leaked) = (SELECT held, leaked FROM guard_states WHERE battle = new.battle)
+  WHERE battle = new.battle;
+END
+--
+CREATE TRIGGER battle_findings_decided AFTER UPDATE ON battle_findings
+BEGIN
+  UPDATE battle_cover SET (held, leaked) = (SELECT held, leaked FROM guard_states WHERE battle = new.battle)
+  WHERE battle = new.battle;
+END
+--
+CREATE TRIGGER battle_findings_gone AFTER DELETE ON battle_findings
+BEGIN
+  UPDATE battle_cover SET (held, leaked) = (SELECT held, leaked FROM guard_states WHERE battle = old.battle)
+  WHERE battle = old.battle;
+END
+--
+CREATE TRIGGER campaigns_guard AFTER UPDATE OF guard ON campaigns WHEN old.guard <> new.guard
+BEGIN
+  UPDATE battle_cover SET (held, leaked) = (
+    SELECT held, leaked FROM guard_states g WHERE g.battle = battle_cover.battle)
+  WHERE campaign = new.id AND battle IN (SELECT battle FROM battle_findings);
+END
+--
+CREATE TRIGGER votes_reported AFTER INSERT ON votes WHEN trim(coalesce(new.report, '')) <> ''
+BEGIN
+  INSERT INTO battle_findings(battle, slot, kind, what)
+  SELECT new.battle, 'both', 'reported', CAST(new.rater AS TEXT) WHERE NOT EXISTS (
+    SELECT 1 FROM battle_findings WHERE (battle, slot, kind, what)
+      = (new.battle, 'both', 'reported', CAST(new.rater AS TEXT)));
+END
+--
+CREATE TRIGGER retractions_reported AFTER INSERT ON retractions
+BEGIN
+  DELETE FROM battle_findings WHERE kind = 'reported' AND slot = 'both' AND dismissed_at IS NULL
+  AND (battle, what) = (SELECT battle, CAST(rater AS TEXT) FROM votes WHERE id = new.vote);
+END
 --
 CREATE TABLE owners (
   id INTEGER PRIMARY KEY,

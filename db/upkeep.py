@@ -133,6 +133,9 @@ INVARIANTS = (
         WHERE coalesce(z.battles, 0) <> (SELECT count(*) FROM battles WHERE campaign = c.id AND id NOT IN (SELECT battle FROM gold_pairs))
         OR coalesce(z.held, 0) <> (SELECT count(*) FROM battle_cover WHERE campaign = c.id AND held = 1)
         OR coalesce(z.votes, 0) <> (SELECT count(*) FROM {STANDING} AND v.outcome <> 'skip' AND v.campaign = c.id)"""),
+    ("what the guard holds and marks as leaked follows from its findings",
+     """SELECT c.battle FROM battle_cover c JOIN guard_states g ON g.battle = c.battle
+        WHERE c.held <> g.held OR c.leaked <> g.leaked"""),
     ("the counts of check questions equal their standing votes",
      """WITH standing AS (SELECT v.campaign, v.rater, s.kind, count(*) AS n FROM votes v
           JOIN assignments s ON s.id = v.assignment AND s.kind <> 'battle'

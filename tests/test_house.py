@@ -15,7 +15,8 @@ FILES = [ROOT / "launch.py", *(p for d in LINE[1:] for p in sorted((ROOT / d).rg
 
 PURE = [
     "labeling/ballot.py", "labeling/submission.py", "labeling/agreement.py", "labeling/quality.py",
-    "labeling/blinding.py", "labeling/math.py", "labeling/consensus.py", "labeling/privacy.py", "labeling/policy.py",
+    "labeling/blinding.py", "labeling/folding.py", "labeling/guarding.py",
+    "labeling/math.py", "labeling/consensus.py", "labeling/privacy.py", "labeling/policy.py",
     "training/settings.py", "training/starter/world.py",
     *(f"arena/{name}.py" for name in (
         "winrates", "ratings", "columns", "intervals", "beside", "slices", "where", "wording")),
