@@ -20,6 +20,7 @@ import click
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
+    from arena.campaigning import Changed
     from arena.jobs import ThisJob
     from db.connection import Home
     from db.entities import Run
@@ -121,8 +122,26 @@ temperature = click.option(
 )
 max_new_tokens = click.option("--max-new-tokens", default=256, show_default=True, help="Longest answer.")
 system_prompt = click.option("--system", default="", help="System prompt; none by default.")
-pairs_made = click.option("--policy", type=click.Choice(["majority", "vote"]), default="majority", show_default=True,
-                          help="How votes become pairs.")  # fmt: skip
+
+
+def pairs_made(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options that say how votes become pairs."""
+    options = (
+        click.option("--policy", type=click.Choice(["majority", "vote", "consensus", "min-agreement"]), default=default,
+                     show_default=True, help="How votes become pairs."),
+        click.option("--min-agreement", type=click.FloatRange(0.5, 1.0), default=0.7, show_default=True,
+                     help="With --policy min-agreement: the share of a battle's votes that must agree."),
+        click.option("--weigh-raters", is_flag=True, help="Count each rater by what their votes tell (needs overlap)."),
+        click.option("--no-simulated", is_flag=True, help="Leave votes of simulated raters out."),
+        click.option("--no-written", is_flag=True, help="Leave better answers that raters wrote out."),
+    )  # fmt: skip
+
+    def add(verb: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            verb = option(verb)
+        return verb
+
+    return add
 
 
 @click.group(context_settings=CONTEXT, invoke_without_command=True)
@@ -334,6 +353,12 @@ def campaign() -> None:
     """Blind comparisons: who meets whom, over which prompts."""
 
 
+def settings_typed() -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The option that sets any of a campaign's settings."""
+    return click.option("--set", "typed", multiple=True, metavar="KEY=VALUE",
+                        help="A setting of `campaign settings`; may be given again. @FILE reads a file.")  # fmt: skip
+
+
 @campaign.command("create")
 @click.argument("name")
 @models_named
@@ -342,24 +367,111 @@ def campaign() -> None:
 @click.option("--purpose", type=click.Choice(["collect", "evaluate"]), default="collect", show_default=True,
               help="collect: its votes train; evaluate: held-out prompts only, never trains.")  # fmt: skip
 @click.option("--criteria", default="", help="Further questions, comma-separated.")
+@settings_typed()
 @click.option("--draft", is_flag=True, help="Do not open it yet.")
 @click.option("--generate", "generate_", is_flag=True, help="First write the responses that are missing.")
 @as_json
-def campaign_create(name: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+def campaign_create(name: str, as_json: bool, typed: Sequence[str], **options: Any) -> None:  # noqa: ANN401
     """Create a campaign and open it."""
     from arena.registry import create_campaign
+    from db.entities import CampaignSettings
+    from labeling.campaign_settings import changed, typed_pairs
 
+    named = {key: str(options[key]) for key in ("overlap", "purpose", "criteria")}
+    settings = changed(CampaignSettings(), named | typed_pairs(typed))
     with contextlib.ExitStack() as stack:
         if options["generate_"]:
             here, db, job = stack.enter_context(working())
         else:
             (here, db), job = stack.enter_context(writing()), None
-        made = create_campaign(here, db, name, names_of(options["models_"]), options["prompts"],
-                               overlap=options["overlap"], purpose=options["purpose"],
-                               criteria=names_of(options["criteria"]), draft=options["draft"], job=job)  # fmt: skip
+        made = create_campaign(here, db, name, names_of(options["models_"]), options["prompts"], settings,
+                               draft=options["draft"], job=job)  # fmt: skip
     for line in made.notes:
         click.echo(line, err=True)
     show(made.row, as_json, lambda: [f"{name}: {made.battles} battles, {made.row['status']}"])
+
+
+@campaign.command("settings")
+@click.argument("name", required=False)
+@as_json
+def campaign_settings(name: str | None, as_json: bool) -> None:
+    """Every setting of a campaign (or the defaults), what it means, and whether votes freeze it."""
+    from db.campaigns import get_campaign
+    from db.entities import FROZEN, CampaignSettings
+    from labeling.campaign_settings import MEANING, shown
+
+    with writing() as (_, db):
+        settings = get_campaign(db, name).settings if name else CampaignSettings()
+    rows = [{"key": key, "value": shown(settings, key), "frozen": "with votes" if key in FROZEN else "",
+             "meaning": meaning} for key, meaning in MEANING.items()]  # fmt: skip
+    show(rows, as_json, lambda: table(rows))
+
+
+@campaign.command("set")
+@click.argument("name")
+@click.argument("typed", nargs=-1, required=True, metavar="KEY=VALUE...")
+@as_json
+def campaign_set(name: str, typed: Sequence[str], as_json: bool) -> None:
+    """Change settings; where there are votes and raters would see the change, a new version takes the campaign's place."""
+    from arena.campaigning import change
+    from labeling.campaign_settings import typed_pairs
+
+    with writing() as (_, db):
+        _show_changed(db, change(db, name, typed_pairs(typed)), as_json)
+
+
+@campaign.command("clone")
+@click.argument("name")
+@click.option("--as", "new", help="The copy's name; NAME copy by default.")
+@click.option("--models", "models_", default="", help="Other models, comma-separated.")
+@click.option("--prompts", help="Other prompts.")
+@settings_typed()
+@as_json
+def campaign_clone(name: str, new: str | None, models_: str, prompts: str | None, typed: Sequence[str],
+                   as_json: bool) -> None:  # fmt: skip
+    """Make a draft like another campaign, with its settings and check questions."""
+    from arena.campaigning import clone
+    from labeling.campaign_settings import typed_pairs
+
+    with writing() as (_, db):
+        _show_changed(db, clone(db, name, new, names_of(models_), prompts, typed_pairs(typed)), as_json)
+
+
+def _show_changed(db: "Database", made: "Changed", as_json: bool) -> None:
+    from arena.registry import campaign_row
+
+    for line in made.notes:
+        click.echo(line, err=True)
+    row = campaign_row(db, made.campaign)
+    word = "new version" if made.new_version else row["status"]
+    show(row, as_json, lambda: [f"{made.campaign.name}: {word}, {row['battles']} battles"])
+
+
+@campaign.command("gold")
+@click.argument("name")
+@click.option(
+    "--file",
+    "file",
+    help="File of pairs (prompt, chosen, rejected), or a hub dataset: chosen is the known better.",
+)
+@click.option("--make", type=click.IntRange(1, 1000), help="Make so many by spoiling stored answers.")
+@click.option("--seed", default=0, show_default=True, help="Fixes which answers are spoiled.")
+@as_json
+def campaign_gold(name: str, file: str | None, make: int | None, seed: int, as_json: bool) -> None:
+    """Add check questions, whose better answer is known; without an option, count them."""
+    from db.campaigns import get_campaign
+    from db.checks import gold_count
+    from labeling.gold import Added, add_file, add_spoiled
+
+    with writing() as (_, db):
+        chosen = get_campaign(db, name)
+        made = Added(0, 0, 0)
+        if file is not None:
+            made = add_file(db, chosen, file)
+        if make is not None:
+            made = add_spoiled(db, chosen, make, seed)
+        result = {"questions": gold_count(db, chosen.id), **made._asdict()}
+    show(result, as_json, lambda: [f"{name}: {result['questions']} check questions ({made.added} new)"])
 
 
 @campaign.command("list")
@@ -514,16 +626,35 @@ def report(
     "format_",
     default="trl",
     show_default=True,
-    help="trl, kto, reward, ultrafeedback, responses, votes or csv.",
+    help="trl, kto, reward, ultrafeedback, responses, sft, votes or csv.",
 )
-@click.option("--push", metavar="REPO", help="Send it to a hub dataset repository too.")
+@pairs_made("vote")
+@click.option("--ties", type=click.Choice(["drop", "good", "bad"]), default="drop", show_default=True,
+              help="With --format kto: what a tie says of its two answers.")  # fmt: skip
+@click.option(
+    "--push", metavar="REPO", help="Send it to a hub dataset repository too, private unless it is there."
+)
+@click.option("--allow-personal-data", "allow_personal", is_flag=True,
+              help="Write texts that seem to hold mail addresses, phone numbers or keys: you have looked at them.")  # fmt: skip
+@click.option("--preview", "preview_", is_flag=True, help="Only show what would be written.")
 @as_json
-def export(folder: str, campaign: str | None, format_: str, push: str | None, as_json: bool) -> None:
+def export(folder: str, format_: str, preview_: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Write a dataset folder that datasets.load_dataset(FOLDER) loads."""
     from labeling.exporting import export as run
+    from labeling.exporting import order_of, preview, preview_lines
+    from labeling.policy import policy_of
 
+    if preview_:
+        seen = preview(home(), order_of(options["campaign"], format_, policy_of(options)))
+        show(seen, as_json, lambda: preview_lines(seen))
+        return
     with working() as (here, _, _job):
-        made = run(here, Path(folder), campaign=campaign, format=format_, push=push)
+        made = run(here, Path(folder), campaign=options["campaign"], format=format_, push=options["push"],
+                   policy=policy_of(options), allow_personal=options["allow_personal"])  # fmt: skip
+    for reason, n in made.left_out.items():
+        click.echo(f"left out: {n} votes, {reason}", err=True)
+    for refused in made.refused[:20]:
+        click.echo(f"refused: {refused.reason}, answers {' and '.join(refused.responses)}", err=True)
     show(made, as_json, lambda: [f"{made.folder}: " + ", ".join(f"{k} {v}" for k, v in made.splits.items())])
 
 
@@ -548,8 +679,7 @@ def train() -> None:
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be given again."
 )
-@pairs_made
-@click.option("--no-simulated", is_flag=True, help="Leave votes of simulated raters out.")
+@pairs_made("majority")
 @click.option("--preflight", "preflight_", is_flag=True, help="Only show what would be trained on.")
 @click.option("--reference", default="parent", show_default=True, help="parent, or a model.")
 @click.option("--against", default="parent", show_default=True, help="parent, base, champion or a model.")
@@ -620,15 +750,15 @@ def snapshot() -> None:
     "--campaign", "campaigns", multiple=True, help="Campaign whose votes to freeze; all by default."
 )
 @click.option("--pairs", help="A named pair set instead.")
-@pairs_made
+@pairs_made("majority")
 @as_json
-def snapshot_freeze(campaigns: Sequence[str], pairs: str | None, policy: str, as_json: bool) -> None:
+def snapshot_freeze(campaigns: Sequence[str], pairs: str | None, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Freeze the pairs that votes make now."""
-    from labeling.pairs import Method, PairPolicy
+    from labeling.policy import policy_of
     from training.snapshots import Source, freeze
 
     with writing() as (_, db):
-        made = freeze(db, Source(tuple(campaigns), pairs), PairPolicy(Method(policy)))
+        made = freeze(db, Source(tuple(campaigns), pairs), policy_of(options))
         show(made, as_json, lambda: [f"{made.id}: {made.train} pairs to train on, {made.heldout} held out"])
 
 

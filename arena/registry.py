@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from arena import jobs
+from arena import campaigning, jobs
 from arena.demo import ensure_starter
 from arena.generating import files_of, generate, settings_like
 from arena.players import GenerationSettings
@@ -28,6 +28,7 @@ from db.entities import (
 )
 from db.errors import Conflict, NotFound, UserError
 from labeling import joining
+from labeling.scanning import as_served, scan
 from training.merging import MergeReport
 from training.starter import STARTER_MODELS
 
@@ -148,12 +149,10 @@ class Made(NamedTuple):
 
 
 def create_campaign(
-    home: Home, db: Database, name: str, models: Sequence[str], prompts: str, *, overlap: int = 1,
-    purpose: str = "collect", criteria: Sequence[str] = (), draft: bool = False, job: jobs.ThisJob | None = None,
+    home: Home, db: Database, name: str, models: Sequence[str], prompts: str, settings: CampaignSettings, *,
+    draft: bool = False, job: jobs.ThisJob | None = None,
 ) -> Made:  # fmt: skip
     """Create a campaign; with a job, first write the responses that are missing."""
-    if overlap < 1:
-        raise UserError("--overlap is the number of votes wanted for each battle", "give 1 or more")
     if campaigns.find_campaign(db, checked_name(name, "campaign")) is not None:
         raise Conflict(f"there is already a campaign named {name!r}", "choose another name")
     for model in models:
@@ -161,11 +160,12 @@ def create_campaign(
     if job is not None:
         generate(home, db, models, prompts, _shared_settings(db, models), say=job.say,
                  should_stop=job.should_stop)  # fmt: skip
-    settings = CampaignSettings(purpose=Purpose(purpose), overlap=overlap, criteria=tuple(criteria))
     status = CampaignStatus.DRAFT if draft else CampaignStatus.OPEN
     demo = "starter" if all(m.startswith("starter-") for m in models) else None
-    made = compare(db, name, models, prompts, settings, status=status, demo=demo)
-    return Made(campaign_row(db, made.campaign), made.battles, tuple(_notes(made)))
+    with transaction(db):
+        made = compare(db, name, models, prompts, settings, status=status, demo=demo)
+        notes = [*_notes(made), *campaigning.check_questions_made(db, made.campaign)]
+    return Made(campaign_row(db, made.campaign), made.battles, tuple(notes))
 
 
 def _shared_settings(db: Database, models: Sequence[str]) -> GenerationSettings:
@@ -195,6 +195,7 @@ def compare(
                 f"no prompt of {prompts!r}{heldout} has two different responses of {' and '.join(models)} to compare",
                 "import responses, or write them with `generate` (or `campaign create --generate`)",
             )
+        scan(db, made.campaign.id)
     return made
 
 
@@ -220,7 +221,8 @@ def campaign_row(db: Database, campaign: Campaign) -> dict[str, object]:
         "name": campaign.name, "models": list(campaign.models), "status": campaign.status.value,
         "purpose": campaign.settings.purpose.value,
         "parent_run": runs.run_by_id(db, campaign.parent_run).name if campaign.parent_run else None,
-        "prompts": campaign.prompts, "overlap": campaign.settings.overlap, "battles": covered.battles,
+        "prompts": campaign.prompts, "overlap": campaign.settings.overlap,
+        "battles": covered.battles + covered.held, "held": covered.held,
         "votes": covered.votes, "wanted": covered.wanted, "demo": campaign.demo,
     }  # fmt: skip
 
@@ -233,11 +235,13 @@ def campaign_listing(db: Database) -> list[dict[str, object]]:
 def preview(db: Database, name: str, n: int) -> list[str]:
     """The first ballots of a campaign in plain text, models unnamed."""
     lines: list[str] = []
-    for battle in campaigns.battles_of(db, get_campaign(db, name).id)[:n]:
+    chosen = get_campaign(db, name)
+    for battle in campaigns.battles_of(db, chosen.id)[:n]:
         prompt = get_prompt(db, battle.prompt)
         lines += [f"[{m['role']}] {m['content']}" for m in prompt.messages]
-        for side, response in (("left", battle.response_a), ("right", battle.response_b)):
-            lines.append(f"  {side:5} | {get_response(db, response).text}")
+        texts = (get_response(db, battle.response_a).text, get_response(db, battle.response_b).text)
+        for side, text in zip(("left", "right"), as_served(db, chosen, battle.id, *texts), strict=True):
+            lines.append(f"  {side:5} | {text}")
         lines.append("")
     return lines
 

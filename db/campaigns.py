@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -222,6 +223,37 @@ def set_status(db: Database, name: str, status: CampaignStatus) -> Campaign:
         return get_campaign(db, name)
 
 
+def change_settings(db: Database, campaign: Campaign, settings: CampaignSettings) -> Campaign:
+    """Give a campaign other settings, in one transaction; Conflict where it has votes and what raters see would change."""
+    values = _columns(settings)
+    with transaction(db):
+        try:
+            db.conn.execute(
+                f"UPDATE campaigns SET {', '.join(f'{name} = ?' for name in values)} WHERE id = ?",
+                (*values.values(), campaign.id),
+            )
+        except sqlite3.IntegrityError as error:
+            raise Conflict(str(error), "make a new version") from None
+        return get_campaign(db, campaign.name)
+
+
+def mark_version(db: Database, campaign: Campaign, previous: Campaign) -> Campaign:
+    """Say that a campaign is the next version of another."""
+    with transaction(db):
+        db.conn.execute(
+            "UPDATE campaigns SET version = ?, previous = ? WHERE id = ?",
+            (previous.version + 1, previous.id, campaign.id),
+        )
+        return get_campaign(db, campaign.name)
+
+
+def has_votes(db: Database, campaign: int) -> bool:
+    """Whether anything was voted on in a campaign, undone or not."""
+    return (
+        db.conn.execute("SELECT 1 FROM votes WHERE campaign = ? LIMIT 1", (campaign,)).fetchone() is not None
+    )
+
+
 class Coverage(NamedTuple):
     """How far a campaign is."""
 
@@ -230,16 +262,24 @@ class Coverage(NamedTuple):
     votes: int
     """standing votes, skips left out"""
     wanted: int
-    """battles x overlap, or the campaign's target where one is set"""
+    """battles x overlap, or the campaign's target where one is set; votes on battles held since are as many more"""
+    held: int = 0
+    """battles that are not served"""
+    held_votes: int = 0
+    """standing votes on those"""
 
 
 def coverage(db: Database, campaign: Campaign) -> Coverage:
     """Battles, standing votes and votes wanted of a campaign, from the kept counts."""
     row = db.conn.execute(
-        "SELECT battles - held, votes FROM campaign_sizes WHERE campaign = ?", (campaign.id,)
+        """SELECT battles - held, votes, held, CASE held WHEN 0 THEN 0 ELSE
+          (SELECT coalesce(sum(c.votes), 0) FROM battle_cover c WHERE c.campaign = z.campaign AND c.held = 1) END
+        FROM campaign_sizes z WHERE campaign = ?""",
+        (campaign.id,),
     ).fetchone()
-    battles, votes = row or (0, 0)
-    return Coverage(battles, votes, campaign.settings.target or battles * campaign.settings.overlap)
+    battles, votes, held, held_votes = row or (0, 0, 0, 0)
+    wanted = battles * campaign.settings.overlap + held_votes
+    return Coverage(battles, votes, campaign.settings.target or wanted, held, held_votes)
 
 
 def last_votes(db: Database) -> dict[int, int]:
@@ -398,6 +438,9 @@ class Session(NamedTuple):
     quiz_tries: int = 0
     quiz_passed: bool = False
     screened_out: bool = False
+    owner_name: str | None = None
+    viewer: bool = False
+    """whether this owner's session may only look"""
 
 
 def seat_of_token(db: Database, token_hash: str, now: str) -> tuple[int, bool] | None:
@@ -411,13 +454,14 @@ def seat_of_token(db: Database, token_hash: str, now: str) -> tuple[int, bool] |
 
 
 def add_session(
-    db: Database, token_hash: str, expires_at: str, seat: int | None = None, link: str | None = None
-) -> int:
-    """A new session: a rater's on a seat, who came by the link of this hash, or an owner's."""
+    db: Database, token_hash: str, expires_at: str, seat: int | None = None, link: str | None = None,
+    *, owner: int | None = None,
+) -> int:  # fmt: skip
+    """A new session: a rater's on a seat, who came by the link of this hash, or that of an owner or viewer."""
     with transaction(db):
         cursor = db.conn.execute(
-            "INSERT INTO sessions(token_hash, seat, link, role, expires_at) VALUES (?, ?, ?, ?, ?)",
-            (token_hash, seat, link, "rater" if seat is not None else "owner", expires_at),
+            "INSERT INTO sessions(token_hash, seat, link, role, owner, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
+            (token_hash, seat, link, "rater" if seat is not None else "owner", owner, expires_at),
         )
         return int(cursor.lastrowid or 0)
 
@@ -427,15 +471,18 @@ def session_of(db: Database, token_hash: str, now: str) -> Session | None:
     row = db.conn.execute(
         """SELECT x.id, x.role, s.id, s.rater, s.campaign, s.lineage, s.owner, s.session = x.id,
           s.token_used = 0 AND s.token_hash = x.link, s.revoked_at IS NOT NULL, s.created_at, s.consent_version,
-          s.open_link, coalesce(s.quiz_tries, 0), s.quiz_passed_at IS NOT NULL, s.screened_out_at IS NOT NULL
+          s.open_link, coalesce(s.quiz_tries, 0), s.quiz_passed_at IS NOT NULL, s.screened_out_at IS NOT NULL,
+          o.name, o.role = 'viewer'
         FROM sessions x LEFT JOIN seats s ON s.id = x.seat
-        WHERE x.token_hash = ? AND x.ended_at IS NULL AND x.expires_at > ?""",
+        LEFT JOIN owners o ON o.id = x.owner AND o.removed_at IS NULL
+        WHERE x.token_hash = ? AND x.ended_at IS NULL AND x.expires_at > ?
+        AND (x.role = 'rater' OR o.id IS NOT NULL)""",
         (token_hash, now),
     ).fetchone()
     if row is None:
         return None
     return Session(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]), bool(row[7]), bool(row[8]),
-                   bool(row[9]), row[10], row[11], row[12], row[13], bool(row[14]), bool(row[15]))  # fmt: skip
+                   bool(row[9]), row[10], row[11], row[12], row[13], bool(row[14]), bool(row[15]), row[16], bool(row[17]))  # fmt: skip
 
 
 def bind_seat(db: Database, seat: int, session: int) -> None:
@@ -447,32 +494,6 @@ def agree(db: Database, seat: int, version: str) -> None:
     """Remember which consent text the rater on this seat agreed to."""
     with transaction(db):
         db.conn.execute("UPDATE seats SET consent_version = ? WHERE id = ?", (version, seat))
-
-
-def end_session(db: Database, session: int) -> None:
-    """Log a browser out."""
-    with transaction(db):
-        db.conn.execute(
-            "UPDATE sessions SET ended_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE id = ?", (session,)
-        )
-
-
-def add_owner_token(db: Database, token_hash: str, expires_at: str) -> None:
-    """A one-time token that opens the studio."""
-    with transaction(db):
-        db.conn.execute(
-            "INSERT INTO owner_tokens(token_hash, expires_at) VALUES (?, ?)", (token_hash, expires_at)
-        )
-
-
-def use_owner_token(db: Database, token_hash: str, now: str) -> bool:
-    """Spend a one-time token; False where it is unknown, spent or past its end."""
-    with transaction(db):
-        cursor = db.conn.execute(
-            "UPDATE owner_tokens SET used_at = ?2 WHERE token_hash = ?1 AND used_at IS NULL AND expires_at > ?2",
-            (token_hash, now),
-        )
-        return int(cursor.rowcount) == 1
 
 
 # -- assignments -----------------------------------------------------------------------------------------------

@@ -80,6 +80,18 @@ def gold_count(db: Database, campaign: int) -> int:
     return int(row[0])
 
 
+def gold_pairs_of(db: Database, campaign: int) -> list[GoldPair]:
+    """The check questions of a campaign, the better answer first."""
+    rows = db.conn.execute(
+        """SELECT b.prompt, CASE g.better WHEN 'a' THEN x.text ELSE y.text END,
+          CASE g.better WHEN 'a' THEN y.text ELSE x.text END
+        FROM gold_pairs g JOIN battles b ON b.id = g.battle JOIN responses x ON x.id = b.response_a
+        JOIN responses y ON y.id = b.response_b WHERE b.campaign = ? ORDER BY g.battle""",
+        (campaign,),
+    )
+    return [GoldPair(*r) for r in rows]
+
+
 def unseen_gold(db: Database, campaign: int, rater: int, n: int) -> list[int]:
     """Up to n check questions never lent to this rater, by lot."""
     rows = db.conn.execute(

@@ -27,12 +27,13 @@ from arena.web.pages.studio import (
     train,
     work,
 )
+from arena.web.pages.studio import campaign_form as setting_fields
 from arena.web.pages.studio.retraining import Form
 from db import audit, runs
 from db.campaigns import find_campaign, get_campaign, get_rater, list_seats
 from db.catalog import find_model, get_setting, prompt_sets, search_prompts
 from db.connection import Readers, Writer, open_writer
-from db.entities import CampaignStatus, JobStatus, ModelKind, Outcome, RunKind
+from db.entities import CampaignSettings, CampaignStatus, JobStatus, ModelKind, Outcome, RunKind
 from db.errors import Conflict, UserError
 from labeling.joining import open_studio
 from labeling.pairs import PairPolicy
@@ -278,10 +279,49 @@ def test_column_mapping_is_one_a_line():
 # -- campaigns and raters --------------------------------------------------------------------------------------
 
 
+def fields_with(settings=CampaignSettings(), **changes):  # noqa: B008 - a frozen value
+    """What the settings' fields hold, some of them changed."""
+    held = dict(zip(setting_fields.NAMES, setting_fields.values_of(settings), strict=True))
+    return list((held | changes).values())
+
+
 def campaign_form(**changes):
     base = {"name": "second", "models": ["model-one", "model-two"], "prompts": "set of first", "purpose": "collect",
-            "overlap": 2, "criteria": "helpful, correct", "draft": False, "generate": False}  # fmt: skip
+            "overlap": 2, "fields": fields_with(criteria="helpful, correct"), "draft": False, "generate": False}  # fmt: skip
     return campaigns.Form(**{**base, **changes})
+
+
+def test_settings_are_saved_by_their_fields_and_votes_make_a_new_version(small):
+    before = get_campaign(small.readers.get(), "first").settings
+    with pytest.raises(UserError, match="nothing was changed"):
+        campaigns.save_settings(small, "first", fields_with(before))
+    made = campaigns.save_settings(
+        small, "first", fields_with(before, ask_better=True, guidelines="Look for truth.")
+    )
+    assert not made.new_version
+    after = get_campaign(small.readers.get(), "first").settings
+    assert (after.ask_better, after.guidelines) == (True, "Look for truth.")
+    assert acts_of(small) == ["changed campaign first: ask_better, guidelines"]
+    with pytest.raises(UserError, match="gold_rate"):
+        campaigns.save_settings(small, "first", fields_with(after, gold_rate="9"))
+
+
+def test_a_campaign_is_cloned_previewed_and_given_check_questions(small):
+    assert campaigns.clone(small, "first", "").campaign.name == "first copy"
+    shown = campaigns.preview(small, "first")
+    assert shown.count("<article") == 3
+    assert "model-one" not in shown
+    assert "check questions were made" in campaigns.make_checks(small, "first", 4)
+    assert campaigns.checks_shown(small, "first").count("<tr>") == 5
+    assert "No check questions yet" in campaigns.checks_shown(small, "first copy")
+
+
+def test_what_a_settings_field_holds_is_never_read_as_a_file(small):
+    form = campaign_form(
+        generate=True, models=["model-one", "nobody"], fields=fields_with(guidelines="@everyone: be kind")
+    )
+    assert "guidelines=@@everyone: be kind" in campaigns.create(small, form)
+    assert wait_for(small, runs.list_jobs(small.readers.get())[0]).status is JobStatus.FAILED
 
 
 def test_a_campaign_is_created_shown_and_changes_its_status(small):

@@ -16,7 +16,7 @@ import click
 import pytest
 
 import launch
-from db.campaigns import list_campaigns
+from db.campaigns import get_campaign, list_campaigns
 from db.catalog import list_models, prompt_sets, prompts_of
 from db.connection import PROJECT, Lock, home_at, open_writer
 from tests.factories import make_home
@@ -176,6 +176,28 @@ def test_import_names_refused_rows_on_stderr_and_keeps_them(home, tmp_path):
     assert [row["line"] for row in kept] == [2, 3]
     again = run(home, "import", "prompts", file, "--json")
     assert (again.json["added"], again.json["already_there"]) == (0, 1)
+
+
+def test_a_campaigns_settings_are_listed_changed_and_cloned(home, db, tmp_path):
+    guide = tmp_path / "guide.md"
+    guide.write_text("Prefer what is true.", encoding="utf-8")
+    listed = json.loads(run(home, "campaign", "settings", "first", "--json").out)
+    assert {row["key"]: row["value"] for row in listed}["overlap"] == "1"
+    ran = run(home, "campaign", "set", "first", f"guidelines=@{guide}", "reveal=end", "--json")
+    assert (ran.code, json.loads(ran.out)["name"]) == (0, "first")
+    assert get_campaign(db, "first").settings.guidelines == "Prefer what is true."
+    assert (
+        run(home, "campaign", "clone", "first", "--as", "second", "--set", "overlap=4").out
+        == "second: draft, 6 battles\n"
+    )
+    assert get_campaign(db, "second").settings.overlap == 4
+    wrong = run(home, "campaign", "set", "first", "colour=red")
+    assert (wrong.code, wrong.err.count("\n")) == (2, 1)
+
+
+def test_check_questions_are_made_and_counted(home, db):
+    assert run(home, "campaign", "gold", "first").out == "first: 0 check questions (0 new)\n"
+    assert json.loads(run(home, "campaign", "gold", "first", "--make", "3", "--json").out)["questions"] == 3
 
 
 def test_columns_are_mapped_by_name(home, db, tmp_path):

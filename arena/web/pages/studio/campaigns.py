@@ -2,17 +2,30 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 
-from arena import jobs, registry
+from arena import campaigning, jobs, registry
 from arena.web.context import Context
+from arena.web.pages.studio import campaign_form
 from arena.web.pages.studio.acts import Part, act, panel, start_job, told, typed, wanted
-from arena.web.pages.studio.markup import Cell, Meter, chip, note, table
-from db.campaigns import coverage, list_campaigns, list_seats, set_status
-from db.catalog import list_models, prompt_sets
-from db.entities import CampaignStatus, Purpose
+from arena.web.pages.studio.markup import Cell, Meter, chip, note, render, table, turns
+from db.campaigns import (
+    battles_of,
+    coverage,
+    find_campaign,
+    get_campaign,
+    list_campaigns,
+    list_seats,
+    set_status,
+)
+from db.catalog import get_prompt, get_response, list_models, prompt_sets
+from db.checks import gold_count, gold_pairs_of
+from db.entities import CampaignSettings, CampaignStatus, Purpose
 from db.errors import UserError
+from labeling import gold
+from labeling.campaign_settings import changed
 
 EVERY = 5.0
 HEADS = ("Name", "Status", "Purpose", "Models", "Prompts", "Overlap", "Votes", "Seats taken")
@@ -59,9 +72,10 @@ class Form:
     prompts: str | None
     purpose: str
     overlap: float | None
-    criteria: str | None
     draft: bool
     generate: bool
+    fields: Sequence[object]
+    """the settings' fields, in the order of campaign_form.NAMES"""
 
 
 def create(context: Context, form: Form) -> str:
@@ -72,20 +86,94 @@ def create(context: Context, form: Form) -> str:
         raise UserError("a campaign compares two or more models", "choose at least two")
     if form.overlap is None or form.overlap < 1:
         raise UserError("the overlap is the number of votes wanted for each battle", "give 1 or more")
-    criteria = [c.strip() for c in typed(form.criteria).split(",") if c.strip()]
+    asked = campaign_form.typed_in(form.fields) | {"purpose": form.purpose, "overlap": str(int(form.overlap))}
+    settings = changed(CampaignSettings(), asked)
     if form.generate:
-        arguments = ["campaign", "create", name, "--models", ",".join(form.models), "--prompts", prompts,
-                     "--overlap", str(int(form.overlap)), "--purpose", form.purpose, "--generate"]  # fmt: skip
-        arguments += (["--criteria", ",".join(criteria)] if criteria else []) + (
-            ["--draft"] if form.draft else []
-        )
-        job = start_job(context, arguments)
+        arguments = [
+            "campaign",
+            "create",
+            name,
+            "--models",
+            ",".join(form.models),
+            "--prompts",
+            prompts,
+            "--generate",
+        ]
+        for key in asked:
+            if getattr(settings, key) != getattr(CampaignSettings(), key):
+                # a second @ says that no file is meant
+                arguments += ["--set", f"{key}={'@' * asked[key].startswith('@')}{asked[key]}"]
+        job = start_job(context, arguments + (["--draft"] if form.draft else []))
         return f"Job {job.id} runs {jobs.shown(job.command)}; the campaign opens when its answers are there."
     made = act(context, f"created campaign {name}", lambda db: registry.create_campaign(
-        context.home, db, name, form.models, prompts, overlap=int(form.overlap or 1), purpose=form.purpose,
-        criteria=criteria, draft=form.draft,
+        context.home, db, name, form.models, prompts, settings, draft=form.draft,
     ))  # fmt: skip
     return ". ".join((f"{name}: {made.battles} battles, {made.row['status']}", *made.notes)) + "."
+
+
+def save_settings(context: Context, name: str | None, fields: Sequence[object]) -> campaigning.Changed:
+    """Give the chosen campaign the settings in the fields; those that are as before change nothing."""
+    chosen = wanted(name, "no campaign is chosen", "choose one from the list")
+    before = get_campaign(context.readers.get(), chosen).settings
+    asked = dict(zip(campaign_form.NAMES, map(_typed, campaign_form.values_of(before)), strict=True))
+    typed_now = {k: v for k, v in campaign_form.typed_in(fields).items() if v != asked[k]}
+    if not typed_now:
+        raise UserError("nothing was changed", "change a field first")
+    return act(context, f"changed campaign {chosen}: {', '.join(typed_now)}",
+               lambda db: campaigning.change(db, chosen, typed_now))  # fmt: skip
+
+
+def _typed(value: object) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def said_of(made: campaigning.Changed) -> str:
+    """What became of a change, in a sentence or two."""
+    word = "is the new version" if made.new_version else f"is {made.campaign.status}"
+    return ". ".join((f"{made.campaign.name} {word}", *made.notes)) + "."
+
+
+def clone(context: Context, name: str | None, new: str | None) -> campaigning.Changed:
+    """A draft like the chosen campaign."""
+    chosen = wanted(name, "no campaign is chosen", "choose one from the list")
+    return act(
+        context, f"cloned campaign {chosen}", lambda db: campaigning.clone(db, chosen, typed(new) or None)
+    )
+
+
+def make_checks(context: Context, name: str | None, n: float | None) -> str:
+    """More check questions, made by spoiling stored answers."""
+    chosen = wanted(name, "no campaign is chosen", "choose one from the list")
+    made = act(context, f"made check questions for {chosen}", lambda db: gold.add_spoiled(
+        db, get_campaign(db, chosen), int(n or 0), seed=gold_count(db, get_campaign(db, chosen).id)))  # fmt: skip
+    return f"{made.added} check questions were made; look at them below before you open the session."
+
+
+def checks_shown(context: Context, name: str | None) -> str:
+    """The check questions of a campaign: prompt, the better answer, the worse one."""
+    db = context.readers.get()
+    found = find_campaign(db, name) if name else None
+    pairs = gold_pairs_of(db, found.id) if found else []
+    rows: list[Sequence[Cell]] = [
+        (get_prompt(db, p.prompt).text[:300], p.good[:300], p.bad[:300]) for p in pairs[:100]
+    ]
+    return table(("Prompt", "Better answer", "Worse answer"), rows, caption="Check questions",
+                 empty="No check questions yet. Make some here, or add a file of pairs with `campaign gold NAME --file FILE`.")  # fmt: skip
+
+
+def preview(context: Context, name: str | None) -> str:
+    """The first ballots of a campaign as a rater would read them."""
+    db = context.readers.get()
+    found = find_campaign(db, name) if name else None
+    battles = battles_of(db, found.id)[:3] if found else []
+    ballots = [
+        {"prompt": turns(get_prompt(db, b.prompt).messages),
+         "left": get_response(db, b.response_a).text or "",
+         "right": get_response(db, b.response_b).text or ""}
+        for b in battles
+    ]  # fmt: skip
+    guidelines = found.settings.guidelines if found else ""
+    return render("ballots", ballots=ballots, guidelines=guidelines)
 
 
 def change_status(context: Context, name: str | None, status: CampaignStatus) -> str:
@@ -122,6 +210,20 @@ def build(context: Context) -> Part:
             make = gr.Button("Make links", variant="primary", min_width=140)
         links = gr.Textbox(label="Personal links, one a line", info="Shown once: copy them now and send one to each person.",
                            lines=4, max_lines=12, interactive=False, buttons=["copy"])  # fmt: skip
+    with gr.Accordion("Preview: ballots as raters read them", open=False) as looking:
+        previewed = panel()
+    with gr.Accordion("Settings of this campaign", open=False):
+        fields = campaign_form.build(CampaignSettings())
+        with gr.Row(elem_classes="tb-buttons"):
+            save = gr.Button("Save settings", variant="primary", min_width=140)
+            new_name = gr.Textbox(label="Name of the copy", info="Left empty: NAME copy.", max_length=80)
+            copy = gr.Button("Clone as a draft", min_width=140)
+    with gr.Accordion("Check questions", open=False) as checking:
+        with gr.Row(elem_classes="tb-buttons"):
+            how_many = gr.Number(20, label="How many", minimum=1, maximum=200, precision=0,
+                                 info="Made by spoiling stored answers; raters cannot tell them from other ballots.")  # fmt: skip
+            make_gold = gr.Button("Make check questions", min_width=160)
+        golds = panel()
     with gr.Accordion("Create a campaign", open=False):
         with gr.Row():
             name = gr.Textbox(label="Name", info="Raters do not see it.", max_length=80)
@@ -136,9 +238,8 @@ def build(context: Context) -> Part:
             overlap = gr.Number(
                 1, label="Overlap", minimum=1, precision=0, info="Votes wanted for each battle."
             )
-            criteria = gr.Textbox(
-                label="Further questions", info="Such as: helpful, correct. Separated by commas."
-            )
+        with gr.Accordion("More settings", open=False):
+            created = campaign_form.build(CampaignSettings())
         with gr.Row():
             generate = gr.Checkbox(
                 label="First let the models write missing answers", info="A job; may take long."
@@ -147,16 +248,21 @@ def build(context: Context) -> Part:
         go = gr.Button("Create", variant="primary")
     said = panel()
 
-    def lists() -> tuple[gr.Dropdown, gr.Dropdown, gr.Dropdown]:
+    def lists(keep: str | None = None) -> tuple[gr.Dropdown, gr.Dropdown, gr.Dropdown]:
         found, names = choices(context), [m.name for m in list_models(context.readers.get())]
+        first = keep if keep in found else found[0] if found else None
         return (
-            gr.Dropdown(choices=found, value=found[0] if found else None),
+            gr.Dropdown(choices=found, value=first),
             gr.Dropdown(choices=names),
             gr.Dropdown(choices=prompt_choices(context)),
         )
 
-    def refresh() -> tuple[str, gr.Dropdown, gr.Dropdown, gr.Dropdown]:
-        return campaign_table(context), *lists()
+    def refresh(keep: str | None = None) -> tuple[str, gr.Dropdown, gr.Dropdown, gr.Dropdown]:
+        return campaign_table(context), *lists(keep)
+
+    def look(chosen: str | None) -> list[object]:
+        found = find_campaign(context.readers.get(), chosen) if chosen else None
+        return campaign_form.values_of(found.settings if found else CampaignSettings())
 
     outputs = [shown, chosen, models, prompts]
     for button, status in zip(
@@ -168,10 +274,29 @@ def build(context: Context) -> Part:
             said,
             api_visibility="private",
         ).success(lambda: campaign_table(context), outputs=shown, api_visibility="private")
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     make.click(told(lambda n, s: invite(context, n, s)), [chosen, seats], links, api_visibility="private")
-    go.click(told(lambda *a: note(create(context, Form(*a)), "good")),
-             [name, models, prompts, purpose, overlap, criteria, draft, generate], said, api_visibility="private",
-             ).success(refresh, outputs=outputs, api_visibility="private")  # fmt: skip
+    go.click(told(lambda n, m, p, w, o, d, g, *f: note(create(context, Form(n, m, p, w, o, d, g, f)), "good")),
+             [name, models, prompts, purpose, overlap, draft, generate, *created], said, api_visibility="private",
+             ).success(lambda n: refresh(n), name, outputs, api_visibility="private")  # fmt: skip
+
+    def saved(name: str | None, *values: object) -> tuple[str, str, gr.Dropdown, gr.Dropdown, gr.Dropdown]:
+        made = save_settings(context, name, values)
+        return note(said_of(made), "good"), *refresh(made.campaign.name)
+
+    def cloned(name: str | None, new: str | None) -> tuple[str, str, gr.Dropdown, gr.Dropdown, gr.Dropdown]:
+        made = clone(context, name, new)
+        return note(said_of(made), "good"), *refresh(made.campaign.name)
+
+    save.click(told(saved), [chosen, *fields], [said, *outputs], api_visibility="private")
+    copy.click(told(cloned), [chosen, new_name], [said, *outputs], api_visibility="private")
+    chosen.change(look, chosen, fields, **quiet)
+    for event in (chosen.change, looking.expand):
+        event(lambda n: preview(context, n), chosen, previewed, **quiet)
+    for event in (chosen.change, checking.expand):
+        event(lambda n: checks_shown(context, n), chosen, golds, **quiet)
+    make_gold.click(told(lambda c, n: note(make_checks(context, c, n), "good")), [chosen, how_many], said,
+                    api_visibility="private").success(lambda n: checks_shown(context, n), chosen, golds, **quiet)  # fmt: skip
     timer = gr.Timer(EVERY, active=False)
     timer.tick(
         lambda: campaign_table(context), outputs=shown, show_progress="hidden", api_visibility="private"

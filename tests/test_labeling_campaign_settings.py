@@ -1,0 +1,80 @@
+"""Settings by name: typed, checked, shown as they are typed."""
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from db.entities import CampaignSettings
+from db.errors import UserError
+from labeling.campaign_settings import MEANING, changed, shown, typed_pairs
+
+PLAIN = CampaignSettings()
+QUIZ = json.dumps([{"question": "Which?", "answers": ["this", "that"], "correct": 1}])
+
+
+def test_every_setting_is_explained():
+    assert set(MEANING) == {f.name for f in dataclasses.fields(CampaignSettings)}
+
+
+def test_what_is_shown_can_be_typed():
+    full = changed(PLAIN, {
+        "criteria": "helpful, truthful", "ask_better": "yes", "starts_at": "2026-12-01T09:00", "ends_at": "2026-12-02 09:00+02:00",
+        "quiz": QUIZ, "gold_rate": "0.1", "block_below": ".5", "target": "none", "rater_cap": "40", "consent_text": "Agree?",
+        "reveal": "end", "sampling": "most_uncertain", "recruit": "prolific", "completion_url": "https://x.example/?cc=1",
+    })  # fmt: skip
+    assert changed(PLAIN, {name: shown(full, name) for name in MEANING}) == full
+    assert (full.starts_at, full.ends_at) == ("2026-12-01T09:00:00.000Z", "2026-12-02T07:00:00.000Z")
+    assert full.quiz[0].answers == ("this", "that")
+    assert changed(PLAIN, {name: shown(PLAIN, name) for name in MEANING}) == PLAIN
+
+
+def test_a_consent_text_gets_a_version_of_its_own_until_it_changes():
+    one = changed(PLAIN, {"consent_text": "Your votes are published."})
+    assert one.consent_version.startswith("text-")
+    assert changed(one, {"overlap": "2"}).consent_version == one.consent_version
+    assert changed(one, {"consent_text": "Other words."}).consent_version != one.consent_version
+    assert changed(one, {"consent_text": "Other.", "consent_version": "2026-11"}).consent_version == "2026-11"
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("overlap", "0"), ("overlap", "many"), ("target", "0"), ("gold_rate", "0.6"), ("repeat_rate", "-0.1"),
+    ("random_share", "0"), ("practice", "99"), ("reveal", "sometimes"), ("guard", "none"), ("ask_better", "perhaps"),
+    ("starts_at", "tomorrow"), ("quiz", "{"), ("quiz", '[{"question": "x", "answers": ["a"], "correct": 0}]'),
+    ("quiz", '[{"question": "x", "answers": ["a", "b"], "correct": 2}]'), ("block_below", "0.5"),
+    ("completion_url", "javascript:alert(1)"), ("time_floor", "nan5"),
+])  # fmt: skip
+def test_what_does_not_fit_is_one_line_that_says_what_to_do(key, value):
+    with pytest.raises(UserError) as error:
+        changed(PLAIN, {key: value})
+    assert error.value.remedy
+    assert "\n" not in str(error.value)
+
+
+def test_a_session_does_not_end_before_it_starts():
+    with pytest.raises(UserError, match="before it starts"):
+        changed(PLAIN, {"starts_at": "2026-12-02", "ends_at": "2026-12-01"})
+
+
+def test_typed_pairs_read_files_and_refuse_what_they_do_not_know(tmp_path):
+    file = tmp_path / "guide.md"
+    file.write_text("# Look for truth\n", encoding="utf-8")
+    assert typed_pairs([f"guidelines=@{file}", "overlap=3"]) == {
+        "guidelines": "# Look for truth\n",
+        "overlap": "3",
+    }
+    assert typed_pairs(["guidelines=@@home"]) == {"guidelines": "@home"}
+    for wrong in ("overlap", "colour=red", f"quiz=@{tmp_path / 'missing'}"):
+        with pytest.raises(UserError):
+            typed_pairs([wrong])
+
+
+@given(st.sampled_from(sorted(MEANING)), st.text(max_size=40))
+def test_any_text_is_a_setting_or_one_line(key, text):
+    try:
+        made = changed(PLAIN, {key: text})
+    except UserError:
+        return
+    assert isinstance(made, CampaignSettings)
