@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from sqlite_utils import Database
 
-from db.campaigns import add_rater, battles_of, create_campaign
+from db.campaigns import add_rater, battles_of, create_campaign, list_campaigns
 from db.catalog import (
     add_model,
     add_prompts,
@@ -34,6 +34,7 @@ from db.entities import (
     content_id,
 )
 from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
+from labeling.scanning import scan
 from training.starter import REWARD_MODEL, STARTER_MODELS, demo_prompts, demo_responses, showcase, weights_of
 from training.starter.votes import honest_margin
 
@@ -101,6 +102,8 @@ def seed(db: Database) -> bool:
         _open(db, BASE_SFT, ("starter-base", "starter-sft"))
         _add_simulated(db, first.lineage)
         _add_showcase(db)
+        for campaign in list_campaigns(db):
+            scan(db, campaign.id)
     return True
 
 

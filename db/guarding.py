@@ -41,7 +41,7 @@ def names_of(db: Database, campaign: int) -> tuple[str, ...]:
     rows = db.conn.execute(
         """WITH RECURSIVE family(id) AS (
           SELECT model FROM campaign_models WHERE campaign = ?
-          UNION SELECT p.id FROM family f JOIN models m ON m.id = f.id JOIN models p ON p.name = m.parent)
+          UNION SELECT p.id FROM family f JOIN models m ON m.id = f.id JOIN models p ON p.id = m.parent)
         SELECT m.name, m.source, m.adapter, m.remote_name FROM family f JOIN models m ON m.id = f.id ORDER BY m.id""",
         (campaign,),
     )
@@ -78,7 +78,6 @@ def put_findings(db: Database, found: Mapping[int, Sequence[Finding]]) -> None:
 def release(db: Database, battle: int, who: str, reason: str = "") -> int:
     """Dismiss what stands against a battle, so that it is served and counted again; how many findings that were."""
     with transaction(db):
-        name = _campaign_of(db, battle)
         cursor = db.conn.execute(
             """UPDATE battle_findings SET dismissed_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), dismissed_by = ?
             WHERE battle = ? AND dismissed_at IS NULL""",
@@ -86,38 +85,35 @@ def release(db: Database, battle: int, who: str, reason: str = "") -> int:
         )
         if cursor.rowcount == 0:
             raise UserError(f"nothing stands against battle {battle}", "`campaign guard` lists what is held")
-        audit.note(db, who, f"released battle {battle} of {name}{_because(reason)}")
+        audit.note(db, who, f"released battle {battle}{_because(reason)}")
         return int(cursor.rowcount)
 
 
 def hold(db: Database, battle: int, who: str, reason: str = "") -> None:
     """Hold a battle by hand: it is not lent until it is released. Votes on it stay and count."""
     with transaction(db):
-        name = _campaign_of(db, battle)
         db.conn.execute(
             """INSERT INTO battle_findings(battle, slot, kind, what) VALUES (?, 'both', 'by_hand', ?)
             ON CONFLICT DO UPDATE SET dismissed_at = NULL, dismissed_by = NULL""",
             (battle, reason.strip() or "held by the owner"),
         )
-        audit.note(db, who, f"held battle {battle} of {name}{_because(reason)}")
+        audit.note(db, who, f"held battle {battle}{_because(reason)}")
 
 
 def _because(reason: str) -> str:
     return f": {reason.strip()}" if reason.strip() else ""
 
 
-def _campaign_of(db: Database, battle: int) -> str:
-    """The name of a battle's campaign; NotFound, and UserError for a pair with a known answer, which is never held."""
+def campaign_of(db: Database, battle: int) -> int:
+    """The campaign of a battle; NotFound, and UserError for a pair with a known answer, which is never held."""
     row = db.conn.execute(
-        """SELECT k.name, b.id IN (SELECT battle FROM gold_pairs) FROM battles b JOIN campaigns k ON k.id = b.campaign
-        WHERE b.id = ?""",
-        (battle,),
+        "SELECT campaign, id IN (SELECT battle FROM gold_pairs) FROM battles WHERE id = ?", (battle,)
     ).fetchone()
     if row is None:
         raise NotFound(f"there is no battle {battle}", "`campaign guard NAME` lists them by number")
     if row[1]:
         raise UserError(f"battle {battle} is a pair with a known answer", "the guard leaves those alone")
-    return str(row[0])
+    return int(row[0])
 
 
 def covered_words(db: Database, battle: int) -> dict[str, list[str]]:

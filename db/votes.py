@@ -186,10 +186,20 @@ class Tally(NamedTuple):
 
 
 def tallies(db: Database) -> list[Tally]:
-    """How many votes each campaign has from people, simulated raters and judges, from the counts kept up."""
+    """How many votes each campaign has from people, simulated raters and judges, from the counts kept up.
+
+    Votes on battles that give a model away are taken off one by one: there are few.
+    """
     rows = db.conn.execute(
         """SELECT n.campaign, t.kind, sum(n.n), sum(n.n * (n.outcome IN ('a', 'b')))
-        FROM vote_counts n JOIN raters t ON t.id = n.rater LEFT JOIN excluded_raters x ON x.rater = n.rater
+        FROM (
+          SELECT campaign, rater, outcome, n FROM vote_counts
+          UNION ALL SELECT v.campaign, v.rater, v.outcome, -1 FROM battle_cover c
+          JOIN campaigns k ON k.id = c.campaign AND k.count_leaked = 0
+          JOIN votes v ON v.battle = c.battle AND v.import IS NULL
+          JOIN assignments s ON s.id = v.assignment AND s.kind = 'battle'
+          WHERE c.leaked = 1 AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)
+        ) n JOIN raters t ON t.id = n.rater LEFT JOIN excluded_raters x ON x.rater = n.rater
         WHERE n.outcome <> 'skip' AND x.rater IS NULL GROUP BY 1, 2 HAVING sum(n.n) > 0"""
     )
     return [Tally(int(r[0]), RaterKind(r[1]), int(r[2]), int(r[3])) for r in rows]

@@ -32,6 +32,7 @@ from labeling.formats.records import (
 )
 from labeling.formats.registry import Reader, reader_of
 from labeling.intake import Intake, Target, Took
+from labeling.scanning import scan
 
 __all__ = ["ImportKind", "ImportReport", "Preview", "PreviewRow", "Refusal", "import_file", "preview"]
 
@@ -179,6 +180,8 @@ def _bring(
             for row in chunk:
                 _take(intake, reader, row, tally, refused)
     pairs = intake.finish()
+    if into is not None:
+        scan(db, into.id)
     if into is not None and exchange.drop_empty_campaign(db, into.id):
         into = None
     counts = ImportCounts(

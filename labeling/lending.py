@@ -29,6 +29,7 @@ from db.errors import Refused
 from labeling.assignment import POOL, REPEAT_GAP, Drawn, blocked, draw, kind_of_next
 from labeling.ballot import blind
 from labeling.joining import rater_session, stamp, take_seat
+from labeling.scanning import as_served
 
 MAX_BALLOTS = 5
 QUIZ_TRIES = 2
@@ -252,7 +253,8 @@ def lend(db: Database, campaign: Campaign, seat: int, battle: int, now: datetime
 def _ballot(db: Database, campaign: Campaign, assignment: Assignment) -> Ballot:
     battle = campaigns.get_battle(db, assignment.battle)
     a, b = get_response(db, battle.response_a), get_response(db, battle.response_b)
-    return blind(assignment.id, get_prompt(db, battle.prompt), a.text or "", b.text or "", assignment.left_is,
+    text_a, text_b = as_served(db, campaign, battle.id, a.text, b.text)
+    return blind(assignment.id, get_prompt(db, battle.prompt), text_a, text_b, assignment.left_is,
                  campaign.settings.criteria)  # fmt: skip
 
 
@@ -270,7 +272,7 @@ def progress(db: Database, campaign: Campaign | None, rater: int) -> tuple[int, 
     done = votes.rater_progress(db, rater, [campaign.id])
     checked = sum(checks.checks_of_rater(db, rater, campaign.id).values())
     cover = campaigns.coverage(db, campaign)
-    wanted = cover.battles * campaign.settings.overlap - cover.votes - checked
+    wanted = cover.battles * campaign.settings.overlap - (cover.votes - cover.held_votes) - checked
     target = done + max(0, min(cover.battles - done, wanted))
     return done, max(done, min(target, campaign.settings.rater_cap or target))
 

@@ -314,7 +314,7 @@ def test_overlap_is_filled_and_not_overfilled(tmp_path):
     assert db.execute(
         "SELECT max(n) FROM (SELECT count(*) n FROM votes GROUP BY battle, rater)"
     ).fetchone() == (1,)
-    assert coverage(db, get_campaign(db, "first")) == (10, 30, 30)
+    assert coverage(db, get_campaign(db, "first"))[:3] == (10, 30, 30)
 
 
 def test_sides_are_drawn_evenly(tmp_path):

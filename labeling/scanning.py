@@ -1,0 +1,188 @@
+"""Workflow of the blinding guard: scan a campaign's battles, keep the owner's list, cover words at serving, list."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from sqlite_utils import Database
+
+from db import guarding as store
+from db.campaigns import campaign_by_id
+from db.catalog import get_setting, set_setting
+from db.connection import transaction
+from db.entities import Campaign, Finding, FindingKind, Guard, Message
+from db.errors import UserError
+from labeling.guard_words import DEFAULT, GuardWords, parse_words
+from labeling.guarding import COVERABLE, excerpt, findings, redacted
+
+CHUNK = 100
+"""battles a transaction: only what was found is written in it, a few milliseconds"""
+WORDS = "guard_words"
+"""the setting that holds the owner's list where it is not the program's own"""
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+SHOWN = {
+    FindingKind.IDENTITY: "names its model or maker",
+    FindingKind.TEMPLATE: "chat template remains",
+    FindingKind.NEAR_IDENTICAL: "both answers as good as the same",
+    FindingKind.EMPTY: "empty answer",
+    FindingKind.REPORTED: "reported by a rater",
+    FindingKind.BY_HAND: "held by hand",
+}
+"""the kinds in words for the owner"""
+
+
+class Scanned(NamedTuple):
+    """What a scan did."""
+
+    battles: int
+    found: int
+    """battles with a finding"""
+
+
+def scan(db: Database, campaign: int) -> Scanned:
+    """Look at every battle of a campaign and keep what is found, chunk by chunk. A second scan adds nothing new."""
+    names, words = own_names(store.names_of(db, campaign)), words_of(db)
+    battles = hits = after = 0
+    while chunk := store.texts_after(db, campaign, after, CHUNK):
+        found = {b.battle: found_in(b.messages, b.text_a, b.text_b, names, words) for b in chunk}
+        store.put_findings(db, found)
+        after = chunk[-1].battle
+        battles += len(chunk)
+        hits += sum(map(bool, found.values()))
+    return Scanned(battles, hits)
+
+
+def found_in(
+    messages: Sequence[Message],
+    text_a: str | None,
+    text_b: str | None,
+    names: Sequence[str],
+    words: GuardWords,
+) -> tuple[Finding, ...]:
+    """What is found in a battle; nothing in one whose texts are not known here (an imported vote's)."""
+    return () if text_a is None or text_b is None else findings(messages, text_a, text_b, names, words)
+
+
+def own_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The names to look for: a hub id as it is, of a folder its last part."""
+    return tuple(n if HUB_ID.fullmatch(n) else re.split(r"[/\\]", n.rstrip("/\\"))[-1] for n in names)
+
+
+# -- the list ----------------------------------------------------------------------------------------------------
+
+
+def words_text(db: Database) -> str:
+    """The list as the owner sees and edits it."""
+    return get_setting(db, WORDS) or DEFAULT.read_text(encoding="utf-8")
+
+
+def words_of(db: Database) -> GuardWords:
+    """The list that is in force."""
+    return _parsed(words_text(db))
+
+
+_parsed = lru_cache(maxsize=8)(parse_words)
+
+
+def save_words(db: Database, text: str) -> GuardWords:
+    """Keep a list in place of the program's own; an empty text brings that back. UserError says what cannot be read.
+
+    Campaigns that are there already keep their findings until they are scanned again.
+    """
+    words = parse_words(text) if text.strip() else _parsed(DEFAULT.read_text(encoding="utf-8"))
+    if not (words.names or words.everyday):
+        raise UserError("the list names no maker or model", "give it a section [names]")
+    own = text.strip() and text.strip() != DEFAULT.read_text(encoding="utf-8").strip()
+    set_setting(db, WORDS, text if own else "")
+    return words
+
+
+# -- serving -----------------------------------------------------------------------------------------------------
+
+
+def as_served(
+    db: Database, campaign: Campaign, battle: int, text_a: str | None, text_b: str | None
+) -> tuple[str, str]:
+    """The two texts of a battle as raters read them: with leaks covered where the campaign says so.
+
+    Only what is shown changes. The texts that become chosen and rejected are the stored ones.
+    """
+    a, b = text_a or "", text_b or ""
+    if campaign.settings.guard is not Guard.REDACT:
+        return a, b
+    words = store.covered_words(db, battle)
+    return redacted(a, words.get("a", ())), redacted(b, words.get("b", ()))
+
+
+# -- for the owner -----------------------------------------------------------------------------------------------
+
+
+class Listed(NamedTuple):
+    """A finding with the words around it, and what becomes of the battle."""
+
+    battle: int
+    slot: str
+    kind: str
+    what: str
+    before: str
+    after: str
+    state: str
+    prompt: str
+    votes: int
+    found_at: str
+    by: str | None
+
+
+def listed(db: Database, campaign: Campaign, limit: int = -1) -> list[Listed]:
+    """The findings of a campaign, standing ones first, each with its place in the text."""
+    rows = []
+    for row in store.findings_of(db, campaign.id, limit):
+        before, what, after = ("", row.what, "")
+        if row.kind in COVERABLE:
+            before, what, after = excerpt(row.text, row.what)
+        rows.append(Listed(
+            row.battle, row.slot, row.kind.value, what or row.what, before, after, state_of(campaign, row),
+            " ".join(row.prompt.split())[:120], row.votes, row.found_at, row.dismissed_by or row.by,
+        ))  # fmt: skip
+    return rows
+
+
+def state_of(campaign: Campaign, row: store.FindingRow) -> str:
+    """What becomes of a battle with this finding, in words."""
+    if row.dismissed_at is not None:
+        return "released"
+    if row.held:
+        return "held"
+    if row.leaked:
+        return "served" if campaign.settings.count_leaked else "served, votes left out"
+    return "served, words covered" if row.kind in COVERABLE else "served"
+
+
+def summary(db: Database, campaign: Campaign) -> list[str]:
+    """The guard's counts of a campaign in plain sentences."""
+    c = store.guard_counts(db, campaign.id)
+    lines = [
+        f"{c.held:,} battles are held, {c.leaked:,} give a model away, {c.reported:,} were reported by raters."
+    ]
+    if c.left_out:
+        lines.append(
+            f"{c.left_out:,} votes are left out of every figure because their battle gives a model away."
+        )
+    if c.marked:
+        lines.append(f"{c.marked:,} imported votes are on such battles; they are marked and counted.")
+    return lines
+
+
+def decide(db: Database, name: str, battle: int, who: str, *, held: bool, reason: str = "") -> str:
+    """Release a battle of a campaign, or hold it by hand; what was done, in a sentence."""
+    with transaction(db):
+        chosen = campaign_by_id(db, store.campaign_of(db, battle))
+        if chosen.name != name:
+            raise UserError(f"battle {battle} belongs to campaign {chosen.name!r}, not {name!r}",
+                            "`campaign guard NAME` lists a campaign's battles by number")  # fmt: skip
+        if held:
+            store.hold(db, battle, who, reason)
+            return f"Battle {battle} is held; the votes it has stay."
+        n = store.release(db, battle, who, reason)
+        return f"Battle {battle} is served and counted again; {n} finding{'s' * (n != 1)} dismissed."
