@@ -474,6 +474,52 @@ def campaign_gold(name: str, file: str | None, make: int | None, seed: int, as_j
     show(result, as_json, lambda: [f"{name}: {result['questions']} check questions ({made.added} new)"])
 
 
+@campaign.command("guard")
+@click.argument("name")
+@click.option("--scan", "scan_", is_flag=True, help="Look at every battle again, with the list as it is now.")
+@click.option("--release", type=int, metavar="BATTLE", help="Serve and count a battle in spite of what was found.")
+@click.option("--hold", type=int, metavar="BATTLE", help="Hold a battle by hand: it is not lent any more.")
+@click.option("--reason", default="", help="Why; it stays on record.")
+@as_json
+def campaign_guard(
+    name: str, scan_: bool, release: int | None, hold: int | None, reason: str, as_json: bool
+) -> None:
+    """Battles that give a model away, are empty or as good as the same, or were reported; release or hold one."""
+    from db.campaigns import get_campaign
+    from labeling import scanning
+
+    with writing() as (_, db):
+        chosen = get_campaign(db, name)
+        if scan_:
+            scanned = scanning.scan(db, chosen.id)
+            click.echo(f"{scanned.battles} battles scanned, {scanned.found} with a finding", err=True)
+        for battle, held in ((release, False), (hold, True)):
+            if battle is not None:
+                click.echo(scanning.decide(db, name, battle, "owner", held=held, reason=reason), err=True)
+        show(scanning.document(db, chosen), as_json, lambda: scanning.lines(db, chosen))
+
+
+@campaign.command("guard-words")
+@click.argument("file", required=False)
+@click.option("--default", "default", is_flag=True, help="Go back to the list that the program comes with.")
+def campaign_guard_words(file: str | None, default: bool) -> None:
+    """Print the list of names and phrases that the guard looks for; with FILE, replace it."""
+    from db.errors import UserError
+    from labeling import scanning
+
+    with writing() as (_, db):
+        if file is None and not default:
+            click.echo(scanning.words_text(db), nl=False)
+            return
+        try:
+            text = "" if default or file is None else Path(file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"cannot read {file}: {error}", "name a text file in UTF-8") from None
+        words = scanning.save_words(db, text)
+    click.echo(f"{len(words.names) + len(words.everyday)} names and {len(words.phrases)} phrases are looked for from now on; "
+               "`campaign guard NAME --scan` looks at the battles there are")  # fmt: skip
+
+
 @campaign.command("list")
 @as_json
 def campaign_list(as_json: bool) -> None:

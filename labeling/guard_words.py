@@ -180,16 +180,23 @@ class Watch:
 
 _FIRST = re.compile(r"[a-z]+")
 _SPLIT = re.compile(r"[\s\-_/.:@]+")
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def _name_pattern(name: str, *, literal: bool = False) -> str:
-    """A name as a pattern over folded text; dashes, spaces and dots in it may be others or missing."""
+    """A name as a pattern over folded text; where it joins words, other dashes, spaces or dots may stand, or none."""
     folded = fold(name)
-    parts = [p for p in _SPLIT.split(folded) if p]
+    parts = [p for p in _SPLIT.split(fold(_HUMP.sub(" ", name))) if p]
     if not literal:
         parts = [w for p in parts for w in re.findall(r"\d+(?:b|k|m)?(?![a-z])|[^\W\d]+|\w+", p)]
     inner = re.escape(folded) if literal else r"[\s\-_.]?".join(re.escape(p) for p in parts)
     return f"{_edge(folded[0], 'left')}{inner}{_edge(folded[-1], 'right')}"
+
+
+def _beginnings(name: str) -> set[str]:
+    """The runs of Latin letters of which one begins the name in a text, joined words or not; none for other scripts."""
+    runs = (_FIRST.search(fold(n)) for n in (name, _HUMP.sub(" ", name)))
+    return {run.group() for run in runs if run}
 
 
 def long_enough(name: str) -> bool:
@@ -203,21 +210,20 @@ def watch(own: tuple[str, ...], words: GuardWords) -> Watch:
     """What to look for in a campaign whose models go by these names (registered names, sources, remote ids)."""
     lists = dict(words.lists)
     ignored = {fold(name) for name in words.ignored}
-    names: dict[str, Name] = {}
+    names: dict[str, tuple[str, Name]] = {}
     for entries, known in ((words.everyday, False), (words.names, True)):
         for entry in entries:
-            names[fold(entry)] = Name(re.compile(_name_pattern(entry)), known, bare=False)
-    names |= {fold(n): name for n, name in _own_names(own, words)}
+            names[fold(entry)] = entry, Name(re.compile(_name_pattern(entry)), known, bare=False)
+    names |= {fold(entry): (entry, name) for entry, name in _own_names(own, words)}
     latin: dict[str, list[Name]] = {}
     other: list[tuple[str, Name]] = []
-    for folded, name in names.items():
-        first = _FIRST.search(folded)
+    for folded, (entry, name) in names.items():
         if folded in ignored or not long_enough(folded):
             continue
-        if first is None:
+        for first in (beginnings := _beginnings(entry)):
+            latin.setdefault(first, []).append(name)
+        if not beginnings:
             other.append((folded, name))
-        else:
-            latin.setdefault(first.group(), []).append(name)
     made = [(p, _phrase(p, lists)) for p in words.phrases]
     named = tuple(phrase for text, phrase in made if "{name}" in text or "{known}" in text)
     plain = tuple(phrase for text, phrase in made if not ("{name}" in text or "{known}" in text))

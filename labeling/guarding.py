@@ -238,7 +238,7 @@ def near_identical(text_a: str, text_b: str) -> bool:
 
 def _settled(text: str) -> str:
     """A text without what only sets it: spaces at its ends and doubled ones, emphasis, a stop at the end."""
-    return " ".join(_EMPHASIS.sub(" ", text).split()).rstrip(".!")
+    return " ".join(_EMPHASIS.sub(" ", text).split()).rstrip(" .!")
 
 
 @lru_cache(maxsize=8192)

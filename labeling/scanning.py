@@ -174,6 +174,24 @@ def summary(db: Database, campaign: Campaign) -> list[str]:
     return lines
 
 
+def document(db: Database, campaign: Campaign) -> dict[str, object]:
+    """What `campaign guard --json` prints."""
+    counts = store.guard_counts(db, campaign.id)._asdict()
+    rows = [row._asdict() for row in listed(db, campaign)]
+    return {"campaign": campaign.name, "rule": campaign.settings.guard.value,
+            "count_leaked": campaign.settings.count_leaked, **counts, "findings": rows}  # fmt: skip
+
+
+def lines(db: Database, campaign: Campaign) -> list[str]:
+    """What `campaign guard` prints for a person: the counts, then each finding with the words around it."""
+    out = [f"{campaign.name}: {campaign.settings.guard.value}", *summary(db, campaign)]
+    for row in listed(db, campaign):
+        where = {"a": "one answer", "b": "the other answer"}.get(row.slot, "both answers")
+        words = f": {row.before}>>{row.what}<<{row.after}" if row.before or row.after else f": {row.what}"
+        out.append(f"battle {row.battle} [{row.state}] {SHOWN[FindingKind(row.kind)]}, {where}{words}")
+    return out
+
+
 def decide(db: Database, name: str, battle: int, who: str, *, held: bool, reason: str = "") -> str:
     """Release a battle of a campaign, or hold it by hand; what was done, in a sentence."""
     with transaction(db):
