@@ -34,7 +34,7 @@ from db.entities import (
     Split,
 )
 from db.errors import Conflict, UserError
-from labeling.pairs import Method, PairPolicy
+from labeling.policy import PairPolicy, policy_of
 from training.folders import count_parameters
 from training.settings import DpoSettings, RunSpec, default_preset, from_mapping, preset, with_overrides
 from training.snapshots import Source, freeze, write_rows
@@ -82,7 +82,7 @@ def request_from(home: Home, options: Mapping[str, Any]) -> Request:
         raise UserError("say once what to train on", "give one of --campaign, --pairs or --snapshot")
     return Request(
         parent=options["parent"], source=Source(tuple(options["campaigns"]), pairs), snapshot=options["snapshot"],
-        policy=PairPolicy(Method(options["policy"]), simulated=not options["no_simulated"]),
+        policy=policy_of(options),
         preset=options["preset"], overrides=options["overrides"], reference=options["reference"],
         against=options["against"], name=options["name"], rematch=not options["no_rematch"],
     )  # fmt: skip

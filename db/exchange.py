@@ -218,27 +218,54 @@ def response_texts(db: Database, responses: Iterable[str]) -> dict[str, Response
     return {str(r[0]): ResponseText(*r[1:]) for r in rows}
 
 
-def acceptances(db: Database, votes: Sequence[int]) -> dict[int, tuple[bool | None, bool | None]]:
-    """{vote: whether a and b were called acceptable} for votes that say anything about it."""
-    rows = db.conn.execute(
-        """SELECT id, acceptable_a, acceptable_b FROM votes WHERE id IN (SELECT value FROM json_each(?))
-        AND (acceptable_a IS NOT NULL OR acceptable_b IS NOT NULL)""",
-        (json.dumps(list(votes)),),
-    )
-    flag = {None: None, 0: False, 1: True}
-    return {int(r[0]): (flag[r[1]], flag[r[2]]) for r in rows}
-
-
 def response_ids(db: Database, campaign: int | None) -> Iterator[str]:
-    """The responses with a text: those of a campaign's battles, or all, in order of arrival."""
-    where, values = ("", ()) if campaign is None else (
-        """ AND id IN (SELECT response_a FROM battles WHERE campaign = ?1
-        UNION SELECT response_b FROM battles WHERE campaign = ?1)""", (campaign,))  # fmt: skip
+    """The responses of models with a text, in order of arrival: those of a campaign's battles, or all.
+
+    Answers of check questions are never among them, nor answers that raters wrote.
+    """
+    where = (
+        "" if campaign is None else " AND id IN (SELECT response FROM campaign_responses WHERE campaign = ?1)"
+    )
     rows = db.conn.execute(
-        f"SELECT id FROM responses WHERE text IS NOT NULL AND model IS NOT NULL{where} ORDER BY number",
-        values,
+        f"""SELECT id FROM responses WHERE text IS NOT NULL AND model IS NOT NULL{where} AND id NOT IN (
+          SELECT response_a FROM battles WHERE id IN (SELECT battle FROM gold_pairs)
+          UNION SELECT response_b FROM battles WHERE id IN (SELECT battle FROM gold_pairs)) ORDER BY number""",
+        () if campaign is None else (campaign,),
     )
     return (str(r[0]) for r in rows)
+
+
+def scores_of(db: Database, responses: Iterable[str]) -> dict[str, dict[str, float]]:
+    """{response: {judge: score}} for those that were scored."""
+    found: dict[str, dict[str, float]] = {}
+    rows = db.conn.execute(
+        "SELECT response, scorer, score FROM scores WHERE response IN (SELECT value FROM json_each(?)) ORDER BY scorer",
+        (json.dumps(sorted(set(responses))),),
+    )
+    for response, scorer, score in rows:
+        found.setdefault(response, {})[scorer] = score
+    return found
+
+
+def uncounted_votes(db: Database, campaigns: Sequence[int]) -> list[tuple[int, str]]:
+    """(vote, why it does not count) of people and simulated raters in these campaigns, in order of arrival."""
+    rows = db.conn.execute(
+        """SELECT z.vote, z.state FROM vote_states z JOIN raters t ON t.id = z.rater AND t.kind <> 'judge'
+        WHERE z.state <> 'counted' AND z.campaign IN (SELECT value FROM json_each(?)) ORDER BY z.vote""",
+        (json.dumps(list(campaigns)),),
+    )
+    return [(int(r[0]), str(r[1])) for r in rows]
+
+
+def consents(db: Database, campaigns: Sequence[int]) -> list[tuple[str | None, int]]:
+    """(version of the consent text, counted votes given under it) in these campaigns; None where none was asked for."""
+    rows = db.conn.execute(
+        """SELECT nullif(v.consent_version, ''), count(*) FROM votes v JOIN vote_states z ON z.vote = v.id
+        JOIN raters t ON t.id = v.rater AND t.kind <> 'judge'
+        WHERE z.state = 'counted' AND z.campaign IN (SELECT value FROM json_each(?)) GROUP BY 1 ORDER BY 1""",
+        (json.dumps(list(campaigns)),),
+    )
+    return [(r[0], int(r[1])) for r in rows]
 
 
 def sources(db: Database, campaigns: Sequence[int]) -> list[tuple[str, str]]:

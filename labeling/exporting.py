@@ -1,38 +1,38 @@
-"""A dataset folder out: gathered at one moment, written aside, fsynced, renamed; and sent to a hub where wanted."""
+"""A dataset folder out: gathered at one moment, looked through, written aside, fsynced, renamed; and sent to a hub."""
 
 import contextlib
 import csv
 import hashlib
 import json
 import os
-import secrets
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from itertools import combinations
+from itertools import islice
 from pathlib import Path
 
 from sqlite_utils import Database
 
-from db import exchange
-from db.campaigns import get_campaign, list_campaigns
-from db.catalog import list_models
 from db.connection import Home, open_reader
-from db.entities import Campaign, Outcome, Purpose, RaterKind, Split, Vote, content_id
+from db.entities import Purpose
 from db.errors import UserError
-from db.votes import counted_votes
 from labeling.cards import Facts, card
+from labeling.gathering import Gathering, Order, RefusedText, gather, hash_of_votes
 from labeling.hub import check_push, push_folder
-from labeling.pairs import Method, PairPolicy, Pairs, pairs_of_campaigns
-from labeling.tables import MESSAGES, ExportFormat, Gathered, Row, columns, rows
+from labeling.pairs import Effect, policy_effects, read_votes
+from labeling.policy import Method, PairPolicy
+from labeling.privacy import Place, scan_rows, summary
+from labeling.tables import MESSAGES, SCORES, ExportFormat, Row, columns, rows
 
-__all__ = ["ExportFormat", "ExportReport", "export", "hash_of_votes"]
+__all__ = ["ExportFormat", "ExportReport", "Preview", "export", "hash_of_votes", "preview"]
 
-NAMES = {Split.TRAIN: "train", Split.HELDOUT: "test"}
 PROGRAM = "tastebench"
-PAIRED = (ExportFormat.TRL, ExportFormat.REWARD, ExportFormat.ULTRAFEEDBACK)
+IDS = frozenset({
+    "prompt_id", "pair_id", "raters", "rater", "vote_ids", "created_at", "tstamp", "purpose", "winner", "strength",
+    "chosen_by", "source", "messages",
+})  # fmt: skip
+"""columns that hold nothing a person wrote, or the text of another column once more"""
+SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,12 @@ class ExportReport:
     left_out: Mapping[str, int]
     """{reason: votes}"""
     contradictions: int
+    refused: tuple[RefusedText, ...]
+    """texts that could not go out, by their ids"""
+    personal: Mapping[str, int]
+    """{kind of personal data: places} that the owner let out"""
     snapshot: str
+    version: str
     files: tuple[str, ...]
     pushed: str | None = None
 
@@ -59,36 +64,111 @@ def export(
     format: str = ExportFormat.TRL,  # noqa: A002 - the option's name
     push: str | None = None,
     policy: PairPolicy | None = None,
+    allow_personal: bool = False,
 ) -> ExportReport:
     """Write a folder that datasets.load_dataset loads; an export of ours in its place is replaced, nothing else.
 
     The default policy gives a row for each decisive vote. UserError, with nothing written, where there is nothing to
-    export or the folder is in the way.
+    export, the folder is in the way, or a text holds personal data that nobody allowed.
     """
-    shape = _shape(format)
+    order = order_of(campaign, format, policy)
     folder = folder.expanduser().absolute()
     _check_target(folder)
     if push:
         check_push(push)
-    policy = policy or PairPolicy(method=Method.VOTE)
-    with contextlib.closing(open_reader(home).conn) as conn:
-        conn.execute("BEGIN")  # one moment of the database, whatever is voted meanwhile
-        gathering = _gather(Database(conn), campaign, shape, policy)
-    made = _write(folder, gathering)
+    with one_moment(home) as db:
+        gathering = gather(db, order)
+    places = scan_rows(rows(order.shape, gathering.found), IDS)
+    if places and not allow_personal:
+        raise personal_data(places)
+    made = _write(folder, gathering, places)
     address = push_folder(folder, push) if push else None
-    return ExportReport(str(folder), shape.value, made.splits, gathering.pairs.left_out,
-                        len(gathering.pairs.contradictions), gathering.facts.snapshot, made.files, address)  # fmt: skip
+    return ExportReport(
+        str(folder), order.shape.value, made.splits, gathering.left_out, len(gathering.contradictions), gathering.refused,
+        summary(places), gathering.facts.snapshot, gathering.facts.version, made.files, address,
+    )  # fmt: skip
 
 
-def hash_of_votes(votes: Iterable[Vote]) -> str:
-    """The hash of exactly these votes: the same ones, in any order, give the same."""
-    return content_id("votes", sorted((v.id, v.outcome.value) for v in votes))
+def order_of(campaign: str | None, format_name: str, policy: PairPolicy | None) -> Order:
+    """What is wanted, from words; UserError where there is no such format."""
+    if format_name not in list(ExportFormat):
+        raise UserError(
+            f"there is no export format {format_name!r}", f"use one of: {', '.join(ExportFormat)}"
+        )
+    return Order(campaign, ExportFormat(format_name), policy or PairPolicy(method=Method.VOTE))
 
 
-def _shape(name: str) -> ExportFormat:
-    if name not in list(ExportFormat):
-        raise UserError(f"there is no export format {name!r}", f"use one of: {', '.join(ExportFormat)}")
-    return ExportFormat(name)
+@contextlib.contextmanager
+def one_moment(home: Home) -> Iterator[Database]:
+    """A reader that sees one moment of the database, whatever is voted meanwhile."""
+    with contextlib.closing(open_reader(home).conn) as conn:
+        conn.execute("BEGIN")
+        yield Database(conn)
+
+
+def personal_data(places: Sequence[Place]) -> UserError:
+    """What was found and where it begins, never whole."""
+    counts = ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in summary(places).items()).replace(
+        "addresss", "addresses"
+    )
+    first = "; ".join(str(p) for p in places[:SHOWN])
+    return UserError(
+        f"the texts seem to hold personal data: {counts} ({first})",
+        "take them out, or look at each and export again with --allow-personal-data",
+    )
+
+
+# -- beforehand ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an export would write; nothing was written."""
+
+    format: str
+    splits: Mapping[str, int]
+    left_out: Mapping[str, int]
+    contradictions: int
+    refused: tuple[RefusedText, ...]
+    places: tuple[Place, ...]
+    first: tuple[tuple[str, Row], ...]
+    """(split, row) of the first rows"""
+    effects: tuple[Effect, ...]
+    """what each method would make of the same votes"""
+
+
+def preview(home: Home, order: Order) -> Preview:
+    """What the export would hold, and what each policy would give; UserError where there is nothing to export."""
+    with one_moment(home) as db:
+        read = read_votes(db, [order.campaign] if order.campaign else [])
+        effects = policy_effects(read.votes, read.texts, order.policy, read.ruled)
+        gathering = gather(db, order)
+    made = list(rows(order.shape, gathering.found))
+    splits: dict[str, int] = {}
+    for split, _ in made:
+        splits[split] = splits.get(split, 0) + 1
+    return Preview(
+        order.shape.value, splits, gathering.left_out, len(gathering.contradictions), gathering.refused,
+        tuple(scan_rows(made, IDS)), tuple(islice(made, SHOWN)), effects,
+    )  # fmt: skip
+
+
+def preview_lines(seen: Preview) -> list[str]:
+    """A preview for a terminal."""
+    lines = [f"{split}: {n} rows" for split, n in seen.splits.items()]
+    lines += [f"left out: {n} votes, {reason}" for reason, n in seen.left_out.items()]
+    lines += [f"refused: {r.reason}, answers {' and '.join(r.responses)}" for r in seen.refused[:20]]
+    lines += [f"personal data: {place}" for place in seen.places[:20]]
+    lines += [
+        f"policy {e.policy.method}: {e.why_not or f'{e.pairs} pairs, {e.left_out} votes left out'}"
+        for e in seen.effects
+    ]
+    return lines + [
+        json.dumps({"split": split, **row}, ensure_ascii=False, default=str) for split, row in seen.first
+    ]
+
+
+# -- the folder ----------------------------------------------------------------------------------------------------
 
 
 def _check_target(folder: Path) -> None:
@@ -108,112 +188,13 @@ def _is_ours(folder: Path) -> bool:
     return isinstance(manifest, dict) and manifest.get("program") == PROGRAM
 
 
-# -- reading -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Gathering:
-    """What an export writes, and what its card says but for the counts."""
-
-    shape: ExportFormat
-    found: Gathered
-    pairs: Pairs
-    facts: Facts
-
-
-def _gather(db: Database, campaign: str | None, shape: ExportFormat, policy: PairPolicy) -> _Gathering:
-    chosen = [get_campaign(db, campaign)] if campaign else list_campaigns(db)
-    votes = {v.id: v for c in chosen for v in counted_votes(db, c.id)}
-    if shape in PAIRED:
-        pairs = pairs_of_campaigns(db, [c.name for c in chosen], policy) if chosen else Pairs((), (), {})
-    else:
-        pairs = Pairs((), (), {})
-    where = f"the campaign {campaign!r}" if campaign else "this home"
-    if shape is ExportFormat.RESPONSES:
-        wanted = list(exchange.response_ids(db, chosen[0].id if campaign else None))
-    else:
-        _check_any(where, shape, votes, pairs)
-        wanted = [r for v in votes.values() for r in (v.response_a, v.response_b)]
-    responses = exchange.response_texts(db, wanted)
-    ordered = {r: responses[r] for r in dict.fromkeys(wanted)}
-    prompts = dict.fromkeys([v.prompt for v in votes.values()] + [r.prompt for r in ordered.values()])
-    found = Gathered(
-        pairs.pairs, votes, exchange.messages_of(db, prompts), exchange.splits_of(db, list(prompts)),
-        exchange.tags_of(db, prompts), ordered, exchange.acceptances(db, list(votes)),
-        {c.id: (c.name, c.settings.purpose) for c in chosen}, _pseudonyms(votes.values()),
-    )  # fmt: skip
-    return _Gathering(shape, found, pairs, _facts(db, shape, policy, chosen, found, pairs))
-
-
-def _check_any(where: str, shape: ExportFormat, votes: Mapping[int, Vote], pairs: Pairs) -> None:
-    """UserError where there are no votes, or none that makes a pair for a format of pairs."""
-    if not votes:
-        raise UserError(f"{where} has no votes to export", "collect or import votes first")
-    if shape in PAIRED and not pairs.pairs:
-        why = ", ".join(f"{n} {reason}" for reason, n in pairs.left_out.items())
-        raise UserError(
-            f"{where} has no pairs to export ({why})",
-            "collect votes that prefer one response, or export --format votes",
-        )
-
-
-def _pseudonyms(votes: Iterable[Vote]) -> dict[str, str]:
-    """A new name for each rater, in an order that tells nothing: people r001..., made-up ones s001...."""
-    names = dict.fromkeys((v.rater_name, v.rater_kind) for v in votes)
-    drawn = sorted(names, key=lambda _: secrets.randbits(64))
-    width = max(3, len(str(len(drawn))))
-    counters: Counter[str] = Counter()
-    given = {}
-    for name, kind in drawn:
-        letter = "s" if kind is RaterKind.SIMULATED else "r"
-        counters[letter] += 1
-        given[name] = f"{letter}{counters[letter]:0{width}d}"
-    return given
-
-
-def _facts(
-    db: Database, shape: ExportFormat, policy: PairPolicy, chosen: Sequence[Campaign], found: Gathered, pairs: Pairs
-) -> Facts:  # fmt: skip
-    votes = list(found.votes.values())
-    kinds = {v.rater_name: v.rater_kind for v in votes}
-    repeated, agreement = _agreement(votes)
-    named = {r.model for r in found.responses.values()}
-    says = {
-        Method.VOTE: "each decisive vote is a pair of its own",
-        Method.MAJORITY: "the majority of a battle's votes is a pair",
-    }
-    return Facts(
-        name="", shape=shape, splits={}, data={}, left_out=pairs.left_out, contradictions=len(pairs.contradictions),
-        policy=says[policy.method] + ("" if policy.simulated else "; simulated raters are left out"),
-        votes=len(votes), people=sum(k is not RaterKind.SIMULATED for k in kinds.values()),
-        simulated=sum(k is RaterKind.SIMULATED for k in kinds.values()),
-        simulated_votes=sum(v.rater_kind is RaterKind.SIMULATED for v in votes),
-        imported_votes=sum(v.left_is is None for v in votes), repeated_battles=repeated, agreement=agreement,
-        snapshot=hash_of_votes(votes), campaigns=chosen,
-        models=[m for m in list_models(db) if m.name in named],
-        sources=exchange.sources(db, [c.id for c in chosen]), created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-    )  # fmt: skip
-
-
-def _agreement(votes: Iterable[Vote]) -> tuple[int, float | None]:
-    """(battles with two votes or more, share of the pairs of votes on one battle that say the same)."""
-    battles: dict[int, list[Outcome]] = {}
-    for vote in votes:
-        battles.setdefault(vote.battle, []).append(vote.outcome)
-    same = [a is b for outcomes in battles.values() for a, b in combinations(outcomes, 2)]
-    return sum(len(o) > 1 for o in battles.values()), sum(same) / len(same) if same else None
-
-
-# -- writing -----------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class _Made:
     splits: Mapping[str, int]
     files: tuple[str, ...]
 
 
-def _write(folder: Path, gathering: _Gathering) -> _Made:
+def _write(folder: Path, gathering: Gathering, places: Sequence[Place]) -> _Made:
     """The folder, whole or not at all: a reader sees the old one or the new one."""
     aside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
@@ -221,9 +202,11 @@ def _write(folder: Path, gathering: _Gathering) -> _Made:
         shutil.rmtree(aside, ignore_errors=True)
         (aside / "data").mkdir(parents=True)
         splits, data = _write_data(aside, gathering)
-        files = _write_papers(
-            aside, replace(gathering.facts, name=folder.name, splits=splits, data=data), gathering
-        )
+        facts = replace(
+            gathering.facts, name=folder.name, splits=splits, data=data, personal=summary(places),
+            left_out=gathering.left_out, contradictions=len(gathering.contradictions), refused=len(gathering.refused),
+        )  # fmt: skip
+        files = _write_papers(aside, facts, gathering)
         for path in (*sorted(aside.rglob("*")), aside):
             _sync(path)
         _put(aside, folder)
@@ -236,7 +219,7 @@ def _write(folder: Path, gathering: _Gathering) -> _Made:
     return _Made(splits, files)
 
 
-def _write_data(aside: Path, gathering: _Gathering) -> tuple[dict[str, int], dict[str, str]]:
+def _write_data(aside: Path, gathering: Gathering) -> tuple[dict[str, int], dict[str, str]]:
     """One file a split that has rows, through a DatasetDict with named features: ({split: rows}, {split: path}).
 
     Each file has part of its hash in its name: load_dataset's cache knows a folder by the names in its card, and
@@ -244,16 +227,16 @@ def _write_data(aside: Path, gathering: _Gathering) -> tuple[dict[str, int], dic
     """
     import datasets
 
-    shape = gathering.shape
-    by_split: dict[Split, list[Row]] = {Split.TRAIN: [], Split.HELDOUT: []}
+    shape = gathering.order.shape
+    by_split: dict[str, list[Row]] = {}
     for split, row in rows(shape, gathering.found):
-        by_split[split].append(row)
-    if not any(by_split.values()):
+        by_split.setdefault(split, []).append(row)
+    if not by_split:
         raise UserError("nothing of what was found can be exported in this format", "try --format votes")
     features = _features(shape)
     made = datasets.DatasetDict(
-        {NAMES[s]: datasets.Dataset.from_list([{c: r[c] for c in features} for r in given], features=features)
-         for s, given in by_split.items() if given}
+        {s: datasets.Dataset.from_list([{c: r[c] for c in features} for r in by_split[s]], features=features)
+         for s in sorted(by_split, key=_order)}
     )  # fmt: skip
     paths = {}
     with _quiet_bars():
@@ -267,6 +250,12 @@ def _write_data(aside: Path, gathering: _Gathering) -> tuple[dict[str, int], dic
             final = file.rename(file.with_name(f"{name}-{_sha256(file)[:12]}.{ending}"))
             paths[name] = f"data/{final.name}"
     return {name: data.num_rows for name, data in made.items()}, paths
+
+
+def _order(split: str) -> tuple[str, bool]:
+    """Rounds in order, train before test."""
+    name, _, place = split.partition("_iteration_")
+    return place.rjust(6, "0"), name == "test"
 
 
 @contextlib.contextmanager
@@ -289,29 +278,43 @@ def _features(shape: ExportFormat):  # type: ignore[no-untyped-def]  # noqa: ANN
     def feature(kind: str) -> object:
         if kind == MESSAGES:
             return datasets.List({"role": datasets.Value("string"), "content": datasets.Value("string")})
+        if kind == SCORES:
+            return datasets.List(
+                {"judge": datasets.Value("string"), "scores": datasets.List(datasets.Value("float64"))}
+            )
         return datasets.List(datasets.Value(kind[:-2])) if kind.endswith("[]") else datasets.Value(kind)
 
     return datasets.Features({name: feature(kind) for name, kind in columns(shape).items()})
 
 
-def _write_papers(aside: Path, facts: Facts, gathering: _Gathering) -> tuple[str, ...]:
-    """The card and the manifest; every file of the folder."""
+def _write_papers(aside: Path, facts: Facts, gathering: Gathering) -> tuple[str, ...]:
+    """The card, the list of the votes that are not in it, and the manifest; every file of the folder."""
     (aside / "README.md").write_text(card(facts), encoding="utf-8")
+    if gathering.out:
+        with (aside / "left_out.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([("vote", "reason"), *gathering.out])
     listed = [p for p in sorted(aside.rglob("*")) if p.is_file()]
-    manifest = {
-        "program": PROGRAM, "manifest": 1, "format": gathering.shape.value, "created_at": facts.created_at,
-        "rows": dict(facts.splits), "votes_read": facts.votes, "snapshot": facts.snapshot, "policy": facts.policy,
-        "left_out": dict(facts.left_out), "contradictions": [
+    text = json.dumps(_manifest(aside, facts, gathering, listed), indent=2, ensure_ascii=False) + "\n"
+    (aside / "manifest.json").write_text(text, encoding="utf-8")
+    return tuple(str(p.relative_to(aside)) for p in (*listed, aside / "manifest.json"))
+
+
+def _manifest(aside: Path, facts: Facts, gathering: Gathering, listed: Sequence[Path]) -> dict[str, object]:
+    return {
+        "program": PROGRAM, "manifest": 2, "format": facts.shape.value, "created_at": facts.created_at,
+        "version": facts.version, "rows": dict(facts.splits), "votes_read": facts.votes, "snapshot": facts.snapshot,
+        "policy": facts.policy.to_json(), "policy_in_words": str(facts.policy), "left_out": dict(facts.left_out),
+        "refused": [r._asdict() for r in gathering.refused],
+        "contradictions": [
             {"prompt": c.prompt, "response_a": c.response_a, "response_b": c.response_b, "votes_a": c.votes_a,
-             "votes_b": c.votes_b} for c in gathering.pairs.contradictions],
-        "campaigns": [{"name": c.name, "purpose": c.settings.purpose.value} for c in facts.campaigns],
+             "votes_b": c.votes_b} for c in gathering.contradictions],
+        "campaigns": [{"name": c.name, "purpose": c.settings.purpose.value, "license": c.settings.license or None}
+                      for c in facts.campaigns],
         "evaluation": any(c.settings.purpose is Purpose.EVALUATE for c in facts.campaigns),
+        "consent": [{"version": version, "votes": n} for version, n in facts.consents],
+        "personal_data": {"found": dict(facts.personal), "confirmed_by_owner": bool(facts.personal)},
         "files": [{"path": str(p.relative_to(aside)), "bytes": p.stat().st_size, "sha256": _sha256(p)} for p in listed],
     }  # fmt: skip
-    (aside / "manifest.json").write_text(
-        json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
-    return tuple(str(p.relative_to(aside)) for p in (*listed, aside / "manifest.json"))
 
 
 def _sha256(path: Path) -> str:

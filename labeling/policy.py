@@ -1,5 +1,6 @@
 """The pair policy: what an owner decides about how votes become pairs and judged answers. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -77,3 +78,12 @@ class PairPolicy:
         if self.method is not Method.VOTE:
             said += "; where the owner ruled on a battle, that stands"
         return said + ("" if self.simulated else "; simulated raters are left out")
+
+
+def policy_of(options: Mapping[str, object]) -> PairPolicy:
+    """The policy that options of the command line say; those that are not there are as by default."""
+    return PairPolicy(
+        Method(str(options["policy"])), simulated=not options.get("no_simulated"),
+        min_agreement=float(str(options.get("min_agreement", 0.7))), weighted=bool(options.get("weigh_raters")),
+        ties=Ties(str(options.get("ties", Ties.DROP))), written=not options.get("no_written"),
+    )  # fmt: skip

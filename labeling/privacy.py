@@ -50,7 +50,7 @@ NOBODY = re.compile(
     r"(?:^|[@.])(?:example(?:\.[a-z]{2,3}){1,2}|[\w-]+\.(?:example|test|invalid|localhost))$", re.I
 )
 """domains kept free for examples (RFC 2606, RFC 6761): nobody's"""
-CARD = re.compile(r"(?<![\d.,-])(?:\d[ -]?){12,18}\d(?![\d-]|[.,]\d)")
+CARD = re.compile(r"(?<![\w.,-])(?:\d[ -]?){12,18}\d(?![\w-]|[.,]\d)")
 CARD_STARTS = ("34", "36", "37", "38", "4", "5", "60", "62", "64", "65", "2")
 IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
 KEYS = (

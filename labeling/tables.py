@@ -1,6 +1,7 @@
-"""The rows of an export, one builder a format: from gathered pairs, votes and texts to plain columns. Pure."""
+"""The rows of an export, one builder a format: from gathered pairs, answers, votes and texts to plain columns. Pure."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,11 +13,11 @@ from db.entities import (
     Purpose,
     RaterKind,
     Split,
-    Strength,
     Vote,
     content_id,
 )
 from db.exchange import ResponseText
+from labeling.unpaired import JudgedAnswer
 
 Row = dict[str, object]
 
@@ -29,29 +30,44 @@ class ExportFormat(StrEnum):
     REWARD = "reward"
     ULTRAFEEDBACK = "ultrafeedback"
     RESPONSES = "responses"
+    SFT = "sft"
     VOTES = "votes"
     CSV = "csv"
 
 
-MARGIN = {Strength.CLEAR: 1.0, Strength.SLIGHT: 0.5, None: 0.0}
-"""what a reward model must put between two responses, by how clear the vote was"""
+PAIRED = frozenset(
+    {ExportFormat.TRL, ExportFormat.REWARD, ExportFormat.ULTRAFEEDBACK, ExportFormat.RESPONSES}
+)
+"""the formats whose rows hold preference pairs"""
+JUDGED = frozenset({ExportFormat.KTO, ExportFormat.SFT})
+"""the formats whose rows hold answers judged one by one"""
+SPLITS = {Split.TRAIN: "train", Split.HELDOUT: "test"}
 WINNER = {Outcome.A: "model_a", Outcome.B: "model_b"}
 MESSAGES = "messages"
 """column types: this one is a list of {role, content}; the others are named as in Arrow, with [] for lists"""
+SCORES = "scores"
+"""a list of {judge, scores}: one score an answer, null where that judge gave none"""
+BEST, WORST = 5.0, 1.0
+"""the ends of the scale that UltraFeedback's ratings have"""
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Everything an export reads, at one moment of the database."""
+    """Everything an export writes rows of, read at one moment of the database."""
 
-    pairs: tuple[PreferencePair, ...]
+    pairs: Sequence[PreferencePair]
+    answers: Sequence[JudgedAnswer]
     votes: Mapping[int, Vote]
     """the counted votes of the campaigns, in order of arrival"""
     prompts: Mapping[str, Sequence[Message]]
     splits: Mapping[str, Split]
     tags: Mapping[str, Sequence[str]]
     responses: Mapping[str, ResponseText]
-    acceptable: Mapping[int, tuple[bool | None, bool | None]]
+    """those of models, and those that raters wrote"""
+    scores: Mapping[str, Mapping[str, float]]
+    """{response: {judge: score}}"""
+    rounds: Sequence[Sequence[str]]
+    """the responses of each round of the loop, for the format `responses`"""
     campaigns: Mapping[int, tuple[str, Purpose]]
     raters: Mapping[str, str]
     """pseudonym in the home: pseudonym in this export alone"""
@@ -68,7 +84,8 @@ def columns(shape: ExportFormat) -> dict[str, str]:
 
 _ABOUT = {
     "prompt_id": "string", "campaign": "string", "purpose": "string", "raters": "string[]", "vote_ids": "int64[]",
-    "n_votes": "int64", "agreement": "float64", "simulated": "bool", "created_at": "string", "tags": "string[]",
+    "n_votes": "int64", "agreement": "float64", "simulated": "bool", "ruled": "bool", "written": "bool",
+    "created_at": "string", "tags": "string[]",
 }  # fmt: skip
 _PAIR = {
     "pair_id": "string", **_ABOUT, "chosen_model": "string", "rejected_model": "string", "strength": "string",
@@ -77,26 +94,32 @@ _PAIR = {
 _BATTLE = {
     "rater": "string", "simulated": "bool", "prompt_id": "string", "prompt": MESSAGES, "model_a": "string",
     "model_b": "string", "response_a": "string", "response_b": "string", "winner": "string", "turn": "int64",
-    "campaign": "string", "purpose": "string", "strength": "string", "elapsed_ms": "int64", "tags": "string[]",
-    "tstamp": "string", "vote_id": "int64",
+    "campaign": "string", "purpose": "string", "strength": "string", "acceptable_a": "bool", "acceptable_b": "bool",
+    "elapsed_ms": "int64", "tags": "string[]", "tstamp": "string", "vote_id": "int64",
 }  # fmt: skip
 _COLUMNS: Mapping[ExportFormat, Mapping[str, str]] = {
     ExportFormat.TRL: {"prompt": MESSAGES, "chosen": MESSAGES, "rejected": MESSAGES, **_PAIR},
     ExportFormat.REWARD: {"prompt": MESSAGES, "chosen": MESSAGES, "rejected": MESSAGES, "margin": "float64",
                           **{k: v for k, v in _PAIR.items() if k != "margin"}},
     ExportFormat.KTO: {"prompt": MESSAGES, "completion": MESSAGES, "label": "bool", "model": "string", **_ABOUT},
-    ExportFormat.ULTRAFEEDBACK: {"prompt": "string", "prompt_id": "string", "chosen": MESSAGES, "rejected": MESSAGES,
-                                 "messages": MESSAGES, "score_chosen": "float64", "score_rejected": "float64",
-                                 **{k: v for k, v in _PAIR.items() if k != "prompt_id"}},
-    ExportFormat.RESPONSES: {"prompt_id": "string", "prompt": MESSAGES, "model": "string", "response": "string",
-                             "sample": "int64", "finish_reason": "string", "tags": "string[]"},
+    ExportFormat.SFT: {"prompt": MESSAGES, "completion": MESSAGES, **_ABOUT},
+    ExportFormat.ULTRAFEEDBACK: {
+        "prompt": "string", "prompt_id": "string", "chosen": MESSAGES, "rejected": MESSAGES, "messages": MESSAGES,
+        "score_chosen": "float64", "score_rejected": "float64", "source": "string", "instruction": "string",
+        "chosen_response": "string", "rejected_response": "string", "chosen_avg_rating": "float64",
+        "rejected_avg_rating": "float64", **{k: v for k, v in _PAIR.items() if k != "prompt_id"}},
+    ExportFormat.RESPONSES: {
+        "prompt_id": "string", "prompt": "string", "prompt_messages": MESSAGES, "chosen": MESSAGES, "rejected": MESSAGES,
+        "chosen_by": "string", "all_generated_responses": "string[]", "all_rm_scores": "float64[]", "models": "string[]",
+        "samples": "int64[]", "finish_reasons": "string[]", "scores": SCORES, "tags": "string[]"},
     ExportFormat.VOTES: _BATTLE,
-    ExportFormat.CSV: {**_BATTLE, "prompt": "string", "tags": "string", "turn": "float64", "elapsed_ms": "float64"},
+    ExportFormat.CSV: {**_BATTLE, "prompt": "string", "tags": "string", "turn": "float64", "elapsed_ms": "float64",
+                       "acceptable_a": "float64", "acceptable_b": "float64"},
 }  # fmt: skip
 
 
-def rows(shape: ExportFormat, found: Gathered) -> Iterator[tuple[Split, Row]]:
-    """Each row of a format with its split."""
+def rows(shape: ExportFormat, found: Gathered) -> Iterator[tuple[str, Row]]:
+    """Each row of a format with the name of its split."""
     return _BUILDERS[shape](found)
 
 
@@ -108,37 +131,43 @@ def said(text: str) -> Message:
 # -- pairs -------------------------------------------------------------------------------------------------------
 
 
-def _trl(found: Gathered) -> Iterator[tuple[Split, Row]]:
+def _trl(found: Gathered) -> Iterator[tuple[str, Row]]:
     for pair in found.pairs:
-        yield (
-            pair.split,
-            {
-                "prompt": list(found.prompts[pair.prompt]),
-                "chosen": [said(found.text(pair.chosen))],
-                "rejected": [said(found.text(pair.rejected))],
-                **_about_pair(found, pair),
-            },
-        )
+        yield SPLITS[pair.split], {
+            "prompt": list(found.prompts[pair.prompt]), "chosen": [said(found.text(pair.chosen))],
+            "rejected": [said(found.text(pair.rejected))], **_about_pair(found, pair),
+        }  # fmt: skip
 
 
-def _reward(found: Gathered) -> Iterator[tuple[Split, Row]]:
+def _reward(found: Gathered) -> Iterator[tuple[str, Row]]:
     for split, row in _trl(found):
         yield split, {**row, "margin": row["margin"] or 0.0}
 
 
-def _ultrafeedback(found: Gathered) -> Iterator[tuple[Split, Row]]:
+def _ultrafeedback(found: Gathered) -> Iterator[tuple[str, Row]]:
     shares = _win_shares(found.votes.values())
     for pair in found.pairs:
         asked = list(found.prompts[pair.prompt])
         text = asked[-1]["content"]
         chosen, rejected = ([*asked, said(found.text(r))] for r in (pair.chosen, pair.rejected))
-        share = shares[frozenset((pair.chosen, pair.rejected))]
-        yield pair.split, {
+        won, lost = _two_scores(pair, shares)
+        yield SPLITS[pair.split], {
             **_about_pair(found, pair),
             "prompt": text, "prompt_id": hashlib.sha256(text.encode()).hexdigest(), "chosen": chosen,
-            "rejected": rejected, "messages": chosen, "score_chosen": share.get(pair.chosen, 0.0),
-            "score_rejected": share.get(pair.rejected, 0.0),
+            "rejected": rejected, "messages": chosen, "score_chosen": won, "score_rejected": lost,
+            "source": "tastebench", "instruction": text, "chosen_response": found.text(pair.chosen),
+            "rejected_response": found.text(pair.rejected), "chosen_avg_rating": WORST + (BEST - WORST) * won,
+            "rejected_avg_rating": WORST + (BEST - WORST) * lost,
         }  # fmt: skip
+
+
+def _two_scores(
+    pair: PreferencePair, shares: Mapping[frozenset[str], Mapping[str, float]]
+) -> tuple[float, float]:
+    """The shares of the votes that chosen and rejected won; 1 and 0 where that is not what decided the pair."""
+    share = shares.get(frozenset((pair.chosen, pair.rejected)), {})
+    won, lost = share.get(pair.chosen, 1.0), share.get(pair.rejected, 0.0)
+    return (won, lost) if won > lost else (1.0, 0.0)
 
 
 def _win_shares(votes: Iterable[Vote]) -> dict[frozenset[str], dict[str, float]]:
@@ -156,24 +185,25 @@ def _win_shares(votes: Iterable[Vote]) -> dict[frozenset[str], dict[str, float]]
 
 
 def _about_pair(found: Gathered, pair: PreferencePair) -> Row:
-    votes = [found.votes[v] for v in pair.votes]
-    strengths = [v.strength for v in votes if v.strength]
-    margin = pair.margin
-    if margin is None and strengths:
-        margin = sum(MARGIN[v.strength] for v in votes) / len(votes)
+    strengths = [s for v in pair.votes if (s := found.votes[v].strength)]
     return {
         "pair_id": content_id("pair", pair.prompt, pair.chosen, pair.rejected, list(pair.votes))[:16],
-        **_about(found, pair.prompt, votes),
+        **_about(found, pair.prompt, pair.votes, (pair.chosen, pair.rejected)),
         "agreement": pair.agreement,
+        "ruled": pair.ruled,
+        "written": found.responses[pair.chosen].model is None,
         "chosen_model": found.responses[pair.chosen].model,
         "rejected_model": found.responses[pair.rejected].model,
         "strength": strengths[0].value if len(set(strengths)) == 1 else None,
-        "margin": margin,
+        "margin": pair.margin,
     }
 
 
-def _about(found: Gathered, prompt: str, votes: Sequence[Vote]) -> Row:
-    campaigns = dict.fromkeys(found.campaigns[v.campaign] for v in votes)
+def _about(found: Gathered, prompt: str, given: Sequence[int], responses: Sequence[str]) -> Row:
+    """What is known of the votes a row rests on; where the owner ruled against them all, of those on its responses."""
+    votes = [found.votes[v] for v in given]
+    beside = votes or [v for v in found.votes.values() if {v.response_a, v.response_b} & set(responses)]
+    campaigns = dict.fromkeys(found.campaigns[v.campaign] for v in beside)
     purposes = {purpose for _, purpose in campaigns}
     return {
         "prompt_id": prompt,
@@ -183,61 +213,103 @@ def _about(found: Gathered, prompt: str, votes: Sequence[Vote]) -> Row:
         "vote_ids": [v.id for v in votes],
         "n_votes": len(votes),
         "simulated": any(v.rater_kind is RaterKind.SIMULATED for v in votes),
-        "created_at": max(v.created_at for v in votes),
+        "created_at": max((v.created_at for v in beside), default=None),
         "tags": list(found.tags.get(prompt, ())),
     }
 
 
-# -- single responses --------------------------------------------------------------------------------------------
+# -- answers one by one ------------------------------------------------------------------------------------------
 
 
-def _kto(found: Gathered) -> Iterator[tuple[Split, Row]]:
-    """A row for each response a vote called good or bad: by its own mark, else by winning, both good or both bad."""
-    for vote in found.votes.values():
-        labels = found.acceptable.get(vote.id, (None, None))
-        judged = {Outcome.A: (True, False), Outcome.B: (False, True), Outcome.BOTH_GOOD: (True, True),
-                  Outcome.BOTH_BAD: (False, False)}.get(vote.outcome, (None, None))  # fmt: skip
-        for response, own, other in zip((vote.response_a, vote.response_b), labels, judged, strict=True):
-            label = own if own is not None else other
-            if label is None or not found.prompts[vote.prompt] or not found.text(response).strip():
-                continue
-            yield vote.split, {
-                "prompt": list(found.prompts[vote.prompt]), "completion": [said(found.text(response))],
-                "label": label, "model": found.responses[response].model, **_about(found, vote.prompt, [vote]),
-                "agreement": None,
-            }  # fmt: skip
-
-
-def _responses(found: Gathered) -> Iterator[tuple[Split, Row]]:
-    for response in found.responses.values():
-        if response.text is None or not found.prompts[response.prompt]:
-            continue
-        yield found.splits[response.prompt], {
-            "prompt_id": response.prompt, "prompt": list(found.prompts[response.prompt]), "model": response.model,
-            "response": response.text, "sample": response.sample, "finish_reason": response.finish_reason,
-            "tags": list(found.tags.get(response.prompt, ())),
+def _kto(found: Gathered) -> Iterator[tuple[str, Row]]:
+    for answer in found.answers:
+        response = found.responses[answer.response]
+        yield SPLITS[answer.split], {
+            "prompt": list(found.prompts[answer.prompt]), "completion": [said(found.text(answer.response))],
+            "label": answer.good, "model": response.model,
+            **_about(found, answer.prompt, answer.votes, (answer.response,)), "agreement": answer.agreement,
+            "ruled": not answer.votes, "written": response.model is None,
         }  # fmt: skip
+
+
+def _sft(found: Gathered) -> Iterator[tuple[str, Row]]:
+    """The answers that raters wrote."""
+    return ((split, row) for split, row in _kto(found) if row["written"])
+
+
+def _responses(found: Gathered) -> Iterator[tuple[str, Row]]:
+    """One row a prompt and round; where there are several rounds, each has splits of its own."""
+    judges = sorted({judge for given in found.scores.values() for judge in given})
+    wins = _net_wins(found.pairs)
+    for i, names in enumerate(found.rounds, 1):
+        by_prompt: dict[str, list[str]] = {}
+        for name in names:
+            by_prompt.setdefault(found.responses[name].prompt, []).append(name)
+        ending = f"_iteration_{i}" if len(found.rounds) > 1 else ""
+        for prompt, answers in by_prompt.items():
+            if found.prompts[prompt]:
+                yield SPLITS[found.splits[prompt]] + ending, _prompt_row(found, prompt, answers, judges, wins)
+
+
+def _net_wins(pairs: Iterable[PreferencePair]) -> Counter[str]:
+    """{response: pairs in which it is chosen less those in which it is rejected}."""
+    wins: Counter[str] = Counter()
+    for pair in pairs:
+        wins[pair.chosen] += 1
+        wins[pair.rejected] -= 1
+    return wins
+
+
+def _prompt_row(
+    found: Gathered, prompt: str, answers: Sequence[str], judges: Sequence[str], wins: Mapping[str, int]
+) -> Row:
+    asked = list(found.prompts[prompt])
+    given = [found.responses[a] for a in answers]
+    scores = {j: [found.scores.get(a, {}).get(j) for a in answers] for j in judges}
+    first: list[float | None] = next((s for s in scores.values() if any(x is not None for x in s)), [])
+    best, worst, by = _best_and_worst(answers, {a: wins[a] for a in answers if a in wins}, scores)
+    return {
+        "prompt_id": prompt, "prompt": asked[-1]["content"], "prompt_messages": asked,
+        "chosen": [*asked, said(found.text(best))] if best else None,
+        "rejected": [*asked, said(found.text(worst))] if worst else None, "chosen_by": by,
+        "all_generated_responses": [r.text for r in given], "all_rm_scores": first, "models": [r.model for r in given],
+        "samples": [r.sample for r in given], "finish_reasons": [r.finish_reason for r in given],
+        "scores": [{"judge": j, "scores": s} for j, s in scores.items() if any(x is not None for x in s)],
+        "tags": list(found.tags.get(prompt, ())),
+    }  # fmt: skip
+
+
+def _best_and_worst(
+    answers: Sequence[str], wins: Mapping[str, int], scores: Mapping[str, Sequence[float | None]]
+) -> tuple[str | None, str | None, str | None]:
+    """(chosen, rejected, who says so) of a prompt's answers: people's votes, else the first judge who tells them apart."""
+    ways = [("votes", dict(wins))]
+    ways += [(j, {a: x for a, x in zip(answers, s, strict=True) if x is not None}) for j, s in scores.items()]  # type: ignore[misc]
+    for by, worth in ways:
+        if len(set(worth.values())) > 1:
+            return max(worth, key=worth.__getitem__), min(worth, key=worth.__getitem__), by
+    return None, None, None
 
 
 # -- votes -------------------------------------------------------------------------------------------------------
 
 
-def _votes(found: Gathered) -> Iterator[tuple[Split, Row]]:
+def _votes(found: Gathered) -> Iterator[tuple[str, Row]]:
     for vote in found.votes.values():
         name, purpose = found.campaigns[vote.campaign]
-        yield vote.split, {
+        yield SPLITS[vote.split], {
             "rater": found.raters[vote.rater_name], "simulated": vote.rater_kind is RaterKind.SIMULATED,
             "prompt_id": vote.prompt, "prompt": list(found.prompts[vote.prompt]), "model_a": vote.model_a,
             "model_b": vote.model_b, "response_a": found.responses[vote.response_a].text,
             "response_b": found.responses[vote.response_b].text,
             "winner": WINNER.get(vote.outcome, vote.outcome.value), "turn": vote.turn, "campaign": name,
             "purpose": purpose.value, "strength": vote.strength.value if vote.strength else None,
-            "elapsed_ms": vote.elapsed_ms, "tags": list(found.tags.get(vote.prompt, ())), "tstamp": vote.created_at,
-            "vote_id": vote.id,
+            "acceptable_a": vote.acceptable_a, "acceptable_b": vote.acceptable_b, "elapsed_ms": vote.elapsed_ms,
+            "tags": list(found.tags.get(vote.prompt, ())), "tstamp": vote.created_at, "vote_id": vote.id,
         }  # fmt: skip
 
 
-def _csv(found: Gathered) -> Iterator[tuple[Split, Row]]:
+def _csv(found: Gathered) -> Iterator[tuple[str, Row]]:
     for split, row in _votes(found):
         prompt = found.prompts[str(row["prompt_id"])]
         flat = {
@@ -260,8 +332,8 @@ def safe_cell(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-_BUILDERS: Mapping[ExportFormat, Callable[[Gathered], Iterator[tuple[Split, Row]]]] = {
-    ExportFormat.TRL: _trl, ExportFormat.KTO: _kto, ExportFormat.REWARD: _reward,
+_BUILDERS: Mapping[ExportFormat, Callable[[Gathered], Iterator[tuple[str, Row]]]] = {
+    ExportFormat.TRL: _trl, ExportFormat.KTO: _kto, ExportFormat.REWARD: _reward, ExportFormat.SFT: _sft,
     ExportFormat.ULTRAFEEDBACK: _ultrafeedback, ExportFormat.RESPONSES: _responses, ExportFormat.VOTES: _votes,
     ExportFormat.CSV: _csv,
 }  # fmt: skip

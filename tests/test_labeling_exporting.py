@@ -1,5 +1,6 @@
 """Exports: what was pressed is what is chosen, in every format; folders whole or not at all; the hub."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,14 +16,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
-from db.campaigns import Session, decide_rater, get_campaign
+from db.adjudications import add_ruling
+from db.campaigns import Session, create_campaign, decide_rater, get_campaign
+from db.catalog import add_scores
 from db.connection import Home, open_reader, open_writer
-from db.entities import CampaignSettings, Choice, Message, Outcome, Purpose, Split
+from db.entities import CampaignSettings, Choice, Guard, Message, Outcome, Purpose, Score, Split
 from db.errors import NotFound, UserError
+from db.runs import add_snapshot, snapshot_rows
 from db.votes import counted_votes
-from labeling.exporting import ExportFormat, _gather, export, hash_of_votes
+from labeling.exporting import ExportFormat, export, hash_of_votes, preview
+from labeling.gathering import Order, gather
 from labeling.importing import ImportKind, import_file
-from labeling.joining import invite, join, session_from
+from labeling.joining import agree, invite, join, session_from
 from labeling.lending import next_ballots
 from labeling.pairs import Method, PairPolicy
 from labeling.rating import cast_vote, undo
@@ -30,6 +35,7 @@ from labeling.submission import parse_submission
 from labeling.tables import columns, flat_chat, rows, safe_cell
 from tests.factories import NOW, make_home
 from tests.hubstand import standin
+from training.snapshots import Source, freeze
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -108,13 +114,68 @@ def test_the_text_that_was_pressed_is_the_text_that_becomes_chosen(
         if choice in (Choice.LEFT, Choice.RIGHT):
             pressed.add((left, right) if choice is Choice.LEFT else (right, left))
     if pressed:
-        found = _gather(db, "first", ExportFormat.TRL, PairPolicy(method=Method.VOTE)).found
+        found = gather(db, Order("first", ExportFormat.TRL, PairPolicy(method=Method.VOTE))).found
         exported = {
             (r["chosen"][0]["content"], r["rejected"][0]["content"]) for _, r in rows(ExportFormat.TRL, found)
         }  # type: ignore[index]
         assert exported == pressed
         seen = {tuple(r) for r in db.execute("SELECT chosen, rejected FROM vote_pairs")}
         assert seen == pressed
+    db.conn.close()
+
+
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data(), shape=st.sampled_from([ExportFormat.TRL, ExportFormat.KTO, ExportFormat.VOTES]),
+       method=st.sampled_from([Method.VOTE, Method.MAJORITY, Method.MIN_AGREEMENT]))  # fmt: skip
+def test_every_stored_vote_is_in_the_export_or_listed_with_its_reason(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, shape: ExportFormat, method: Method
+) -> None:
+    """Whatever became of it: taken back, of an excluded rater, a tie, outvoted, on equal or empty texts."""
+    answers = data.draw(
+        st.lists(st.tuples(*[st.sampled_from(["x", " x", "y", "z", " "])] * 2), min_size=2, max_size=3)
+    )
+    home = make_home(tmp_path_factory.mktemp("stored"), prompts=len(answers), settings=CampaignSettings(overlap=3, guard=Guard.ALLOW),
+                     answer=lambda m, i: answers[i][m == "model-two"])  # fmt: skip
+    db = open_writer(home)
+    people = [Person(db), Person(db), Person(db, simulated=True)]
+    pressed: dict[int, tuple[str, str]] = {}
+    for person in people:
+        while next_ballots(db, person.session, 1, NOW).ballots:
+            choice = data.draw(
+                st.sampled_from([Choice.LEFT, Choice.RIGHT, Choice.TIE, Choice.BOTH_GOOD, Choice.SKIP])
+            )
+            assignment, left, right = person.vote(choice)
+            vote = db.conn.execute("SELECT id FROM votes WHERE assignment = ?", (assignment,)).fetchone()[0]
+            pressed[vote] = (left, right) if choice is Choice.LEFT else (right, left)
+            if data.draw(st.integers(0, 9)) == 0:
+                undo(db, person.session, assignment, NOW + timedelta(seconds=30))
+                break
+    if data.draw(st.booleans()):
+        name = db.conn.execute("SELECT name FROM raters ORDER BY id DESC LIMIT 1").fetchone()[0]
+        decide_rater(db, name, counted=False, reason="test")
+    stored = {r[0] for r in db.conn.execute("SELECT id FROM votes")}
+    view = {r[0]: (r[1], r[2]) for r in db.conn.execute("SELECT vote, chosen, rejected FROM vote_pairs")}
+    policy = PairPolicy(method, simulated=data.draw(st.booleans()))
+    made = None
+    with contextlib.suppress(UserError):  # nothing of it makes a row
+        made = gather(db, Order("first", shape, policy))
+    if made is None:
+        db.conn.close()
+        return
+    written = [r for _, r in rows(shape, made.found)]
+    inside = {v for r in written for v in r.get("vote_ids", [r.get("vote_id")])}  # type: ignore[union-attr]
+    assert inside | {v for v, _ in made.out} == stored
+    assert not inside & {v for v, _ in made.out}
+    if shape is ExportFormat.TRL:
+        for row in written:
+            texts = row["chosen"][0]["content"], row["rejected"][0]["content"]  # type: ignore[index]
+            assert {pressed[v] for v in row["vote_ids"]} == {view[v] for v in row["vote_ids"]} == {texts}  # type: ignore[union-attr]
+        if method is Method.VOTE and policy.simulated:
+            assert inside == set(view)
     db.conn.close()
 
 
@@ -127,7 +188,7 @@ def test_trl_rows_are_the_decisive_counted_votes(voted: Home, tmp_path: Path) ->
     assert {k: len(v) for k, v in made.items()} == report.splits
     view = open_reader(voted).execute("SELECT count(*) FROM vote_pairs").fetchone()[0]
     assert sum(report.splits.values()) == view == 8
-    assert report.left_out == {"tie": 4, "both_good": 4, "both_bad": 4}
+    assert report.left_out == {"tie": 4, "both_good": 4, "both_bad": 4, "skipped": 4, "retracted": 1}
     heldout = {p for (p,) in open_reader(voted).execute("SELECT id FROM prompts WHERE split = 'heldout'")}
     for split, data in made.items():
         assert data.features["chosen"] == datasets.List(
@@ -152,9 +213,20 @@ def test_trl_rows_are_the_decisive_counted_votes(voted: Home, tmp_path: Path) ->
 def test_every_format_loads_with_the_counts_it_reports(
     voted: Home, tmp_path: Path, shape: ExportFormat
 ) -> None:
+    if shape is ExportFormat.SFT:
+        Person(open_writer(voted)).vote(Choice.TIE, better="A better one.")
     report = export(voted, tmp_path / "out", campaign="first", format=shape)
     made = load(tmp_path / "out", tmp_path)
-    expected = {"trl": 8, "reward": 8, "ultrafeedback": 8, "kto": 32, "responses": 48, "votes": 20, "csv": 20}
+    expected = {
+        "trl": 8,
+        "reward": 8,
+        "ultrafeedback": 8,
+        "kto": 32,
+        "responses": 24,
+        "sft": 1,
+        "votes": 20,
+        "csv": 20,
+    }
     assert {k: len(v) for k, v in made.items()} == report.splits
     assert sum(report.splits.values()) == expected[shape.value]
     for data in made.values():
@@ -171,6 +243,147 @@ def test_kto_labels(voted: Home, tmp_path: Path) -> None:
     assert sum(export(voted, tmp_path / "out", format="kto").splits.values()) == 36
     after = [row for data in load(tmp_path / "out", tmp_path).values() for row in data]
     assert (len(after), sum(r["label"] for r in after)) == (36, 19)
+
+
+def everything(folder: Path, tmp_path: Path) -> list[dict[str, object]]:
+    return [row for data in load(folder, tmp_path).values() for row in data]
+
+
+def votes_in(home: Home, tmp_path: Path, *winners: str, **more: object) -> int:
+    """Votes of as many people on one battle; its row number."""
+    given = [{"rater": f"p{i}", "prompt": "Why?", "model_a": "m1", "model_b": "m2", "response_a": "one",
+              "response_b": "two", "winner": w} | more for i, w in enumerate(winners)]  # fmt: skip
+    (tmp_path / "v.json").write_text(json.dumps(given))
+    import_file(home, ImportKind.VOTES, str(tmp_path / "v.json"))
+    return int(open_reader(home).execute("SELECT max(id) FROM battles").fetchone()[0])
+
+
+def test_a_policy_decides_what_goes_out_and_left_out_votes_are_named(home: Home, tmp_path: Path) -> None:
+    votes_in(home, tmp_path, "model_a", "model_a", "model_b", "tie")
+    report = export(home, tmp_path / "out", policy=PairPolicy(Method.MIN_AGREEMENT, min_agreement=0.5))
+    assert report.left_out == {"outvoted": 1, "tie": 1}
+    assert (tmp_path / "out/left_out.csv").read_text().splitlines() == ["vote,reason", "3,outvoted", "4,tie"]
+    with pytest.raises(UserError, match=r"no pairs to export \(4 too little agreement\)"):
+        export(home, tmp_path / "out", policy=PairPolicy(Method.MIN_AGREEMENT, min_agreement=0.9))
+    card = (tmp_path / "out/README.md").read_text()
+    assert "they are at least 50% of its votes; where the owner ruled on a battle, that stands" in card
+    assert "1 outvoted, 1 tie; `left_out.csv` names each vote." in card
+
+
+def test_a_ruling_goes_out_marked_even_where_nobody_voted_so(home: Home, tmp_path: Path) -> None:
+    battle = votes_in(home, tmp_path, "model_a", "model_a")
+    with open_writer(home).conn as conn:
+        add_ruling(Database(conn), battle, Outcome.B, "the first one is wrong", "owner")
+    export(home, tmp_path / "out", format="ultrafeedback", policy=PairPolicy())
+    [row] = everything(tmp_path / "out", tmp_path)
+    assert (row["chosen_response"], row["ruled"], row["n_votes"], row["vote_ids"]) == ("two", True, 0, [])
+    assert (row["score_chosen"], row["chosen_avg_rating"], row["rejected_avg_rating"]) == (1.0, 5.0, 1.0)
+    assert "On 1 battles the owner ruled" in (tmp_path / "out/README.md").read_text()
+
+
+def test_what_raters_write_is_chosen_over_both_and_trains_alone(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "h", settings=CampaignSettings(ask_better=True))
+    db = open_writer(home)
+    _, left, right = Person(db).vote(Choice.TIE, better="Best of all.")
+    export(home, tmp_path / "trl")
+    pairs = everything(tmp_path / "trl", tmp_path)
+    assert {(r["chosen"][0]["content"], r["rejected"][0]["content"]) for r in pairs} == {  # type: ignore[index]
+        ("Best of all.", left), ("Best of all.", right)}  # fmt: skip
+    assert {(r["written"], r["chosen_model"]) for r in pairs} == {(True, None)}
+    export(home, tmp_path / "sft", format="sft")
+    [row] = everything(tmp_path / "sft", tmp_path)
+    assert (row["completion"], row["written"]) == ([{"role": "assistant", "content": "Best of all."}], True)
+    # frozen, it becomes a response of no model, and a withdrawn rater's text is in no later export
+    frozen = freeze(db, Source(("first",)), PairPolicy(Method.VOTE))
+    assert {r.chosen for r in snapshot_rows(db, frozen.id)} == {"Best of all."}
+    with db.conn:
+        db.conn.execute("INSERT INTO withdrawals(rater) SELECT rater FROM votes")
+        db.conn.execute("UPDATE votes SET comment = NULL, better = NULL, reason = NULL, report = NULL")
+    with pytest.raises(UserError, match="has no votes to export"):
+        export(home, tmp_path / "trl")
+    export(home, tmp_path / "all", format="responses")
+    assert "Best of all." not in json.dumps(everything(tmp_path / "all", tmp_path))
+
+
+def test_equal_empty_and_repeated_texts_are_refused_with_their_ids(home: Home, tmp_path: Path) -> None:
+    rows_ = [{"rater": "a", "prompt": "Why?", "model_a": a, "model_b": b, "response_a": x, "response_b": y, "winner": "model_a"}
+             for a, b, x, y in (("m1", "m2", "one", "two"), ("m3", "m4", "one", "two "), ("m1", "m5", "one", " one"),
+                                ("m2", "m6", "two", " "))]  # fmt: skip
+    (tmp_path / "v.json").write_text(json.dumps(rows_))
+    import_file(home, ImportKind.VOTES, str(tmp_path / "v.json"))
+    report = export(home, tmp_path / "out")
+    assert sum(report.splits.values()) == 1
+    assert {r.reason: r.votes for r in report.refused} == {
+        "the same two texts as another pair": (2,), "identical responses": (3,), "empty response": (4,)}  # fmt: skip
+    assert report.left_out == {r.reason: 1 for r in report.refused}
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    stored = {r[0] for r in open_reader(home).execute("SELECT id FROM responses")}
+    assert all(set(r["responses"]) <= stored for r in manifest["refused"])
+    assert len(manifest["refused"]) == 3
+
+
+def test_one_row_a_prompt_holds_every_response_and_score(home: Home, tmp_path: Path) -> None:
+    votes_in(home, tmp_path, "model_b")
+    given = [{"prompt": "Why?", "model": "m1", "response": "three"}, {"prompt": "How?", "model": "m1", "response": "x"},
+             {"prompt": "How?", "model": "m2", "response": "y"}]  # fmt: skip
+    (tmp_path / "r.json").write_text(json.dumps(given))
+    import_file(home, ImportKind.RESPONSES, str(tmp_path / "r.json"))
+    db = open_writer(home)
+    ids = dict(db.conn.execute("SELECT text, id FROM responses"))
+    add_scores(db, [Score(ids["x"], "rm", 0.5), Score(ids["y"], "rm", -1.0), Score(ids["one"], "rm", 3.0)])
+    export(home, tmp_path / "out", format="responses")
+    found = {str(r["prompt"]): r for r in everything(tmp_path / "out", tmp_path)}
+    why, how = found["Why?"], found["How?"]
+    assert (why["all_generated_responses"], why["models"], why["samples"]) == (
+        ["one", "two", "three"], ["m1", "m2", "m1"], [0, 0, 1])  # fmt: skip
+    assert (why["chosen"][-1]["content"], why["rejected"][-1]["content"], why["chosen_by"]) == (
+        "two",
+        "one",
+        "votes",
+    )  # type: ignore[index]
+    assert (why["all_rm_scores"], why["scores"]) == (
+        [3.0, None, None],
+        [{"judge": "rm", "scores": [3.0, None, None]}],
+    )
+    assert (how["chosen"][-1]["content"], how["rejected"][-1]["content"], how["chosen_by"]) == (
+        "x",
+        "y",
+        "rm",
+    )  # type: ignore[index]
+
+
+def test_each_round_of_the_loop_has_splits_of_its_own(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "h", prompts=3)
+    db = open_writer(home)
+    Person(db).vote(Choice.LEFT)
+    snapshot = add_snapshot(db, "0" * 32, "votes:first", {}, [])
+    root = get_campaign(db, "first")
+    db.conn.execute("INSERT INTO runs(name, kind, parent, snapshot, status, folder, settings) VALUES ('r1', 'dpo', 1, ?, 'running', '', '{}')",
+                    (snapshot.id,))  # fmt: skip
+    create_campaign(
+        db,
+        "second",
+        ["model-one", "model-two"],
+        "set of first",
+        CampaignSettings(),
+        lineage=root.lineage,
+        parent_run=1,
+    )
+    report = export(home, tmp_path / "out", campaign="second", format="responses")
+    assert report.splits == {"train_iteration_1": 3, "train_iteration_2": 3}
+    assert list(load(tmp_path / "out", tmp_path)) == ["train_iteration_1", "train_iteration_2"]
+
+
+def test_the_argilla_columns_and_the_messages_form_are_both_there(
+    voted: Home, home: Home, tmp_path: Path
+) -> None:
+    report = export(voted, tmp_path / "out", format="ultrafeedback")
+    [row, *_] = everything(tmp_path / "out", tmp_path)
+    assert row["chosen"][-1]["content"] == row["chosen_response"]  # type: ignore[index]
+    assert row["instruction"] == row["prompt"]
+    back = [import_file(home, ImportKind.PAIRS, str(p)) for p in sorted((tmp_path / "out/data").iterdir())]
+    assert {b.format for b in back} == {"ultrafeedback"}
+    assert sum(b.read - b.refused for b in back) == sum(report.splits.values())
 
 
 def test_ultrafeedback_scores_are_shares_of_the_votes(home: Home, tmp_path: Path) -> None:
@@ -321,6 +534,80 @@ def test_an_evaluation_is_marked_and_lands_in_test(tmp_path: Path) -> None:
     assert load(tmp_path / "out", tmp_path)["test"][0]["purpose"] == "evaluate"
     assert "must not train" in (tmp_path / "out/README.md").read_text()
     assert json.loads((tmp_path / "out/manifest.json").read_text())["evaluation"] is True
+
+
+def test_the_card_states_licence_consent_and_how_raters_were_found(tmp_path: Path) -> None:
+    settings_ = CampaignSettings(consent_text="May we publish?", consent_version="v3", license="CC-BY-4.0",
+                                 recruited="Students of one\ncourse, paid 15 EUR an hour")  # fmt: skip
+    home = make_home(tmp_path / "h", settings=settings_)
+    db = open_writer(home)
+    person = Person(db)
+    agree(db, person.session, "v3")
+    person.vote(Choice.LEFT)
+    export(home, tmp_path / "out")
+    card = (tmp_path / "out/README.md").read_text()
+    for said in ("license: cc-by-4.0", "1 votes under version `v3` of the consent text.", "Licence, as the owner states it: CC-BY-4.0",
+                 "How its raters were found: Students of one course, paid 15 EUR an hour", "keys found none"):  # fmt: skip
+        assert said in card
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert manifest["consent"] == [{"version": "v3", "votes": 1}]
+    assert manifest["version"] in card
+
+
+def test_personal_data_stays_in_until_the_owner_lets_it_out(tmp_path: Path) -> None:
+    secret = "anna.schmidt@web.de"
+    home = make_home(tmp_path / "h", answer=lambda m, i: f"Write to {secret}, says {m}.")
+    Person(open_writer(home)).vote(Choice.LEFT)
+    with pytest.raises(UserError, match="seem to hold personal data: 2 mail addresses") as refused:
+        export(home, tmp_path / "out")
+    assert secret not in str(refused.value)
+    assert "train row 1, chosen: mail address ann..." in str(refused.value)
+    assert not (tmp_path / "out").exists()
+    report = export(home, tmp_path / "out", allow_personal=True)
+    assert report.personal == {"mail address": 2}
+    assert "a search found 2 mail address; the owner looked" in (tmp_path / "out/README.md").read_text()
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert manifest["personal_data"] == {"found": {"mail address": 2}, "confirmed_by_owner": True}
+
+
+def test_a_preview_says_what_would_be_written_and_writes_nothing(voted: Home, tmp_path: Path) -> None:
+    before = sorted(p.name for p in tmp_path.iterdir())
+    seen = preview(voted, Order("first", ExportFormat.TRL, PairPolicy(Method.VOTE)))
+    report = export(voted, tmp_path / "out", campaign="first")
+    assert (seen.splits, seen.left_out, seen.contradictions) == (
+        report.splits,
+        report.left_out,
+        report.contradictions,
+    )
+    assert [split for split, _ in seen.first] == ["train"] * 3 or len(seen.first) == 3
+    assert seen.places == ()
+    by_method = {e.policy.method: e for e in seen.effects}
+    assert (by_method[Method.VOTE].pairs, by_method[Method.VOTE].left_out) == (8, 12)
+    assert by_method[Method.CONSENSUS].why_not == "a consensus needs 3 raters who share battles, and here are 0"
+    assert before == [n for n in sorted(p.name for p in tmp_path.iterdir()) if n != "out"]
+
+
+def test_the_command_line_takes_a_policy_and_shows_first(voted: Home, tmp_path: Path) -> None:
+    def launch(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [
+            sys.executable,
+            "launch.py",
+            "--home",
+            str(voted.root),
+            "export",
+            str(tmp_path / "out"),
+            *words,
+        ]
+        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+
+    shown = launch("--preview", "--policy", "majority", "--json")
+    assert sum(json.loads(shown.stdout)["splits"].values()) == 8
+    assert not (tmp_path / "out").exists()
+    made = json.loads(launch("--policy", "majority", "--no-simulated", "--json").stdout)
+    assert made["left_out"]["simulated rater"] == 10
+    refused = launch("--policy", "consensus")
+    assert refused.returncode == 2
+    assert "a consensus needs 3 raters" in refused.stderr
 
 
 # -- folders -----------------------------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ def test_planted_strings_are_found_and_named():
         "Write to user@example.com or admin@mail.example.org, or to me@host.test.",
         "ISBN 978-3-16-148410-0, DOI 10.1000/182, RFC 2606, version 6.31.0-rc1",
         "for i in range(1000000000): x[i] = 0xdeadbeef0123456789",
+        "a41112b378282246310005c4012888888881881d",
         "2026-11-21T09:20:00.123Z, timestamp 1700000000, id 3f2a9c1d4b5e6f708192a3b4c5d6e7f8",
         "192.168.100.200 and 10.0.0.1:8080; 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16",
         "decorators such as @property and @pytest.mark.slow; npm install @scope/package@1.2.3",
