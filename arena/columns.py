@@ -51,6 +51,8 @@ class Columns:
     """1 where a stood left, 0 where b did, -1 where the side is not known"""
     response_a: Texts
     response_b: Texts
+    weight: Floats
+    """what makes up for sampling that prefers some battles; 1 for every vote under even sampling"""
 
     def __len__(self) -> int:
         return len(self.vote)
@@ -99,6 +101,7 @@ class _Row(NamedTuple):
     left: int
     response_a: str
     response_b: str
+    weight: float = 1.0
 
 
 def columns(votes: Iterable[Vote], order: Sequence[str] = ()) -> Columns:
@@ -108,7 +111,7 @@ def columns(votes: Iterable[Vote], order: Sequence[str] = ()) -> Columns:
     """
     rows = [
         _Row(v.id, v.model_a, v.model_b, v.outcome, v.rater_name, v.prompt,
-             -1 if v.left_is is None else int(v.left_is == "a"), v.response_a, v.response_b)
+             -1 if v.left_is is None else int(v.left_is == "a"), v.response_a, v.response_b, v.weight)
         for v in votes if v.model_a != v.model_b and v.outcome is not Outcome.SKIP
     ]  # fmt: skip
     return _columns(sorted(rows, key=lambda r: r.vote), order)
@@ -139,14 +142,14 @@ def _columns(rows: Sequence[_Row], order: Sequence[str]) -> Columns:
         rater=rater, prompt=prompt,
         battle=codes((min(r.response_a, r.response_b), max(r.response_a, r.response_b)) for r in turned)[0],
         left=_ints(r.left for r in turned), response_a=_texts([r.response_a for r in turned]),
-        response_b=_texts([r.response_b for r in turned]),
+        response_b=_texts([r.response_b for r in turned]), weight=np.array([r.weight for r in turned], dtype=np.float64),
     )  # fmt: skip
 
 
 def _turn(r: _Row) -> _Row:
     outcome = None if r.outcome is None else _SWAPPED.get(r.outcome, r.outcome)
     left = r.left if r.left < 0 else 1 - r.left
-    return _Row(r.vote, r.b, r.a, outcome, r.rater, r.prompt, left, r.response_b, r.response_a)
+    return _Row(r.vote, r.b, r.a, outcome, r.rater, r.prompt, left, r.response_b, r.response_a, r.weight)
 
 
 def _ints(values: Iterable[int]) -> Ints:

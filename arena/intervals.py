@@ -97,8 +97,10 @@ class _Error(NamedTuple):
     words: str
 
 
-def clustered_mean(y: Floats, rater: Ints, prompt: Ints) -> Clustered:
+def clustered_mean(y: Floats, rater: Ints, prompt: Ints, weight: Floats | None = None) -> Clustered:
     """The mean of y (shape n, 0 to 1) with a standard error robust to repeats of rater and prompt (codes).
+
+    `weight` (shape n) makes up for uneven sampling: the mean is then Hajek's, sum(w y) / sum(w).
 
     Two-way where both repeat, one-way where one does, heteroscedastic (HC0, normal) where none does; t with the
     smaller number of clusters used, less one (Cameron, Gelbach and Miller, 2011). Where every vote is the same there
@@ -107,14 +109,15 @@ def clustered_mean(y: Floats, rater: Ints, prompt: Ints) -> Clustered:
     n = len(y)
     if n == 0:
         raise ValueError("no votes")
-    mean = float(y.mean())
+    weight = np.ones(n) if weight is None else weight
+    mean = float(np.average(y, weights=weight))
     spread = float(y.std(ddof=1)) if n > 1 else 0.0
     if spread == 0:
         return Clustered(
             mean, None, None, "none: every vote is the same" if n > 1 else "none: one vote", None, None
         )
     naive_se = spread / math.sqrt(n)
-    error = _robust_variance(y, _usable(rater, n), _usable(prompt, n))
+    error = _robust_variance(y, weight, _usable(rater, n), _usable(prompt, n))
     se = math.sqrt(max(0.0, error.variance))
     naive = clipped(mean, quantile(None) * naive_se)
     if error.variance <= NOTHING:
@@ -135,12 +138,12 @@ def _usable(cluster: Ints, n: int) -> Ints | None:
     return np.unique(cluster, return_inverse=True)[1].astype(np.int64) if 2 <= size < n else None
 
 
-def _robust_variance(y: Floats, rater: Ints | None, prompt: Ints | None) -> _Error:
+def _robust_variance(y: Floats, weight: Floats, rater: Ints | None, prompt: Ints | None) -> _Error:
     """Variance of the mean, and what was used."""
-    from statsmodels.regression.linear_model import OLS
+    from statsmodels.regression.linear_model import WLS
     from statsmodels.stats.sandwich_covariance import cov_cluster, cov_cluster_2groups, cov_white_simple
 
-    fit = OLS(y, np.ones(len(y))).fit()
+    fit = WLS(y, np.ones(len(y)), weights=weight).fit()
     groups = {name: g for name, g in (("rater", rater), ("prompt", prompt)) if g is not None}
     sizes = {name: int(g.max()) + 1 for name, g in groups.items()}
     if not groups:

@@ -6,7 +6,7 @@ dataclasses; an undefined figure is null, with its reason in `why` of the same o
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -23,7 +23,7 @@ from arena.slices import Slice, slices
 from arena.where import Where, parse
 from arena.winrates import HeadToHead, head_to_head
 from arena.wording import lines, warnings
-from db.campaigns import battles_of, get_campaign, list_campaigns
+from db.campaigns import battles_of, coverage, get_campaign, list_campaigns
 from db.catalog import scores_of_campaign
 from db.entities import Battle, Campaign, Outcome, RaterKind, Score, Vote, content_id
 from db.figures import (
@@ -134,7 +134,7 @@ def report(db: Database, campaign: str | None = None, where: str | None = None) 
 
 
 def _read(db: Database, chosen: Sequence[Campaign], where: Where) -> _Read:
-    everyone = [v for c in chosen for v in counted_votes(db, c.id)]
+    everyone = [v for c in chosen for v in _weighed(db, c)]
     verdicts = [v for c in chosen for v in judge_votes(db, c.id)]
     tags: dict[str, frozenset[str]] = {}
     lengths: dict[str, float] = {}
@@ -151,6 +151,13 @@ def _read(db: Database, chosen: Sequence[Campaign], where: Where) -> _Read:
         tuple(a for c in chosen for a in criteria_answers(db, c.id)),
         tuple(b for c in chosen for b in battles_of(db, c.id)) if not kept else (), lengths, tags, dict(scores), counted,
     )  # fmt: skip
+
+
+def _weighed(db: Database, campaign: Campaign) -> Iterator[Vote]:
+    """A campaign's counted votes; without weights once every battle has its votes, however they were sampled."""
+    covered = coverage(db, campaign)
+    complete = covered.votes >= covered.battles * campaign.settings.overlap
+    return (replace(v, weight=1.0) if complete else v for v in counted_votes(db, campaign.id))
 
 
 def _counts(db: Database, chosen: Sequence[Campaign], verdicts: int, outside: int) -> Counts:

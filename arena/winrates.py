@@ -84,7 +84,8 @@ def head_to_head(
     counts = np.bincount(votes.outcome, minlength=5)
     wins_a, wins_b = int(counts[WIN_A]), int(counts[WIN_B])
     decided = wins_a + wins_b
-    rate = clustered_mean(votes.y, votes.rater, votes.prompt)
+    rate = clustered_mean(votes.y, votes.rater, votes.prompt, votes.weight)
+    weighed = "" if np.allclose(votes.weight, 1) else "; votes weighed by their chance of being sampled"
     over_time = anytime(votes.outcome[votes.decided] == WIN_A)
     controlled = length_controlled(votes.y, length_difference(votes, lengths))
     left, left_ci = left_wins(votes)
@@ -104,7 +105,7 @@ def head_to_head(
     return HeadToHead(
         model_a=pair.model_a, model_b=pair.model_b, n=len(votes), raters=raters, wins_a=wins_a, wins_b=wins_b,
         ties=int(counts[TIE]), both_good=int(counts[BOTH_GOOD]), both_bad=int(counts[BOTH_BAD]),
-        win_rate_a=rate.mean, se=rate.se, ci95=rate.ci95, ci_method=rate.method, naive_ci95=rate.naive_ci95,
+        win_rate_a=rate.mean, se=rate.se, ci95=rate.ci95, ci_method=rate.method + weighed, naive_ci95=rate.naive_ci95,
         decided_win_rate_a=wins_a / decided if decided else None, decided_ci95=wilson(wins_a, decided),
         sign_test_p=sign_test(wins_a, decided), anytime=over_time, length_controlled_win_rate_a=controlled.value,
         left_win_share=left, left_win_ci95=left_ci,

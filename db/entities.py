@@ -155,6 +155,14 @@ class Recruit(StrEnum):
     MTURK = "mturk"
 
 
+class NoticeKind(StrEnum):
+    """What the owners are told of."""
+
+    TARGET_MET = "target_met"
+    JOB_ENDED = "job_ended"
+    ALARM = "alarm"
+
+
 class OwnerRole(StrEnum):
     """An owner acts; a viewer looks."""
 
@@ -486,6 +494,8 @@ class Vote:
     acceptable_b: bool | None = None
     better: str | None = None
     """the answer the rater wrote, better than both"""
+    weight: float = 1.0
+    """1 / (chance x number of battles it was drawn among): 1 unless the campaign's sampling prefers some battles"""
 
 
 @dataclass(frozen=True, slots=True)

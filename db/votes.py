@@ -221,7 +221,7 @@ def trained_votes(db: Database) -> dict[tuple[int, RaterKind], int]:
 
 _VOTE = """SELECT v.id, v.campaign, v.battle, v.rater, v.outcome, s.left_is, v.created_at, b.prompt, b.response_a,
   b.response_b, ma.name, mb.name, t.name, t.kind, p.split, v.strength, v.elapsed_ms, b.turn, v.acceptable_a,
-  v.acceptable_b, v.better
+  v.acceptable_b, v.better, s.chance, s.among
 FROM votes v JOIN vote_states z ON z.vote = v.id
 JOIN battles b ON b.id = v.battle JOIN models ma ON ma.id = b.model_a JOIN models mb ON mb.id = b.model_b
 JOIN raters t ON t.id = v.rater JOIN prompts p ON p.id = b.prompt
@@ -237,6 +237,7 @@ def _vote(r: Sequence[object]) -> Vote:
         strength=Strength(str(r[15])) if r[15] else None, elapsed_ms=None if r[16] is None else int(str(r[16])),
         turn=None if r[17] is None else int(str(r[17])), acceptable_a=None if r[18] is None else bool(r[18]),
         acceptable_b=None if r[19] is None else bool(r[19]), better=None if r[20] is None else str(r[20]),
+        weight=1.0 if r[21] is None else 1 / (float(str(r[21])) * int(str(r[22]))),
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ from scipy.stats import binom, t
 from arena.columns import columns
 from arena.intervals import anytime, clustered_mean, decided_needed, sign_test, votes_needed, wilson
 from arena.winrates import head_to_head, length_controlled
+from db.campaigns import Candidate
+from db.entities import Sampling
+from labeling.assignment import draw
 from tests.votes_by_hand import swapped, vote
 
 
@@ -288,3 +292,42 @@ def test_length_control_says_why_it_is_undefined(y, difference, reason):
     found = length_controlled(np.array(y), np.array(list(difference), dtype=float))
     assert found.value is None
     assert reason in found.why
+
+
+# -- uneven sampling -------------------------------------------------------------------------------------------
+
+
+def test_weights_give_the_published_form_of_the_weighted_mean_and_its_error():
+    y, w = np.array([1.0, 0.0, 1.0, 0.5, 0.0]), np.array([1.0, 2.0, 0.5, 1.0, 3.0])
+    each = np.arange(5)
+    found = clustered_mean(y, each, each, w)
+    mean = (w * y).sum() / w.sum()
+    assert found.mean == pytest.approx(mean)
+    assert found.se == pytest.approx(np.sqrt(((w * (y - mean)) ** 2).sum()) / w.sum()), (
+        "linearised (Hajek, 1971)"
+    )
+    assert clustered_mean(y, each, each, np.ones(5)) == clustered_mean(y, each, each)
+
+
+@pytest.mark.parametrize("sampling", [Sampling.MOST_UNCERTAIN, Sampling.JUDGE_DISAGREEMENT])
+def test_smart_sampling_leaves_the_win_rate_where_even_sampling_puts_it(sampling):
+    """Battles that the sampling prefers are won by b more often; by their weights the rate is the battles' own."""
+    lot = random.Random(7)
+    battles = [
+        Candidate(n, 3 if n % 2 else 0, 0 if n % 2 else 0, 0, 0.97 if n % 2 else 0.5) for n in range(200)
+    ]
+    truth = {c.battle: 0.9 if c.battle % 2 else 0.3 for c in battles}
+    plain, weighted = [], []
+    for _ in range(60):
+        votes = []
+        for number in range(100):
+            one = draw(battles, len(battles), sampling, 0.2, 1, lot)[0]
+            won = "a" if lot.random() < truth[one.battle] else "b"
+            votes.append(
+                replace(vote(number, won, prompt=str(one.battle)), weight=1 / (one.chance * one.among))
+            )
+        found = columns(votes)
+        weighted.append(clustered_mean(found.y, found.rater, found.prompt, found.weight).mean)
+        plain.append(found.y.mean())
+    assert np.mean(weighted) == pytest.approx(0.6, abs=0.025)
+    assert abs(np.mean(plain) - 0.6) > 0.1
