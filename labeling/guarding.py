@@ -221,11 +221,10 @@ def near_identical(text_a: str, text_b: str) -> bool:
     The same but for spaces, emphasis and a last stop; or, from fifty words on, at most one word in fifty apart, capitals
     aside, and no number among them (an answer that is off by one digit is another answer).
     """
-    if not 0.8 <= (len(text_a) + 9) / (len(text_b) + 9) <= 1.25:
-        return False
     if _settled(text_a) == _settled(text_b):
         return _settled(text_a) != ""
-    if min(len(text_a), len(text_b)) < 2 * FEWEST_WORDS:
+    shorter, longer = sorted((len(text_a), len(text_b)))
+    if shorter < 2 * FEWEST_WORDS or shorter < 0.8 * longer:
         return False
     a, b = _words(text_a), _words(text_b)
     if min(len(a), len(b)) < FEWEST_WORDS:
@@ -236,6 +235,7 @@ def near_identical(text_a: str, text_b: str) -> bool:
     return alike and _numbers(a) == _numbers(b)
 
 
+@lru_cache(maxsize=8192)
 def _settled(text: str) -> str:
     """A text without what only sets it: spaces at its ends and doubled ones, emphasis, a stop at the end."""
     return " ".join(_EMPHASIS.sub(" ", text).split()).rstrip(" .!")
