@@ -110,7 +110,7 @@ const openDrawer = (asks) => {
   part("drawer").scrollTop = 0;
   root.querySelectorAll("[data-choice]").forEach((b) => b.classList.toggle("tb-pressed", b.dataset.choice === draft.choice));
   root.querySelectorAll(".tb-panel").forEach((p) => p.classList.toggle("tb-picked", p.dataset.side === draft.choice));
-  say(part("chosen").textContent);
+  part("chosen").focus({ preventScroll: true });   // Enter sends, Tab goes on into the drawer
 };
 
 const closeDrawer = () => {

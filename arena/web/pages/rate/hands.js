@@ -1,7 +1,7 @@
 /* Buttons, keys, the connection; and the start. */
 const KEYS = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "tie", t: "tie", g: "both_good", b: "both_bad", s: "skip" };
 
-const redraw = () => { if (queue.length && root.dataset.state === "rating") drawTexts(queue[0]); };
+const redraw = () => { if (queue.length && root.dataset.state === "rating") drawTexts(queue[0], true); };
 const toggle = (name) => { prefer(name, !set[name]); if (name !== "together") redraw(); };
 const openDialog = (name) => { root.querySelectorAll("dialog[open]").forEach((d) => d.close()); part(name).showModal(); };
 

@@ -23,20 +23,27 @@ const turn = (message, asked, alone) => {
   return box;
 };
 
-const drawTexts = (ballot) => {
+/* Draw the ballot's texts; a new way of drawing the same one keeps its place. */
+const drawTexts = (ballot, again = false) => {
+  const tops = SIDES.map((side) => part(side).scrollTop);
   part("prompt").replaceChildren(...ballot.prompt.map((m, i) =>
     turn(m, i === ballot.prompt.length - 1, ballot.prompt.length === 1)));
   SIDES.forEach((side) => fill(part(side), ballot[side]));
   if (marked) markDifferences();
   fold();
+  if (again) SIDES.forEach((side, i) => { part(side).scrollTop = tops[i]; });
 };
 
 /* -- folding and scrolling: both sides always alike ------------------------------------------------------------- */
 
+const narrow = () => matchMedia("(max-width: 760px)").matches;
+
 const fold = () => {
   const panels = part("panels"), boxes = SIDES.map(part);
   delete panels.dataset.folded;
-  const limit = parseFloat(getComputedStyle(panels).getPropertyValue("--tb-fold")) * innerHeight / 100;
+  const above = narrow() ? innerHeight / 2 : panels.getBoundingClientRect().top + scrollY;
+  const limit = Math.max(.42 * innerHeight, innerHeight - above - part("bar").offsetHeight - 130);
+  panels.style.setProperty("--tb-fold", `${Math.round(limit)}px`);
   const long = Math.max(...boxes.map((b) => b.scrollHeight)) > FOLD_FROM * limit;
   const folded = long && !set.unfold;
   if (folded) panels.dataset.folded = "";

@@ -28,27 +28,38 @@ const stopped = (answer) => {
 
 /* -- the comprehension check -------------------------------------------------------------------------------------- */
 
-const quiz = ({ questions, tries_left: left }, wrong = []) => {
-  screen("\u2713", t("A short check"), paragraph(wrong.length
+const legendOf = (question, again) => {
+  const legend = made("legend", question);
+  if (again) legend.append(" ", made("em", t("Look again")));
+  return legend;
+};
+
+const quiz = async ({ questions, tries_left: left }, wrong = []) => {
+  const { html } = await guidelines("");
+  screen("\u2713", t("A short check"), html || "");
+  part("screen").classList.toggle("tb-consent", Boolean(html));
+  if (html) noteRead(html);
+  const lead = made("p", wrong.length
     ? t("Not quite. Look at the marked questions again. Tries left: {n}.", { n: left })
-    : t("It makes sure that the guidelines are clear. Tries left: {n}.", { n: left })));
-  const form = part("quiz"), send = made("button", t("Check my answers"), "tb-main");
+    : t("It makes sure that the guidelines are clear. Tries left: {n}.", { n: left }), "tb-lead");
+  const form = part("quiz"), send = made("button", t("Check my answers"), "tb-main"), note = made("p", "", "tb-small");
+  note.setAttribute("role", "alert");
   form.hidden = false;
-  form.replaceChildren(...questions.map((q, i) => {
+  form.replaceChildren(lead, ...questions.map((q, i) => {
     const box = document.createElement("fieldset");
     if (wrong.includes(i)) box.dataset.wrong = "";
-    box.append(made("legend", q.question), ...q.answers.map((answer, j) => {
+    box.append(legendOf(q.question, wrong.includes(i)), ...q.answers.map((answer, j) => {
       const label = document.createElement("label"), input = document.createElement("input");
       Object.assign(input, { type: "radio", name: `question-${i}`, value: j, required: true });
       label.append(input, made("span", answer));
       return label;
     }));
     return box;
-  }), made("p", "", "tb-small"), send);
+  }), note, send);
   form.onsubmit = async (event) => {
     event.preventDefault();
     const given = questions.map((_, i) => form.querySelector(`[name=question-${i}]:checked`)?.value);
-    if (given.includes(undefined)) { form.querySelector(".tb-small").textContent = t("Answer every question first."); return; }
+    if (given.includes(undefined)) { note.textContent = t("Answer every question first."); return; }
     send.disabled = true;
     try {
       const said = await call("quiz", { answers: given.map(Number) });
@@ -72,7 +83,8 @@ const over = async () => {
     part("code-box").hidden = false;
     part("code").textContent = end.code;
   }
-  const { finish_url: address, reveal } = await guidelines("");
+  const { finish_url: address, reveal, withdraw } = await guidelines("");
+  doing("leave").forEach((b) => { b.hidden = !withdraw; });
   if (root.dataset.state !== "screen" || !end) return;
   if (address && URL.canParse(address) && /^https?:$/.test(new URL(address).protocol)) {
     Object.assign(part("finish"), { hidden: false, href: address, rel: "noreferrer", textContent: finishWords(new URL(address)) });
@@ -93,7 +105,7 @@ const reveal = async () => {
     const row = (cell, ...texts) => { const tr = document.createElement("tr"); tr.append(...texts.map((x) => made(cell, x))); return tr; };
     const head = document.createElement("thead");
     head.append(row("th", t("Prompt"), t("You chose"), t("Left"), t("Right")));
-    body.append(...votes.map((v) => row("td", v.prompt, CHOICES[v.choice] || v.choice, v.left, v.right)));
+    body.append(...votes.map((v) => row("td", v.prompt, CHOICES[v.choice], told(v.left), told(v.right))));
     table.append(made("caption", t("What you chose")), head, body);
     part("revealed").replaceChildren(table);
     part("revealed").hidden = false;

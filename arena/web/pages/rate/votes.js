@@ -41,13 +41,17 @@ const show = () => {
   else say(progress?.target ? t("Ballot {n} of {total}", { n: given() + 1, total: progress.target }) : t("Next ballot"));
 };
 
+/* Guidelines are shown once, open; whether these were is told by their length and beginning. */
+const readId = (html) => `${html.length}:${html.slice(0, 200)}`;
+const noteRead = (html) => keep(READ, [...recall(READ, []).filter((id) => id !== readId(html)), readId(html)].slice(-20));
+
 const drawGuide = (guide) => {
-  const read = recall(READ, []), id = `${guide.html || ""}`.length + ":" + `${guide.html || ""}`.slice(0, 200);
+  const html = guide.html || "", id = readId(html);
   if (part("guide-text").dataset.id !== id) {
-    part("guide-text").innerHTML = guide.html || "";
+    part("guide-text").innerHTML = html;
     part("guide-text").dataset.id = id;
-    part("guide").open = Boolean(guide.html) && !read.includes(id);
-    if (part("guide").open) keep(READ, [...read, id].slice(-20));
+    part("guide").open = Boolean(html) && !recall(READ, []).includes(id);
+    if (html) noteRead(html);
   }
   part("guide").hidden = !guide.html;
   part("note").hidden = !guide.note;
@@ -185,6 +189,7 @@ const feedback = ({ matched, expected }) => {
   root.querySelectorAll(".tb-panel").forEach((p) => p.classList.toggle("tb-picked", p.dataset.side === expected));
   part("feedback").hidden = false;
   part("feedback-text").focus({ preventScroll: true });
+  requestAnimationFrame(() => root.querySelector(`[data-side="${expected}"]`).scrollIntoView({ block: "nearest" }));
 };
 
 const send = async () => {
@@ -199,7 +204,7 @@ const send = async () => {
       progress = said.progress;
       practice = said.practice;
       if (practice) remember(null); else remember(body);
-      if (said.reveal) alertText(t("Last ballot: left was {left}, right was {right}.", said.reveal));
+      if (said.reveal) alertText(t("Last ballot: left was {left}, right was {right}.", { left: told(said.reveal.left), right: told(said.reveal.right) }));
     } catch (answer) {
       if (!(answer instanceof Answer)) throw answer;
       if (answer.transient) { later(answer); break; }
