@@ -59,7 +59,7 @@ def _last_answer(chat: Sequence[Message], field: str) -> GivenResponse:
 
 def ultrafeedback_row(row: Row) -> Iterable[GivenPair]:
     """The argilla columns (instruction, chosen_response, ...) or the messages form (score_chosen, chosen-rating, ...)."""
-    if row.get("chosen_response") is not None:
+    if row.get("chosen_response") is not None and row.get("chosen") is None:
         prompt = question(filled(row, "instruction"))
         yield checked_pair(prompt, text(row, "chosen_response"), text(row, "rejected_response"))
         return

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from db.errors import UserError
-from labeling.formats import benchmarks, instructions, plain, transcripts
+from labeling.formats import annotation, benchmarks, instructions, plain, transcripts
 from labeling.formats.records import Format, Given, GivenPrompt, ImportKind, Parser, Row
 
 FORMATS: tuple[Format, ...] = (
-    *transcripts.FORMATS, *benchmarks.FORMATS, *instructions.FORMATS, plain.ITEMS, plain.SCORED_PAIRS, *plain.PLAIN
+    *annotation.FORMATS, *transcripts.FORMATS, *benchmarks.FORMATS, *instructions.FORMATS, plain.ITEMS, plain.SCORED_PAIRS, *plain.PLAIN
 )  # fmt: skip
 
 # ours: what others call it, best first
