@@ -15,7 +15,7 @@ from arena.players import GenerationSettings
 from db import campaigns, runs
 from db.campaigns import coverage, get_campaign, list_campaigns, list_seats
 from db.catalog import add_model, find_model, get_prompt, get_response, list_models
-from db.connection import Home, checked_name, server_of, transaction
+from db.connection import Home, checked_name, transaction
 from db.entities import (
     Campaign,
     CampaignSettings,
@@ -26,8 +26,7 @@ from db.entities import (
     Purpose,
     Quantize,
 )
-from db.errors import Conflict, NotFound, UserError
-from labeling import joining
+from db.errors import Conflict, UserError
 from labeling.scanning import as_served, scan
 from training.merging import MergeReport
 from training.starter import STARTER_MODELS
@@ -244,39 +243,6 @@ def preview(db: Database, name: str, n: int) -> list[str]:
             lines.append(f"  {side:5} | {text}")
         lines.append("")
     return lines
-
-
-class Link(NamedTuple):
-    """A seat's personal link."""
-
-    seat: int
-    link: str
-
-
-def invite(db: Database, home: Home, name: str, seats: int, seat: int | None = None) -> list[Link]:
-    """New personal links (or a new one for a seat), absolute as far as the server's address is known."""
-    if not 1 <= seats <= 1000:
-        raise UserError("--seats must be between 1 and 1000", "invite more people in a second call")
-    get_campaign(db, name)
-    server = server_of(home)
-    public = joining.public_address(db) or (server.address if server else "http://127.0.0.1:7860")
-    if seat is not None:
-        _seat_of(db, name, seat)
-        made = [joining.reissue(db, seat)]
-    else:
-        made = joining.invite(db, name, seats)
-    return [Link(i.seat, f"{public}/join/{i.token}") for i in made]
-
-
-def _seat_of(db: Database, name: str, seat: int) -> None:
-    if campaigns.get_seat(db, seat).campaign != get_campaign(db, name).id:
-        raise NotFound(f"campaign {name!r} has no seat {seat}", "`raters list` shows the seats")
-
-
-def revoke(db: Database, name: str, seat: int) -> None:
-    """Close a seat of this campaign."""
-    _seat_of(db, name, seat)
-    campaigns.revoke_seat(db, seat)
 
 
 def rater_listing(db: Database) -> list[dict[str, object]]:

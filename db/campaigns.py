@@ -369,13 +369,18 @@ def owner_seat(db: Database) -> Seat | None:
     return get_seat(db, row[0]) if row else None
 
 
-def reissue_seat(db: Database, seat_id: int, token_hash: str) -> Seat:
-    """Give a seat a new link. The browser that has the seat keeps it until another takes it by the new link."""
+def reissue_seat(db: Database, seat_id: int, token_hash: str, *, expires_at: str | None = None) -> Seat:
+    """Give a seat a new link, good until it expires (UTC ISO text), open again where the seat was closed.
+
+    The browser that has the seat keeps it until another takes it by the new link. Conflict where its rater withdrew.
+    """
     with transaction(db):
         seat = get_seat(db, seat_id)
+        if db.conn.execute("SELECT 1 FROM withdrawals WHERE rater = ?", (seat.rater,)).fetchone():
+            raise Conflict(f"the rater of seat {seat_id} has withdrawn", "invite a new rater instead")
         db.conn.execute(
-            "UPDATE seats SET token_hash = ?, token_used = 0, revoked_at = NULL WHERE id = ?",
-            (token_hash, seat_id),
+            "UPDATE seats SET token_hash = ?, token_used = 0, revoked_at = NULL, expires_at = ? WHERE id = ?",
+            (token_hash, expires_at, seat_id),
         )
         return seat
 

@@ -114,10 +114,10 @@ def recruited_from(query: Mapping[str, str]) -> Recruited | None:
     return None
 
 
-def reissue(db: Database, seat: int) -> Invitation:
+def reissue(db: Database, seat: int, *, expires_at: str | None = None) -> Invitation:
     """A new link to a seat; the old link stops working, the old browser when the new link is first used."""
     token = new_secret()
-    return Invitation(campaigns.reissue_seat(db, seat, hashed(token)).id, token)
+    return Invitation(campaigns.reissue_seat(db, seat, hashed(token), expires_at=expires_at).id, token)
 
 
 def owner_invitation(db: Database) -> Invitation:

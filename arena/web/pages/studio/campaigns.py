@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from arena import campaigning, jobs, registry
+from arena import campaigning, inviting, jobs, registry
 from arena.web.context import Context
 from arena.web.pages.studio import campaign_form
 from arena.web.pages.studio.acts import Part, act, panel, start_job, told, typed, wanted
@@ -188,7 +188,7 @@ def invite(context: Context, name: str | None, seats: float | None) -> str:
     chosen = wanted(name, "no campaign is chosen", "choose one from the list")
     n = int(seats or 0)
     links = act(
-        context, f"invited {n} raters to {chosen}", lambda db: registry.invite(db, context.home, chosen, n)
+        context, f"invited {n} raters to {chosen}", lambda db: inviting.invite(db, context.home, chosen, n)
     )
     return "\n".join(link.link for link in links)
 
