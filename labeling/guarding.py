@@ -141,7 +141,7 @@ _REMAINS = tuple(
         (r"<[|｜][A-Za-z_][\w▁ .-]{1,38}[|｜]>", 0),
         (r"</s>(?=\s*$|\s*\[|\s*<s>)|^\s*<s>(?!.*</s>\S)", 0),
         (
-            r"<(?:unk|pad|eos|bos|endoftext|end|start_of_turn|end_of_turn|eot|human|bot|assistant|user|system)>",
+            r"</?(?:unk|pad|eos|bos|endoftext|start_of_turn|end_of_turn|eot|human|bot|assistant)>",
             0,
         ),
         (
@@ -254,8 +254,10 @@ def is_empty(text: str, templates: Iterable[str] = ()) -> bool:
     """Whether a text without its template remains holds nothing, or at most three signs (a stop, a lone fence)."""
     for remain in templates:
         text = text.replace(remain, "")
+    if any(c.isalnum() for c in text):
+        return False
     seen = [c for c in fold(text) if not c.isspace() and c.isprintable()]
-    return len(seen) <= MOST_SIGNS and not any(c.isalnum() or ord(c) > LAST_LATIN for c in seen)
+    return len(seen) <= MOST_SIGNS and not any(ord(c) > LAST_LATIN for c in seen)
 
 
 # -- covering ----------------------------------------------------------------------------------------------------
