@@ -562,8 +562,18 @@ _status_verb("close", "closed", "End a campaign.")
 
 @campaign.command("invite")
 @click.argument("name")
-@click.option("--seats", default=1, show_default=True, help="How many personal links.")
+@click.option(
+    "--seats",
+    default=1,
+    show_default=True,
+    help="How many people: personal links, or seats of the open link.",
+)
 @click.option("--reissue", type=int, metavar="SEAT", help="A new link to a seat that exists.")
+@click.option("--open-link", is_flag=True, help="One link that all of them use, in place of one each.")
+@click.option("--expires", type=float, metavar="DAYS", help="Links nobody has used by then stop working.")
+@click.option(
+    "--sheet", type=click.Path(dir_okay=False), help="Also write a page to print: cards with QR codes (HTML)."
+)
 @as_json
 def campaign_invite(name: str, seats: int, reissue: int | None, open_link: bool, expires: float | None,
                     sheet: str | None, as_json: bool) -> None:  # fmt: skip
@@ -572,6 +582,11 @@ def campaign_invite(name: str, seats: int, reissue: int | None, open_link: bool,
     from arena.sheet import write_sheet
     from db.errors import UserError
 
+    if open_link and reissue is not None:
+        raise UserError(
+            "--reissue renews a personal link",
+            "leave out --open-link, or revoke it with `campaign revoke-link`",
+        )
     with writing() as (here, db):
         if open_link:
             links = [inviting.invite_openly(db, here, name, seats, expires)]
@@ -615,6 +630,57 @@ def campaign_revoke(name: str, seat: int) -> None:
         click.echo(f"seat {seat} is closed; its votes stay")
 
 
+@campaign.command("revoke-link")
+@click.argument("name")
+@click.argument("link", type=int)
+def campaign_revoke_link(name: str, link: int) -> None:
+    """Let nobody new in by an open link; who has a seat keeps it."""
+    from arena.inviting import revoke_link
+
+    with writing() as (_, db):
+        revoke_link(db, name, link)
+        click.echo(f"open link {link} lets nobody new in; who has a seat keeps it")
+
+
+@campaign.command("live")
+@click.argument("name")
+@as_json
+def campaign_live(name: str, as_json: bool) -> None:
+    """An open session now: who is there, votes a minute, how far it is, flags."""
+    from datetime import UTC, datetime
+
+    from db.campaigns import get_campaign
+    from labeling import live
+
+    with writing() as (_, db):
+        chosen = get_campaign(db, name)
+        pulse, look = live.pulse(db, chosen, datetime.now(UTC)), live.look(db, chosen)
+    show(live.document(pulse, look), as_json, lambda: live.lines(pulse, look))
+
+
+@campaign.command("plan")
+@click.argument("name")
+@click.option(
+    "--difference", default=0.1, show_default=True, help="How far from a half the win rate is: 0.1 is 60:40."
+)
+@click.option("--people", default=10, show_default=True, help="How many rate.")
+@click.option("--pay", default=0.0, help="What a person is paid an hour.")
+@click.option("--fee", default=0.0, help="The platform's fee as a share of the pay: 0.33 is a third.")
+@click.option("--currency", default="EUR", show_default=True, help="Of the pay.")
+@click.option(
+    "--seconds", type=float, help="A vote takes; by the votes so far or the length of the texts if left out."
+)
+@as_json
+def campaign_plan(name: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Votes, people, minutes and cost for a wanted difference, and what the campaign can tell apart as it stands."""
+    from arena.planning import Wish
+    from arena.plans import plan
+
+    with writing() as (_, db):
+        made = plan(db, name, Wish(**options))
+    show(made, as_json, lambda: [made.sentence, *made.notes])
+
+
 @cli.group()
 def raters() -> None:
     """Who rates, by pseudonym."""
@@ -649,6 +715,16 @@ def _decision_verb(word: str, counted: bool, text: str) -> None:
 
 _decision_verb("exclude", False, "Leave a rater's votes out of every figure; nothing is deleted.")
 _decision_verb("include", True, "Count a rater's votes again.")
+
+
+@raters.command("forget")
+@click.argument("rater")
+def raters_forget(rater: str) -> None:
+    """Forget who a rater is: pseudonym, platform ids, links, written texts. The votes leave every figure; no way back."""
+    from arena.inviting import forget
+
+    with writing() as (_, db):
+        click.echo(f"{rater} is forgotten; {forget(db, rater)} stays as a tombstone without any of it")
 
 
 # -- judges, figures, data out ---------------------------------------------------------------------------------
@@ -739,21 +815,11 @@ def export(folder: str, format_: str, preview_: bool, as_json: bool, **options: 
 @cli.group()
 def train() -> None:
     """Freeze a snapshot of votes, train, register the candidate, open its blind rematch."""
-@click.option("--open-link", is_flag=True, help="One link that all of them use, in place of one each.")
-@click.option("--expires", type=float, metavar="DAYS", help="Links nobody has used by then stop working.")
-@click.option(
-    "--sheet", type=click.Path(dir_okay=False), help="Also write a page to print: cards with QR codes (HTML)."
-)
 
 
 @train.command("dpo")
 @click.option("--from", "parent", required=True, help="Model to start from.")
 @click.option(
-    if open_link and reissue is not None:
-        raise UserError(
-            "--reissue renews a personal link",
-            "leave out --open-link, or revoke it with `campaign revoke-link`",
-        )
     "--campaign", "campaigns", multiple=True, help="Campaign whose votes train; may be given again."
 )
 @click.option("--pairs", help="A named pair set, or a file of pairs.")
@@ -771,57 +837,6 @@ def train() -> None:
 @click.option("--no-rematch", is_flag=True, help="Only train and register.")
 @click.option("--name", help="The candidate's name; PARENT-r1, -r2, ... by default.")
 @as_json
-@campaign.command("revoke-link")
-@click.argument("name")
-@click.argument("link", type=int)
-def campaign_revoke_link(name: str, link: int) -> None:
-    """Let nobody new in by an open link; who has a seat keeps it."""
-    from arena.inviting import revoke_link
-
-    with writing() as (_, db):
-        revoke_link(db, name, link)
-        click.echo(f"open link {link} lets nobody new in; who has a seat keeps it")
-
-
-@campaign.command("live")
-@click.argument("name")
-@as_json
-def campaign_live(name: str, as_json: bool) -> None:
-    """An open session now: who is there, votes a minute, how far it is, flags."""
-    from datetime import UTC, datetime
-
-    from db.campaigns import get_campaign
-    from labeling import live
-
-    with writing() as (_, db):
-        chosen = get_campaign(db, name)
-        pulse, look = live.pulse(db, chosen, datetime.now(UTC)), live.look(db, chosen)
-    show(live.document(pulse, look), as_json, lambda: live.lines(pulse, look))
-
-
-@campaign.command("plan")
-@click.argument("name")
-@click.option(
-    "--difference", default=0.1, show_default=True, help="How far from a half the win rate is: 0.1 is 60:40."
-)
-@click.option("--people", default=10, show_default=True, help="How many rate.")
-@click.option("--pay", default=0.0, help="What a person is paid an hour.")
-@click.option("--fee", default=0.0, help="The platform's fee as a share of the pay: 0.33 is a third.")
-@click.option("--currency", default="EUR", show_default=True, help="Of the pay.")
-@click.option(
-    "--seconds", type=float, help="A vote takes; by the votes so far or the length of the texts if left out."
-)
-@as_json
-def campaign_plan(name: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
-    """Votes, people, minutes and cost for a wanted difference, and what the campaign can tell apart as it stands."""
-    from arena.planning import Wish
-    from arena.plans import plan
-
-    with writing() as (_, db):
-        made = plan(db, name, Wish(**options))
-    show(made, as_json, lambda: [made.sentence, *made.notes])
-
-
 def train_dpo(as_json: bool, preflight_: bool, **options: Any) -> None:  # noqa: ANN401
     """Direct preference optimisation on the votes of a campaign, a pair set or a snapshot."""
     from arena.rounds import preflight, request_from, retrain
@@ -856,16 +871,6 @@ def run_row(run: "Run") -> dict[str, object]:
         "reference_proof": run.reference_proof, "metrics": run.metrics, "seconds": run.seconds,
         "rematch": run.rematch, "status": run.status,
     }  # fmt: skip
-
-
-@raters.command("forget")
-@click.argument("rater")
-def raters_forget(rater: str) -> None:
-    """Forget who a rater is: pseudonym, platform ids, links, written texts. The votes leave every figure; no way back."""
-    from arena.inviting import forget
-
-    with writing() as (_, db):
-        click.echo(f"{rater} is forgotten; {forget(db, rater)} stays as a tombstone without any of it")
 
 
 @cli.command()

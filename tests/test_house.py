@@ -19,7 +19,7 @@ PURE = [
     "labeling/math.py", "labeling/consensus.py", "labeling/privacy.py", "labeling/policy.py",
     "training/settings.py", "training/starter/world.py",
     *(f"arena/{name}.py" for name in (
-        "winrates", "ratings", "columns", "intervals", "beside", "slices", "where", "wording")),
+        "winrates", "ratings", "columns", "intervals", "beside", "slices", "where", "wording", "planning")),
 ]  # fmt: skip
 HEAVY = {"torch", "transformers", "peft", "trl", "datasets", "bitsandbytes", "accelerate"}
 DATABASE = {"sqlite3", "sqlite_utils"}

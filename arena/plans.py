@@ -1,0 +1,66 @@
+"""Workflow: a plan for a campaign, from what its home knows: battles, votes so far, how long one takes."""
+
+import statistics
+from typing import NamedTuple
+
+from sqlite_utils import Database
+
+from arena import planning
+from arena.columns import columns
+from arena.planning import ALIKE_PROMPT, ALIKE_RATER, FEWEST_ALIKE, READ_A_MINUTE, Alike, Ground, Plan, Wish
+from db import live, votes
+from db.campaigns import coverage, get_campaign
+from db.entities import Campaign, RaterKind
+
+FEWEST_TIMED = 20
+"""votes with their time under which reading speed is the better guess"""
+FEWEST_TIES = 50
+TO_DECIDE = 5.0
+"""seconds to decide and press, beside reading"""
+
+
+def plan(db: Database, name: str, wish: Wish) -> Plan:
+    """What a wish takes in this campaign."""
+    return planning.plan(wish, ground(db, get_campaign(db, name)))
+
+
+def ground(db: Database, campaign: Campaign) -> Ground:
+    """What is known of a campaign that a plan rests on; votes of simulated raters do not tell how people vote."""
+    wanted, covered = campaign.settings, coverage(db, campaign)
+    counted = [v for v in votes.counted_votes(db, campaign.id) if v.rater_kind is RaterKind.PERSON]
+    pairs = max(1, len(campaign.models) * (len(campaign.models) - 1) // 2)
+    time, seen = _seconds(db, campaign.id), planning.alike(v for _, v in columns(counted).pairs())
+    ties = sum(not v.outcome.decisive for v in counted) / len(counted) if len(counted) >= FEWEST_TIES else 0.0
+    return Ground(
+        campaign=campaign.name, models=len(campaign.models), prompts=round(covered.battles / pairs), votes=covered.votes,
+        wanted=covered.wanted, overlap=wanted.overlap, seconds=time.seconds, seconds_from=time.words, ties=ties,
+        alike=seen or Alike(ALIKE_RATER, ALIKE_PROMPT), alike_from=_alike_words(seen), practice=wanted.practice,
+        checks=min(0.9, wanted.gold_rate + wanted.repeat_rate), rater_cap=wanted.rater_cap,
+        briefing_words=len(f"{wanted.guidelines} {wanted.consent_text}".split()),
+    )  # fmt: skip
+
+
+def _alike_words(seen: Alike | None) -> str:
+    if seen is None:
+        return (f"{ALIKE_RATER:g} and {ALIKE_PROMPT:g}, as among the human votes of MT-Bench; from {FEWEST_ALIKE} votes "
+                "of your own on, the plan takes those")  # fmt: skip
+    return f"{seen.rater:.2f} and {seen.prompt:.2f}, as the votes so far show"
+
+
+class _Time(NamedTuple):
+    seconds: float
+    words: str
+
+
+def _seconds(db: Database, campaign: int) -> _Time:
+    """How long a vote takes: the median of this campaign's people, else of the home's, else by the length of the texts."""
+    for where, words in ((campaign, "here so far (median)"), (None, "in this home so far (median)")):
+        timed = live.seconds_a_vote(db, where)
+        if len(timed) >= FEWEST_TIMED:
+            return _Time(max(1.0, statistics.median(timed)), words)
+    read = live.words_a_battle(db, campaign)
+    if not read:
+        return _Time(30.0, "by rule of thumb: there is no battle to read yet")
+    words_ = statistics.median(read)
+    return _Time(TO_DECIDE + 60 * words_ / READ_A_MINUTE,
+                 f"by the length of the texts: {words_:.0f} words at {READ_A_MINUTE:.0f} a minute, and a moment to decide")  # fmt: skip

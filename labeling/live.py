@@ -1,0 +1,185 @@
+"""A session while it is on: who is there, how fast it goes, how far it is. Reads only.
+
+`pulse` is cheap and may be asked for every few seconds; `look` reads every vote and may wait for a while.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlite_utils import Database
+
+from db import live, votes
+from db.campaigns import Coverage, coverage
+from db.checks import GoldScore, check_votes
+from db.entities import Campaign, CampaignStatus
+from db.figures import text_lengths
+from labeling.flags import Limits, Raised
+from labeling.joining import stamp
+from labeling.quality import judged
+
+ONLINE = timedelta(minutes=2)
+"""somebody who asked for a ballot or voted within this time is there"""
+PACE = timedelta(minutes=5)
+LAST_HOUR = 60
+NOT_EXPECTED = ("practice", "known answer", "repeat", "skipped")
+"""states of votes that never count, by design"""
+
+
+@dataclass(frozen=True, slots=True)
+class RaterLine:
+    """One rater of the session. Times are UTC ISO text."""
+
+    rater: str
+    simulated: bool
+    votes: int
+    online: bool
+    last_seen: str | None
+    excluded: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """A session at one moment."""
+
+    campaign: str
+    status: CampaignStatus
+    online: int
+    votes_a_minute: float
+    """over the last five minutes; votes that bring a battle nearer to its overlap"""
+    last_hour: tuple[int, ...]
+    """such votes in each of the last sixty minutes, the oldest first"""
+    covered: Coverage
+    minutes_left: float | None
+    """to the target at the pace of the last five minutes; None where nothing comes in"""
+    gold: GoldScore
+    last_vote: str | None
+    raters: tuple[RaterLine, ...]
+    """who is there first, then the one seen last"""
+
+
+def pulse(db: Database, campaign: Campaign, now: datetime) -> Pulse:
+    """The session now."""
+    came = live.votes_since(db, campaign.id, stamp(now - timedelta(minutes=LAST_HOUR)))
+    recent = stamp(now - ONLINE)
+    there = live.asked_since(db, campaign.id, recent) | {v.rater for v in came if v.at >= recent}
+    covering = [v.at for v in came if v.covers]
+    pace = sum(at >= stamp(now - PACE) for at in covering) / (PACE / timedelta(minutes=1))
+    covered = coverage(db, campaign)
+    lines = [_line(p, there) for p in live.present(db, campaign.id)]
+    missing = max(0, covered.wanted - covered.votes)
+    return Pulse(
+        campaign=campaign.name, status=campaign.status, online=len(there), votes_a_minute=pace,
+        last_hour=_by_minute(covering, now), covered=covered,
+        minutes_left=0.0 if not missing else missing / pace if pace else None,
+        gold=live.gold_of_session(db, campaign.id), last_vote=came[0].at if came else None,
+        raters=tuple(sorted(lines, key=lambda r: (r.online, r.last_seen or ""), reverse=True)),
+    )  # fmt: skip
+
+
+def _line(p: live.Present, there: set[int]) -> RaterLine:
+    seen = max((at for at in (p.last_vote, p.last_asked) if at), default=None)
+    return RaterLine(p.name, p.kind == "simulated", p.votes, p.rater in there, seen, p.excluded)
+
+
+def _by_minute(moments: Sequence[str], now: datetime) -> tuple[int, ...]:
+    counted = [0] * LAST_HOUR
+    for at in moments:
+        ago = int((now - moment(at)) / timedelta(minutes=1))
+        if 0 <= ago < LAST_HOUR:
+            counted[LAST_HOUR - 1 - ago] += 1
+    return tuple(counted)
+
+
+def moment(stamped: str) -> datetime:
+    """A time as the database writes it."""
+    return datetime.fromisoformat(stamped).astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What only a look at every vote of a session tells."""
+
+    flags: Mapping[str, tuple[Raised, ...]]
+    """by rater; who has none is left out"""
+    counts: votes.Counts
+    alarm: str | None
+    """why the owner should look at once, in words"""
+
+
+def look(db: Database, campaign: Campaign) -> Look:
+    """The flags of everyone who votes in a session, and what counts of their votes."""
+    limits = {campaign.id: Limits(campaign.settings.time_floor, campaign.settings.warn_below)}
+    found = judged(votes.counted_votes(db, campaign.id), text_lengths(db, campaign.id),
+                   check_votes(db, campaign.id), limits)  # fmt: skip
+    flags = {rater: j.raised for rater, j in found.items() if j.raised}
+    return Look(flags, votes.counts(db, campaign.id), None)
+
+
+# -- as it is printed ------------------------------------------------------------------------------------------
+
+
+def document(now: Pulse, seen: Look) -> dict[str, object]:
+    """The session as `campaign live --json` prints it."""
+    answered = now.gold.answered
+    return {
+        "campaign": now.campaign, "status": now.status.value, "online": now.online,
+        "votes_a_minute": round(now.votes_a_minute, 2), "last_hour": list(now.last_hour),
+        "coverage": now.covered._asdict(), "minutes_left": now.minutes_left,
+        "check_questions": now.gold._asdict() | {"share": now.gold.right / answered if answered else None},
+        "counts": seen.counts._asdict(), "counted_share": counted_share(seen), "alarm": seen.alarm,
+        "raters": [
+            {"rater": r.rater, "simulated": r.simulated, "votes": r.votes, "online": r.online, "last_seen": r.last_seen,
+             "excluded": r.excluded, "flags": [f.flag.value for f in seen.flags.get(r.rater, ())],
+             "reasons": [f.reason for f in seen.flags.get(r.rater, ())]}
+            for r in now.raters
+        ],
+    }  # fmt: skip
+
+
+def counted_share(seen: Look) -> float | None:
+    """The share of stored votes that count; check questions and what raters took back are not expected to and left out."""
+    expected = (
+        seen.counts.stored - seen.counts.retracted - sum(seen.counts.excluded.get(s, 0) for s in NOT_EXPECTED)
+    )
+    return seen.counts.counted / expected if expected else None
+
+
+def lines(now: Pulse, seen: Look) -> list[str]:
+    """The session for a person at a terminal."""
+    share, gold = counted_share(seen), now.gold
+    said = [
+        f"{now.campaign}: {now.status}, {now.online} here now, {now.votes_a_minute:.1f} votes a minute",
+        f"{now.covered.votes} of {now.covered.wanted} votes; {time_left(now)}",
+        f"check questions: {gold.right} of {gold.answered} right" if gold.answered else "check questions: none answered",
+        f"counted: {seen.counts.counted} of {seen.counts.stored} stored" + (f" ({share:.0%} of those that should)" if share is not None else ""),
+    ]  # fmt: skip
+    said += [f"ALARM: {seen.alarm}"] if seen.alarm else []
+    for r in now.raters:
+        flags = "; ".join(f"{f.flag}: {f.reason}" for f in seen.flags.get(r.rater, ()))
+        said.append(f"  {r.rater:14} {r.votes:5} votes  {_seen(r)}  {flags}".rstrip())
+    return said
+
+
+def _seen(r: RaterLine) -> str:
+    return (
+        "here now"
+        if r.online
+        else f"last seen {r.last_seen[:16].replace('T', ' ')}"
+        if r.last_seen
+        else "not seen yet"
+    )
+
+
+def time_left(now: Pulse) -> str:
+    """How long the target is away at the present pace, in words."""
+    if now.minutes_left is None:
+        return "no votes are coming in"
+    if now.minutes_left == 0:
+        return "the target is met"
+    minutes = now.minutes_left
+    if minutes < 90:
+        return f"about {max(1, round(minutes))} minutes to go at this pace"
+    if minutes < 48 * 60:
+        return f"about {minutes / 60:.0f} hours to go at this pace"
+    return f"about {minutes / 1440:.0f} days to go at this pace"
