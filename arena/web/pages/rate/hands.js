@@ -73,6 +73,8 @@ document.addEventListener("keydown", (event) => {
   if (typing) { typingKey(event); return; }
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  // a part that was reached by Tab to be scrolled takes the arrows for itself
+  if (name.startsWith("Arrow") && event.target.matches?.(".tb-ballot [tabindex]:focus-visible")) return;
   const rating = root.dataset.state === "rating", button = event.target.closest?.("button, a, summary");
   const act = rating || ["?", "u"].includes(name) ? keyAction(name, event, button) : undefined;
   const pages = { " ": event.shiftKey ? -1 : 1, PageDown: 1, PageUp: -1 }[name];

@@ -31,8 +31,15 @@ const drawTexts = (ballot, again = false) => {
   SIDES.forEach((side) => fill(part(side), ballot[side]));
   if (marked) markDifferences();
   fold();
+  reachable();
   if (again) SIDES.forEach((side, i) => { part(side).scrollTop = tops[i]; });
 };
+
+/* Whatever can be scrolled can be reached by Tab, and then be scrolled by the arrow keys of a reader who cannot point. */
+const reachable = () => root.querySelectorAll(".tb-prompt, .tb-ballot .tb-text :is(pre, table, math[display=block])").forEach((box) => {
+  if (box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1) box.tabIndex = 0;
+  else box.removeAttribute("tabindex");
+});
 
 /* -- folding and scrolling: both sides always alike ------------------------------------------------------------- */
 

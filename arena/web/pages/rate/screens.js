@@ -109,6 +109,7 @@ const reveal = async () => {
     table.append(made("caption", t("What you chose")), head, body);
     part("revealed").replaceChildren(table);
     part("revealed").hidden = false;
+    part("revealed").tabIndex = 0;
   } catch (answer) {
     if (!(answer instanceof Answer)) throw answer;
     part("words").innerHTML = paragraph(explain(answer));
