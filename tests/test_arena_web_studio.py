@@ -35,7 +35,7 @@ from db.catalog import find_model, get_setting, prompt_sets, search_prompts
 from db.connection import Readers, Writer, open_writer
 from db.entities import CampaignSettings, CampaignStatus, JobStatus, ModelKind, Outcome, RunKind
 from db.errors import Conflict, UserError
-from labeling.joining import open_studio
+from labeling.owners import open_studio
 from labeling.pairs import PairPolicy
 from tests.factories import make_home, seat
 from tests.test_arena_loop import give
@@ -380,28 +380,6 @@ def test_votes_are_browsed_by_campaign_and_words(demo):
     assert "starter-sft won" in html
     assert data.vote_table(demo, data.EVERYTHING, "").count("<tr>") == 101
     assert "No vote fits" in data.vote_table(demo, "base vs SFT", "")
-
-
-def test_an_export_names_its_folder_and_refuses_one_that_is_there(demo):
-    words = data.export_arguments(demo, "mine", "SFT vs DPO", "kto", " owner/set ")
-    folder = str(demo.home.exports / "mine")
-    assert words == ["export", folder, "--campaign", "SFT vs DPO", "--format", "kto", "--push", "owner/set"]
-    (demo.home.exports / "mine").mkdir()
-    with pytest.raises(UserError, match="there already"):
-        data.export_arguments(demo, "mine", None, "trl", None)
-    with pytest.raises(UserError):
-        data.export_arguments(demo, "../out", None, "trl", None)
-    with pytest.raises(UserError):
-        data.export_arguments(demo, None, None, "trl", None)
-
-
-@pytest.mark.slow
-def test_an_export_really_writes_the_folder(demo):
-    job = wait_for(demo, data.start_export(demo, "mine", "SFT vs DPO", "trl", None))
-    assert job.status is JobStatus.SUCCEEDED, work.log_of(demo, str(job.id))
-    assert (demo.home.exports / "mine" / "manifest.json").is_file()
-    printed(demo, job, "train 20")
-    assert "train 20" in plain(data.last_export(demo)[0])
 
 
 # -- train -----------------------------------------------------------------------------------------------------
