@@ -66,11 +66,12 @@ def simulate(
     share = DEFAULT_NOISE.get(profile, 0.0) if noise is None else noise
     with transaction(db):
         made = joining.invite(db, campaign, raters, simulated=True)
+    answers = [question.correct for question in get_campaign(db, campaign).settings.quiz]
     tally = Tally(votes, job)
     started = time.monotonic()
     with ExitStack() as stack:
         crowd = [
-            Rater(stack.enter_context(Client(address, i.token, campaign)), profile,
+            Rater(stack.enter_context(Client(address, i.token, campaign, answers)), profile,
                   random.Random(f"{seed}-{n}"), share, pace)
             for n, i in enumerate(made)
         ]  # fmt: skip
@@ -123,12 +124,13 @@ class Tally:
 class Client:
     """A rater's browser, as far as the server can tell: cookie, same origin, JSON."""
 
-    def __init__(self, address: str, token: str, campaign: str | None) -> None:
+    def __init__(self, address: str, token: str, campaign: str | None, answers: Sequence[int] = ()) -> None:
         self._campaign = campaign
+        self._answers = list(answers)
         self._http = httpx.Client(base_url=address, timeout=60.0, trust_env=False, headers={
             "Origin": address, "Sec-Fetch-Site": "same-origin"
         })  # fmt: skip
-        joined = self._ask("GET", f"/join/{token}", 303, "let no rater in")
+        joined = self._ask("GET", f"/join/{token}", (303,), "let no rater in")
         # By hand: a server told of an https address marks the cookie Secure, and we speak to it on this machine.
         self._http.cookies.clear()
         self._http.headers["Cookie"] = joined.headers["set-cookie"].partition(";")[0]
@@ -142,19 +144,34 @@ class Client:
     def ballot(self) -> dict[str, Any] | None:
         """The next ballot, or None where there is none left."""
         query = {"n": "1", **({"campaign": self._campaign} if self._campaign else {})}
-        ballots: list[dict[str, Any]] = self._ask(
-            "GET", "/api/next", 200, "refused a ballot", params=query
-        ).json()["ballots"]
+        answer = self._ask("GET", "/api/next", (200, 403), "refused a ballot", params=query)
+        while answer.status_code == 403 and self._through(answer.json()):
+            answer = self._ask("GET", "/api/next", (200, 403), "refused a ballot", params=query)
+        self._check(answer, (200,), "refused a ballot")
+        ballots: list[dict[str, Any]] = answer.json()["ballots"]
         return ballots[0] if ballots else None
+
+    def _through(self, asked: Mapping[str, Any]) -> bool:
+        """Agree to the consent text, or answer the comprehension check; False where it is something else that is asked."""
+        if asked["error"] == "consent_required":
+            self._ask("POST", "/api/consent", (200,), "refused consent", json={"version": asked["version"]})
+            return True
+        if asked["error"] == "quiz_required":
+            body = {"answers": self._answers}
+            made = self._ask("POST", "/api/quiz", (200,), "refused the answers", json=body)
+            return bool(made.json()["passed"])
+        return False
 
     def vote(self, ballot: Mapping[str, Any], choice: Choice, elapsed_ms: int) -> None:
         """Cast a vote, durable when this returns."""
         body = {"assignment": ballot["assignment"], "choice": choice.value, "key": uuid.uuid4().hex,
                 "elapsed_ms": elapsed_ms}  # fmt: skip
-        self._ask("POST", "/api/vote", 200, "refused a vote", json=body)
+        self._ask("POST", "/api/vote", (200,), "refused a vote", json=body)
 
-    def _ask(self, method: str, path: str, wanted: int, failure: str, **parts: Any) -> httpx.Response:  # noqa: ANN401
-        """The answer of the wanted status; UserError for any other, and for a server that went away."""
+    def _ask(
+        self, method: str, path: str, wanted: Sequence[int], failure: str, **parts: Any  # noqa: ANN401
+    ) -> httpx.Response:  # fmt: skip
+        """The answer if it has a wanted status; UserError for any other, and for a server that went away."""
         address = self._http.base_url
         try:
             answer = self._http.request(method, path, **parts)
@@ -162,9 +179,14 @@ class Client:
             raise UserError(
                 f"the server at {address} does not answer ({type(error).__name__})", "start `serve` again"
             ) from None
-        if answer.status_code != wanted:
-            raise UserError(f"the server at {address} {failure} ({answer.status_code}): {answer.text[:200]}",
-                            "check that the campaign is open")  # fmt: skip
+        return self._check(answer, wanted, failure)
+
+    def _check(self, answer: httpx.Response, wanted: Sequence[int], failure: str) -> httpx.Response:
+        if answer.status_code not in wanted:
+            raise UserError(
+                f"the server at {self._http.base_url} {failure} ({answer.status_code}): {answer.text[:200]}",
+                "check that the campaign is open",
+            )
         return answer
 
 

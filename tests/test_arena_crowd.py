@@ -10,7 +10,7 @@ from arena.crowd import Client, Tally, decision, drawn_elapsed_ms, simulate, tas
 from arena.jobs import this_job
 from db.campaigns import coverage, get_campaign, list_raters, list_seats, set_status
 from db.connection import Lock, open_writer
-from db.entities import CampaignSettings, CampaignStatus, Choice, RaterKind
+from db.entities import CampaignSettings, CampaignStatus, Choice, QuizQuestion, RaterKind
 from db.errors import UserError
 from db.votes import counted_votes
 from tests.factories import make_home
@@ -126,6 +126,18 @@ def test_what_one_rater_may_not_give_others_give(tmp_path):
     with served(tmp_path / "home", prompts=6, settings=settings) as home:
         ran = run(home, "simulate", "first", "--raters", 4, "--votes", 12, "--profile", "left", "--json")
         assert ran.json["votes"] == 12
+
+
+def test_made_up_raters_agree_and_answer_the_questions_before_they_rate(tmp_path):
+    quiz = (QuizQuestion("Which is better?", ("the longer", "the truer", "neither"), 1),)
+    settings = CampaignSettings(
+        overlap=2, consent_text="Your votes are kept.", consent_version="1", quiz=quiz
+    )
+    with served(tmp_path / "home", settings=settings) as home:
+        ran = run(home, "simulate", "first", "--raters", "2", "--votes", "4", "--profile", "left", "--json")
+        assert (ran.code, ran.json["votes"]) == (0, 4)
+        rows = open_writer(home).execute("SELECT DISTINCT consent_version FROM votes").fetchall()
+    assert rows == [("1",)]
 
 
 def test_it_stops_when_told(home, db):
