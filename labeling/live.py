@@ -125,7 +125,8 @@ def document(now: Pulse, seen: Look) -> dict[str, object]:
     return {
         "campaign": now.campaign, "status": now.status.value, "online": now.online,
         "votes_a_minute": round(now.votes_a_minute, 2), "last_hour": list(now.last_hour),
-        "coverage": now.covered._asdict(), "minutes_left": now.minutes_left,
+        "coverage": {"battles": now.covered.battles, "votes": now.covered.votes, "wanted": now.covered.wanted},
+        "minutes_left": now.minutes_left,
         "check_questions": now.gold._asdict() | {"share": now.gold.right / answered if answered else None},
         "counts": seen.counts._asdict(), "counted_share": counted_share(seen), "alarm": seen.alarm,
         "raters": [
