@@ -155,6 +155,26 @@ def cli(context: click.Context, home: str) -> None:  # noqa: ARG001 - read throu
             serve.invoke(alone)
 
 
+ACTS = {"campaign", "raters", "owner", "models", "jobs", "notices"}
+LOOKS = {"list", "show", "preview", "logs", "live", "links", "plan"}
+
+
+@cli.result_callback()
+def noted(_result: object, **_options: object) -> None:
+    """Write an act that was typed in a terminal into the audit log; the studio writes down its own."""
+    words = _typed()
+    if len(words) < 2 or words[0] not in ACTS or words[1] in LOOKS:
+        return
+    from arena.jobs import ASKED_VARIABLE, shown
+    from db.audit import note
+    from labeling.owners import TERMINAL
+
+    if ASKED_VARIABLE in os.environ:
+        return
+    with writing() as (_, db):  # the address of a webhook can hold a secret
+        note(db, TERMINAL, f"ran: {shown(words[:2] if words[0] == 'notices' else words)}")
+
+
 # -- the web app -----------------------------------------------------------------------------------------------
 
 
@@ -210,22 +230,141 @@ def _browser(wanted: bool | None, url: str) -> str | None:
 
 @cli.group()
 def owner() -> None:
-    """The owner's way into the studio."""
+    """Who may open the studio: owners, and viewers who only look."""
 
 
 @owner.command("link")
-def owner_link() -> None:
-    """Print a new one-time link to the studio and a new link to the owner's own rating seat."""
-    from arena.serving import links
-    from db.connection import server_of
-    from labeling.joining import public_address
+@click.option("--name", help="Whose; the first owner by default.")
+def owner_link(name: str | None) -> None:
+    """Print a new one-time link to the studio; without --name also a new link to the owner's own rating seat."""
+    from datetime import UTC, datetime
+
+    from arena.serving import address_for_links, links, studio_link
+    from labeling.owners import owner_link_token
 
     with writing() as (here, db):
-        running = server_of(here)
-        made = links(db, public_address(db) or (running.address if running else "http://127.0.0.1:7860"))
+        public = address_for_links(here, db)
+        if name is not None:
+            click.echo(f"studio  {studio_link(public, owner_link_token(db, datetime.now(UTC), name))}")
+            return
+        made = links(db, public)
     if made.rate:
         click.echo(f"rate    {made.rate}")
     click.echo(f"studio  {made.studio}")
+
+
+@owner.command("add")
+@click.argument("name")
+@click.option("--viewer", is_flag=True, help="May look at everything and change nothing.")
+@as_json
+def owner_add(name: str, viewer: bool, as_json: bool) -> None:
+    """Let someone in under NAME; prints the one-time link to send them."""
+    from datetime import UTC, datetime
+
+    from arena.serving import address_for_links, studio_link
+    from labeling.owners import add
+
+    with writing() as (here, db):
+        token = add(db, name, viewer=viewer, now=datetime.now(UTC))
+        row = {
+            "name": name,
+            "role": "viewer" if viewer else "owner",
+            "link": studio_link(address_for_links(here, db), token),
+        }
+    show(row, as_json, lambda: [str(row["link"])])
+
+
+@owner.command("list")
+@as_json
+def owner_list(as_json: bool) -> None:
+    """Owners and viewers."""
+    from db.owners import list_owners
+
+    with writing() as (_, db):
+        rows = [asdict(o) for o in list_owners(db)]
+    show(rows, as_json, lambda: table([{k: v for k, v in r.items() if k != "id"} for r in rows]))
+
+
+@owner.command("remove")
+@click.argument("name")
+def owner_remove(name: str) -> None:
+    """Take someone's way in: their links, password and open browsers."""
+    from db.owners import remove_owner
+
+    with writing() as (_, db):
+        remove_owner(db, name)
+        click.echo(f"{name} is out: no link, password or browser of theirs opens the studio any more")
+
+
+@owner.command("password")
+@click.option("--name", help="Whose; the first owner's by default.")
+def owner_password(name: str | None) -> None:
+    """Set a password; it is asked for, never an argument. Their open browsers are logged out."""
+    from db.owners import get_owner
+    from labeling.owners import hash_of, set_password
+
+    with writing() as (_, db):
+        called = get_owner(db, name).name
+        hashed = hash_of(
+            click.prompt(f"new password of {called}", hide_input=True, confirmation_prompt=True), called
+        )
+        set_password(db, called, hashed)
+        click.echo(f"{called} logs in with this name and password from now on")
+
+
+# -- notices ---------------------------------------------------------------------------------------------------
+
+
+@cli.group()
+def notices() -> None:
+    """What happened: a target met, a job ended, an alarm; in the studio and by a signed webhook."""
+
+
+@notices.command("list")
+@click.option("--n", default=50, show_default=True, help="How many, the newest first.")
+@as_json
+def notices_list(n: int, as_json: bool) -> None:
+    """The newest notices first."""
+    from db.notices import list_notices
+
+    with writing() as (_, db):
+        rows = [asdict(found) for found in list_notices(db, n)]
+    brief = [{k: r[k] for k in ("at", "kind", "text", "sent_at", "problem")} for r in rows]
+    show(rows, as_json, lambda: table(brief))
+
+
+@notices.command("webhook")
+@click.argument("url", required=False)
+@click.option("--own-network", is_flag=True, help="The address may be a private one or this machine's.")
+@click.option("--off", is_flag=True, help="Send notices nowhere.")
+def notices_webhook(url: str | None, own_network: bool, off: bool) -> None:
+    """Send notices to URL from now on; prints the secret that signs them, once."""
+    from datetime import UTC, datetime
+
+    from arena.notices import set_webhook
+    from db import notices as kept
+    from db.errors import UserError
+
+    if (url is None) != off:
+        raise UserError("either an address or --off is wanted", "give one of the two")
+    with writing() as (_, db):
+        if url is None:
+            kept.set_webhook(db, None)
+            click.echo("notices are sent nowhere from now on")
+        else:
+            click.echo(set_webhook(db, url, datetime.now(UTC), own_network=own_network))
+
+
+@notices.command("test")
+def notices_test() -> None:
+    """Send a made-up notice to the webhook now."""
+    from arena.notices import send_test
+    from db.notices import get_webhook
+
+    with writing() as (_, db):
+        hook = get_webhook(db)
+    send_test(hook)
+    click.echo("delivered")
 
 
 # -- models, data ----------------------------------------------------------------------------------------------
@@ -477,7 +616,9 @@ def campaign_gold(name: str, file: str | None, make: int | None, seed: int, as_j
 @campaign.command("guard")
 @click.argument("name")
 @click.option("--scan", "scan_", is_flag=True, help="Look at every battle again, with the list as it is now.")
-@click.option("--release", type=int, metavar="BATTLE", help="Serve and count a battle in spite of what was found.")
+@click.option(
+    "--release", type=int, metavar="BATTLE", help="Serve and count a battle in spite of what was found."
+)
 @click.option("--hold", type=int, metavar="BATTLE", help="Hold a battle by hand: it is not lent any more.")
 @click.option("--reason", default="", help="Why; it stays on record.")
 @as_json

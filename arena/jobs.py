@@ -24,6 +24,8 @@ from db.entities import Job, JobStatus, RunStatus
 from db.errors import UserError
 
 JOB_VARIABLE = "TASTEBENCH_JOB"
+ASKED_VARIABLE = "TASTEBENCH_ASKED_BY"
+"""set where a verb runs for the studio or as a job: whoever started it stands in the audit log or with the job"""
 GRACE = 30.0
 """seconds a cancelled job has to end by itself"""
 NO_WORD = "its process ended without a word (killed, or out of memory); `jobs logs` shows what it printed"
@@ -50,7 +52,7 @@ def start(home: Home, db: Database, arguments: Sequence[str]) -> Job:
     log = home.logs / f"job-{job.id}.log"
     runs.set_job_log(db, job.id, home.relative(log))
     environment = {
-        "OMP_NUM_THREADS": threads(), **os.environ, JOB_VARIABLE: str(job.id), "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": threads(), **os.environ, JOB_VARIABLE: str(job.id), ASKED_VARIABLE: "a job", "PYTHONUNBUFFERED": "1",
     }  # fmt: skip
     with log.open("ab") as out:
         child = subprocess.Popen(

@@ -13,9 +13,10 @@ from arena.demo import seed
 from arena.registry import register
 from db.campaigns import find_campaign
 from db.catalog import set_setting
-from db.connection import Home, Lock, open_writer
+from db.connection import Home, Lock, open_writer, server_of
 from db.errors import NotFound, UserError
-from labeling.joining import owner_invitation, owner_link_token
+from labeling.joining import owner_invitation, public_address
+from labeling.owners import owner_link_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,18 @@ def links(db: Database, public: str) -> Links:
         rate = f"{public}/join/{owner_invitation(db).token}"
     except NotFound:  # no campaign yet
         rate = None
-    return Links(rate, f"{public}/login?token={owner_link_token(db, now)}")
+    return Links(rate, studio_link(public, owner_link_token(db, now)))
+
+
+def studio_link(public: str, token: str) -> str:
+    """The address that spends a one-time token."""
+    return f"{public}/login?token={token}"
+
+
+def address_for_links(home: Home, db: Database) -> str:
+    """What stands before a link that is printed beside a server: as it was told, else where it runs."""
+    running = server_of(home)
+    return public_address(db) or (running.address if running and running.address else "http://127.0.0.1:7860")
 
 
 def begin_contest(home: Home, db: Database, contest: Contest) -> None:

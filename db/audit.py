@@ -1,4 +1,4 @@
-"""What the owner did, in order: a row an act, append-only."""
+"""What was done here and by whom, in order: a row an act, append-only."""
 
 from typing import NamedTuple
 
@@ -21,8 +21,12 @@ def note(db: Database, who: str, what: str) -> None:
         db.conn.execute("INSERT INTO audit(who, what) VALUES (?, ?)", (who, what))
 
 
-def recent(db: Database, limit: int = 50) -> list[Act]:
-    """The newest acts first."""
-    return [
-        Act(*r) for r in db.conn.execute("SELECT at, who, what FROM audit ORDER BY id DESC LIMIT ?", (limit,))
-    ]
+def recent(db: Database, limit: int = 50, words: str = "") -> list[Act]:
+    """The newest acts first; only those that hold the words, where some are given, in what was done or who did it."""
+    plain = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    rows = db.conn.execute(
+        """SELECT at, who, what FROM audit WHERE what LIKE ?1 ESCAPE '\\' OR who LIKE ?1 ESCAPE '\\'
+        ORDER BY id DESC LIMIT ?2""",
+        (f"%{plain}%", limit),
+    )
+    return [Act(*r) for r in rows]

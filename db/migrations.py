@@ -677,6 +677,14 @@ CREATE TABLE owners (
 --
 INSERT INTO owners(name, role) VALUES ('owner', 'owner')
 --
+CREATE TRIGGER owners_one_stays BEFORE UPDATE ON owners
+WHEN old.role = 'owner' AND old.removed_at IS NULL AND (new.role <> 'owner' OR new.removed_at IS NOT NULL)
+ AND (SELECT count(*) FROM owners WHERE role = 'owner' AND removed_at IS NULL) = 1
+BEGIN SELECT raise(ABORT, 'the last owner stays'); END
+--
+CREATE TRIGGER owners_stay BEFORE DELETE ON owners
+BEGIN SELECT raise(ABORT, 'an owner is marked as removed, never deleted'); END
+--
 UPDATE sessions SET owner = 1 WHERE role = 'owner'
 --
 UPDATE owner_tokens SET owner = 1
@@ -688,7 +696,7 @@ CREATE TABLE notices (
   campaign INTEGER REFERENCES campaigns(id),
   text TEXT NOT NULL,
   at TEXT NOT NULL DEFAULT ({NOW}),
-  seen_at TEXT, sent_at TEXT, tries INTEGER NOT NULL DEFAULT 0
+  seen_at TEXT, sent_at TEXT, tries INTEGER NOT NULL DEFAULT 0, tried_at TEXT, problem TEXT
 ) STRICT
 --
 CREATE TABLE adjudications (

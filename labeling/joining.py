@@ -1,4 +1,4 @@
-"""Who is at the door: links, seats, sessions, the owner's one-time token.
+"""Who is at the door: raters' links, their seats and sessions (owners: labeling/owners.py).
 
 Every function that writes takes the writer's database inside its transaction; `now` is passed in (UTC).
 Secrets are 192 random bits and are stored as their SHA-256 only.
@@ -21,7 +21,7 @@ from db.catalog import get_setting
 from db.entities import RaterKind, Recruit
 from db.errors import Conflict, NotFound, Refused, UserError
 
-RATER_DAYS, OWNER_DAYS, OWNER_LINK_HOURS = 60, 14, 24
+RATER_DAYS = 60
 PLATFORMS = {Recruit.PROLIFIC: "Prolific", Recruit.MTURK: "Amazon Mechanical Turk"}
 PARAMETERS = (
     ("PROLIFIC_PID", ("PROLIFIC_PID", "STUDY_ID", "SESSION_ID")),
@@ -130,22 +130,6 @@ def owner_invitation(db: Database) -> Invitation:
         raise NotFound("there is no campaign to rate yet", "create one with `campaign create`")
     token = new_secret()
     return Invitation(campaigns.add_seat(db, home_of[0], hashed(token), owner=True).id, token)
-
-
-def owner_link_token(db: Database, now: datetime) -> str:
-    """A one-time token that opens the studio within a day."""
-    token = new_secret()
-    campaigns.add_owner_token(db, hashed(token), stamp(now + timedelta(hours=OWNER_LINK_HOURS)))
-    return token
-
-
-def open_studio(db: Database, token: str, now: datetime) -> str | None:
-    """Spend a one-time token for an owner's session; the cookie's value, or None where the token is no good."""
-    if not campaigns.use_owner_token(db, hashed(token), stamp(now)):
-        return None
-    cookie = new_secret()
-    campaigns.add_session(db, hashed(cookie), stamp(now + timedelta(days=OWNER_DAYS)))
-    return cookie
 
 
 def join(db: Database, token: str, cookie: str | None, now: datetime, found: Recruited | None = None) -> str:

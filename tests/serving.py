@@ -14,7 +14,8 @@ from fastapi import FastAPI
 from arena.web.app import create_app
 from arena.web.sessions import now
 from db.connection import Home, Writer
-from labeling.joining import invite, owner_link_token
+from labeling.joining import invite
+from labeling.owners import owner_link_token
 
 
 @dataclass(frozen=True)

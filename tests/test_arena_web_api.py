@@ -14,7 +14,7 @@ from db.campaigns import list_seats, revoke_seat, set_status
 from db.connection import open_reader
 from db.entities import CampaignSettings, CampaignStatus
 from db.votes import counts
-from labeling.joining import owner_link_token
+from labeling.owners import owner_link_token
 from labeling.lending import MAX_BALLOTS
 from tests.factories import make_home
 from tests.serving import Running, running

@@ -1,4 +1,4 @@
-"""The JSON routes: join by a link, take ballots, vote, undo, consent; log in to the studio; health.
+"""The raters' JSON routes: join by a link, take ballots, vote, undo, consent; and health.
 
 A handler unpacks the request, calls one workflow function in the writer's thread and returns what it says. The answer
 goes out only after that thread's commit is on disk.
@@ -7,7 +7,7 @@ goes out only after that thread's commit is on disk.
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from arena.web.chrome import ICON, NAME, message_page
 from arena.web.context import Context
-from arena.web.sessions import BadTries, Door, Page, address_of, may_open, now
+from arena.web.sessions import BadTries, Door, Logins, Page, address_of, may_open, now
 from db import campaigns
 from db.entities import Ballot, CampaignStatus
 from db.errors import Conflict, NotFound, Refused, Unwritable, UserError
@@ -41,12 +41,13 @@ router = APIRouter()
 
 @dataclass(frozen=True, slots=True)
 class Web:
-    """What the handlers share: the context, the cookies, the brake on guessing, the prefix of a proxy."""
+    """What the handlers share: the context, the cookies, the brakes on guessing, the prefix of a proxy."""
 
     context: Context
     door: Door
     tries: BadTries
     root_path: str = ""
+    logins: Logins = field(default_factory=Logins)
 
 
 def web_of(request: Request) -> Web:
@@ -279,38 +280,6 @@ async def post_consent(request: Request) -> Response:
     cookie = web_of(request).door.rater_cookie(request)
     await written(request, lambda db: joining.agree(db, joining.session_from(db, cookie, now()), version))
     return JSONResponse({"agreed": version})
-
-
-# -- the owner -------------------------------------------------------------------------------------------------
-
-
-@router.post("/api/login")
-async def post_login(request: Request) -> Response:
-    """Spend a one-time token for the owner's cookie."""
-    web = web_of(request)
-    token = text_field(await json_body(request), "token")
-    address = address_of(request)
-    if web.tries.too_many(address):
-        return JSONResponse({"error": "too many wrong tokens; wait a minute"}, 429)
-    value = await written(request, lambda db: joining.open_studio(db, token.strip(), now()))
-    if value is None:
-        web.tries.note(address)
-        return JSONResponse({"error": "this token is unknown, used or too old; ask for a new one"}, 401)
-    response = JSONResponse({"next": f"{web.root_path}/{Page.STUDIO}/"})
-    web.door.let_owner_in(request, response, value)
-    return response
-
-
-@router.post("/api/logout")
-async def post_logout(request: Request) -> Response:
-    """End the owner's session in this browser."""
-    web = web_of(request)
-    owner = web.door.visitor(request).owner
-    if owner is not None:
-        await written(request, lambda db: campaigns.end_session(db, owner.id))
-    response = JSONResponse({"next": f"{web.root_path}/{Page.LOGIN}/"})
-    web.door.see_owner_out(request, response)
-    return response
 
 
 # -- around ----------------------------------------------------------------------------------------------------

@@ -19,10 +19,13 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI, Request
 
-from arena.web import api, chrome
+from arena import notices
+from arena.web import api, chrome, logins
+from arena.web.context import OWNERS
 from arena.web.context import Context as Context
 from arena.web.guard import Guard
-from arena.web.sessions import BadTries, Door, Page, may_open
+from arena.web.sessions import BadTries, Door, Page, may_open, now
+from arena.web.watching import Watcher
 from db.connection import Home, Readers, Writer
 from db.errors import UserError
 
@@ -67,15 +70,22 @@ def create_app(
     writer, readers = Writer(home), Readers(home)
     context = Context(home, readers, writer, chrome.theme())
     door = Door(readers, https or address.https, embed)
+    web = api.Web(context, door, BadTries(), address.root_path)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        writer.call(lambda db: notices.begin(db, now()))
+        watcher = Watcher(context, lambda: web.logins.failures)
+        watcher.start()
         yield
+        watcher.stop()
+        web.logins.close()
         writer.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    app.state.web = api.Web(context, door, BadTries(), address.root_path)
+    app.state.web = web
     app.include_router(api.router)
+    app.include_router(logins.router)
     app.add_exception_handler(UserError, api.on_user_error)
     app.add_exception_handler(api.NotJson, api.on_not_json)
     for page in Page:
@@ -95,10 +105,16 @@ def _mount(app: FastAPI, page: Page, context: Context, door: Door, address: Addr
 
 
 def _permission(page: Page, door: Door) -> Callable[[Request], str | None]:
-    """Gradio's own check of a request: a word for whoever may open the page, None for the others."""
+    """Gradio's own check of a request: a word for whoever may open the page, None for the others.
+
+    The word names an owner's session, so that an act in the page is known to be theirs (studio/acts.py).
+    """
 
     def allowed(request: Request) -> str | None:
-        return "visitor" if may_open(page, door.visitor(request)) else None
+        visitor = door.visitor(request)
+        if not may_open(page, visitor):
+            return None
+        return "visitor" if visitor.owner is None else f"{OWNERS}{visitor.owner.id}"
 
     return allowed
 

@@ -6,6 +6,9 @@ import gradio as gr
 
 from db.connection import Home, Readers, Writer
 
+OWNERS = "owner-session-"
+"""what stands before the number of an owner's session where Gradio keeps the name of who asks"""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:

@@ -1,19 +1,24 @@
 """Who asks: cookies, the visitor they stand for, the pages a visitor may open, and a brake on guessing."""
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import TypeVar
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from db.campaigns import Session
 from db.connection import Readers
-from labeling.joining import OWNER_DAYS, RATER_DAYS, session_from
+from labeling.joining import RATER_DAYS, session_from
+from labeling.owners import OWNER_DAYS
 
+T = TypeVar("T")
 DAY = 86_400
 
 
@@ -131,6 +136,41 @@ class BadTries:
         if len(self._tries) >= self.ADDRESSES and address not in self._tries:
             self._tries.pop(next(iter(self._tries)))
         self._tries.setdefault(address, deque(maxlen=self.LIMIT)).append(self._clock())
+
+
+class Logins:
+    """Slow work of logging in, one password at a time, with a brake by name and a count of what failed."""
+
+    MOST_WAITING = 8
+
+    def __init__(self) -> None:
+        self.names = BadTries()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="passwords")
+        self._waiting = 0
+        self.failures = 0
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many passwords wait to be checked that no more are taken."""
+        return self._waiting >= self.MOST_WAITING
+
+    async def slowly(self, work: Callable[[], T]) -> T:
+        """Do the work beside the loop that serves everybody; each takes 64 MiB, so one after the other."""
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        finally:
+            self._waiting -= 1
+
+    def failed(self, name: str | None) -> None:
+        """One more wrong try, by this name where one was given."""
+        self.failures += 1
+        if name is not None:
+            self.names.note(name)
+
+    def close(self) -> None:
+        """Take no more work."""
+        self._thread.shutdown(wait=False)
 
 
 def address_of(request: HTTPConnection) -> str:

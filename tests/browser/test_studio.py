@@ -15,7 +15,7 @@ from db.campaigns import find_campaign, get_campaign, get_rater, list_seats
 from db.catalog import add_prompts, find_model, get_setting, prompt_sets
 from db.connection import home_at, open_reader, open_writer
 from db.entities import CampaignStatus, JobStatus, Prompt, RunStatus
-from labeling.joining import owner_link_token
+from labeling.owners import owner_link_token
 from tests.serving import Running, running
 from tests.test_arena_loop import give
 

@@ -14,7 +14,7 @@ import gradio as gr
 from arena.players import GenerationSettings
 from arena.web.chatting import MOST, Players
 from arena.web.context import Context
-from arena.web.pages.studio.acts import panel, told, typed, wanted
+from arena.web.pages.studio.acts import may_act, panel, told, typed, wanted
 from arena.web.pages.studio.markup import render
 from db.catalog import get_model, list_models
 from db.entities import Message, Model, ModelKind
@@ -140,7 +140,8 @@ def converse(
     context: Context, players: Players, first: str | None, second: str | None, text: str | None, history: str | None,
     temperature: float, tokens: float | None, system: str | None,
 ) -> Iterator[tuple[str, str, str]]:  # fmt: skip
-    """(HTML, what the page keeps, what is left in the question's field) while the answers come."""
+    """(HTML, what the page keeps, what is left in the question's field) while the answers come. Refused for a viewer."""
+    may_act(context)
     question = wanted(text, "there is nothing to ask", "write something first")
     one = wanted(first, "no model is chosen", "choose one; the Models tab of the studio adds more")
     names = [one] if second in (None, "", NOBODY, one) else [one, str(second)]

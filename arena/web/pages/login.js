@@ -1,8 +1,5 @@
 const root = element.querySelector(".tb-login");
-const form = root.querySelector("form");
-const field = form.querySelector("input");
-const button = form.querySelector("button");
-const says = form.querySelector(".tb-says");
+const forms = Object.fromEntries([...root.querySelectorAll("form")].map((form) => [form.dataset.way, form]));
 const query = new URLSearchParams(location.search);
 const fragment = new URLSearchParams(location.hash.slice(1));
 
@@ -10,38 +7,50 @@ const forRater = query.get("from") === "rate";
 root.querySelector("[data-for=rate]").hidden = !forRater;
 root.querySelector("[data-for=anyone]").hidden = forRater;
 
-const send = async (token) => {
+const send = async (form, body) => {
+  const button = form.querySelector("button");
+  const says = form.querySelector(".tb-says");
   button.disabled = true;
   says.textContent = "";
   try {
     const answer = await fetch(new URL("../api/login", location.href), {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ token }),
+      body: JSON.stringify(body),
     });
-    const body = await answer.json();
+    const told = await answer.json();
     if (answer.ok) {
-      location.replace(body.next);
+      location.replace(told.next);
       return;
     }
-    says.textContent = body.error[0].toUpperCase() + body.error.slice(1) + ".";
+    says.textContent = told.error[0].toUpperCase() + told.error.slice(1) + ".";
   } catch {
     says.textContent = "The server did not answer. Try again.";
   }
   button.disabled = false;
 };
 
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
-  const token = field.value.trim();
-  if (token) send(token);
-  else says.textContent = "Paste the token first.";
-});
+const wanted = { token: "Paste the token first.", name: "Write your name first.", password: "Write your password first." };
+
+for (const form of Object.values(forms)) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const fields = [...form.querySelectorAll("input")];
+    const empty = fields.find((field) => !field.value.trim());
+    if (empty) {
+      form.querySelector(".tb-says").textContent = wanted[empty.name];
+      empty.focus();
+      return;
+    }
+    // a password may begin or end with a space; a pasted token or a name does not
+    send(form, Object.fromEntries(fields.map((f) => [f.name, f.name === "password" ? f.value : f.value.trim()])));
+  });
+}
 
 // a token in the address is used once and leaves the address at once
 const given = query.get("token") || fragment.get("token");
 if (given) {
   history.replaceState(null, "", location.pathname);
-  field.value = given;
-  send(given);
+  forms.token.querySelector("input").value = given;
+  send(forms.token, { token: given });
 }

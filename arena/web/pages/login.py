@@ -1,4 +1,4 @@
-"""The login page: the owner's one-time token, and what a rater needs instead."""
+"""The login page: an owner's one-time token or password, and what a rater needs instead."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 
 
 def page(_context: Context) -> gr.Blocks:
-    """The page; everybody may open it. Its script posts the token, so that looking at a link does not spend it."""
+    """The page; everybody may open it. Its script posts what was typed, so that looking at a link does not spend it."""
     with gr.Blocks(title="Log in - Tastebench", analytics_enabled=False, fill_width=True) as blocks:
         gr.HTML(
             html_template=(HERE / "login.html").read_text(encoding="utf-8"),

@@ -1,6 +1,6 @@
 """Overview: the loop as a picture with its live numbers, where it stands, and the one next step."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -8,6 +8,7 @@ from arena.loop import Go, Loop, Stage, where
 from arena.web.context import Context
 from arena.web.pages.studio.acts import Part, act, panel, told
 from arena.web.pages.studio.markup import render
+from arena.web.pages.studio.telling import bell
 from db.entities import RunStatus
 from labeling.joining import owner_invitation
 
@@ -120,6 +121,7 @@ def build(context: Context, tabs: gr.Tabs) -> Part:
         taken = take_step(context)
         return (gr.Tabs(selected=taken.tab) if taken.tab else gr.Tabs()), taken.path
 
+    told_of = bell(context)
     with gr.Row(elem_classes="tb-step"):
         words = panel(elem_id="step", scale=1, min_width=280)
         with gr.Column(scale=0, min_width=210):
@@ -132,8 +134,9 @@ def build(context: Context, tabs: gr.Tabs) -> Part:
         None, path, js=GO_THERE
     )
 
-    def refresh() -> tuple[str, str, gr.Button, gr.Button]:
+    def refresh() -> tuple[Any, ...]:
         seen = look(context)
-        return seen.step, seen.picture, gr.Button(value=seen.button), gr.Button(visible=seen.rate_beside)
+        return (seen.step, seen.picture, gr.Button(value=seen.button), gr.Button(visible=seen.rate_beside),
+                *told_of.refresh())  # fmt: skip
 
-    return Part(refresh, [words, shown, button, rate], gr.Timer(EVERY, active=False))
+    return Part(refresh, [words, shown, button, rate, *told_of.outputs], gr.Timer(EVERY, active=False))

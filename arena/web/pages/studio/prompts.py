@@ -9,7 +9,7 @@ import gradio as gr
 
 from arena import jobs
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, panel, start_job, told, typed, wanted
+from arena.web.pages.studio.acts import Part, may_act, panel, start_job, told, typed, wanted
 from arena.web.pages.studio.markup import Cell, Code, note, render, table
 from db.catalog import prompt_sets, search_prompts
 from db.connection import checked_name
@@ -47,8 +47,10 @@ def found(context: Context, words: str | None) -> str:
 def file_of(context: Context, pasted: str | None, name: str | None, path: str | None) -> str:
     """The file to import: the path as given, or pasted text kept in the home under its content's name.
 
-    The name's set is the file's stem. Written aside and renamed; the same text gives the same file.
+    The name's set is the file's stem. Written aside and renamed; the same text gives the same file. Refused for a
+    viewer: a path may name any file of the server.
     """
+    may_act(context)
     if typed(pasted) and typed(path):
         raise UserError("both pasted text and a path are given", "clear one of the two")
     if typed(path):

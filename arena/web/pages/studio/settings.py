@@ -1,25 +1,27 @@
-"""Settings: the reward model that scores, the owner's links, where things lie, and what was done."""
+"""Settings: the reward model that scores, links, who may come in, the webhook, what was done, where things lie."""
 
 import platform
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import gradio as gr
 
 from arena.judging import STOCK
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, act, panel, told, wanted
+from arena.web.pages.studio import people, telling
+from arena.web.pages.studio.acts import Part, act, looker, panel, told, typed, wanted
 from arena.web.pages.studio.markup import Cell, Code, note, table
 from arena.web.pages.studio.overview import rate_path
+from arena.web.pages.studio.people import LINK
 from db import audit
 from db.catalog import get_setting, set_setting
 from db.connection import sqlite_version
-from labeling.joining import OWNER_LINK_HOURS, owner_link_token
+from labeling.owners import OWNER_LINK_HOURS
 
 PACKAGES = ("gradio", "transformers", "trl", "peft", "datasets", "bitsandbytes", "torch", "sqlite-utils")
-# the browser knows the address it came by; the server may not
-LINK = "(path) => path ? window.location.origin + window.location.pathname.replace(/studio\\/?$/, '') + path : ''"
+ACTS = 200
+"""newest lines of the audit log that are shown"""
 
 
 def reward_model(context: Context) -> str:
@@ -35,9 +37,8 @@ def keep_reward_model(context: Context, name: str | None) -> str:
 
 
 def studio_path(context: Context) -> str:
-    """A new one-time link to the studio, as a path."""
-    token = act(context, "made a link to the studio", lambda db: owner_link_token(db, datetime.now(UTC)))
-    return f"login/?token={token}"
+    """A new one-time link to the studio for whoever asks, as a path."""
+    return people.link(context, looker(context).name)
 
 
 def facts(context: Context) -> str:
@@ -60,39 +61,55 @@ def _version(package: str) -> str | None:
         return None
 
 
-def acts_table(context: Context) -> str:
-    """What the owner did, newest first."""
+def acts_table(context: Context, words: str | None = "") -> str:
+    """What was done here, newest first; only what holds the words, where some are given."""
     rows: list[Sequence[Cell]] = [
-        (a.at[:19].replace("T", " "), a.who, a.what) for a in audit.recent(context.readers.get())
+        (a.at[:19].replace("T", " "), a.who, a.what)
+        for a in audit.recent(context.readers.get(), ACTS, typed(words))
     ]
-    return table(("When", "Who", "What"), rows, empty="Nothing yet.", caption="What was done here")
+    empty = "Nothing done here holds these words." if typed(words) else "Nothing yet."
+    return table(("When", "Who", "What"), rows, empty=empty, caption="What was done here")
 
 
 def build(context: Context) -> Part:
     """The tab's components and what its buttons do."""
-
-    def refresh() -> tuple[str, str, str]:
-        return reward_model(context), facts(context), acts_table(context)
-
     with gr.Row(elem_classes="tb-buttons"):
         reward = gr.Textbox(
             label="Reward model", info="A folder or hub id; scores every answer beside the votes.", scale=4
         )
         keep = gr.Button("Keep", variant="primary", min_width=110)
     said = panel()
+    _links(context)
+    parts = [people.build(context), telling.build(context)]
+    with gr.Accordion("What was done here", open=False):
+        words = gr.Textbox(label="Search", info="Words of what was done, or a name; empty shows the newest.",
+                           submit_btn="Search")  # fmt: skip
+        acts = panel()
+    with gr.Accordion("Where things lie, and versions", open=False):
+        shown = panel()
+
+    def refresh() -> tuple[Any, ...]:
+        table_, person = parts[0].refresh()
+        return reward_model(context), facts(context), acts_table(context), table_, person, parts[1].refresh()
+
+    outputs = [reward, shown, acts, *parts[0].outputs, *parts[1].outputs]
+    words.submit(lambda w: acts_table(context, w), words, acts, api_visibility="private")
+    keep.click(told(lambda n: note(keep_reward_model(context, n), "good")), reward, said, api_visibility="private",
+               ).success(refresh, outputs=outputs, api_visibility="private")  # fmt: skip
+    return Part(refresh, outputs)
+
+
+def _links(context: Context) -> None:
+    """New links for oneself."""
     with gr.Row(elem_classes="tb-buttons"):
         rate = gr.Button("New link to my rating seat")
         studio = gr.Button("New one-time link to the studio")
     path = gr.Textbox(visible="hidden")
     link = gr.Textbox(label="Link", info=f"A studio link works once, within {OWNER_LINK_HOURS} hours; a rating link opens your one seat.",
                       interactive=False, buttons=["copy"])  # fmt: skip
-    shown, acts = panel(), panel()
-    keep.click(told(lambda n: note(keep_reward_model(context, n), "good")), reward, said, api_visibility="private",
-               ).success(refresh, outputs=[reward, shown, acts], api_visibility="private")  # fmt: skip
     rate.click(told(lambda: rate_path(context)), outputs=path, api_visibility="private").then(
         None, path, link, js=LINK
     )
     studio.click(told(lambda: studio_path(context)), outputs=path, api_visibility="private").then(
         None, path, link, js=LINK
     )
-    return Part(refresh, [reward, shown, acts])

@@ -4,7 +4,8 @@ import gradio as gr
 
 from arena.web.context import Context
 from arena.web.pages.studio import campaigns, data, models, overview, prompts, raters, settings, train, work
-from arena.web.pages.studio.acts import Part
+from arena.web.pages.studio.acts import Part, panel
+from arena.web.pages.studio.people import viewer_strip
 
 TABS = ("overview", "models", "prompts", "campaigns", "raters", "data", "train", "jobs", "settings")
 # the tab that is open stands in the address after the #, so that a reload opens it again
@@ -16,6 +17,7 @@ def page(context: Context) -> gr.Blocks:
     """The page; its app lets the owner in and nobody else."""
     with gr.Blocks(title="Studio - Tastebench", analytics_enabled=False, fill_width=True) as blocks:
         opened = gr.Textbox(visible="hidden", elem_id="opened-tab")
+        who = panel(elem_id="who-looks")
         with gr.Tabs(elem_id="studio-tabs") as tabs:
             parts: dict[str, Part] = {}
             shown: dict[str, gr.Tab] = {}
@@ -31,6 +33,9 @@ def page(context: Context) -> gr.Blocks:
             _on_look(name, tab, parts[name], timers, opened)
         blocks.load(
             lambda tab: _open(tab), opened, tabs, js=OPENED, show_progress="hidden", api_visibility="private"
+        )
+        blocks.load(
+            lambda: viewer_strip(context), outputs=who, show_progress="hidden", api_visibility="private"
         )
         blocks.load(
             overview_part.refresh,

@@ -10,7 +10,7 @@ from arena import jobs
 from arena.web.context import Context
 from arena.web.pages.studio import retraining as form_of
 from arena.web.pages.studio import run_view
-from arena.web.pages.studio.acts import Part, cancel_job, panel, run_verb, start_job, told
+from arena.web.pages.studio.acts import Part, cancel_job, panel, reconcile, run_verb, start_job, told
 from arena.web.pages.studio.markup import note, render, turns
 from arena.web.pages.studio.retraining import FIELDS, Form
 from db.entities import Job
@@ -182,7 +182,7 @@ def _filled(context: Context) -> tuple[Any, ...]:
 
 def watch(context: Context) -> tuple[str, str, gr.Button, str]:
     """The newest retrain, its log, whether it can be cancelled, and the history."""
-    context.writer.call(jobs.reconcile)
+    reconcile(context)
     db = context.readers.get()
     seen = run_view.newest(db)
     active = seen is not None and seen.active

@@ -6,7 +6,7 @@ import gradio as gr
 
 from arena import jobs, registry
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, act, cancel_job, panel, told
+from arena.web.pages.studio.acts import Part, act, cancel_job, panel, reconcile, told
 from arena.web.pages.studio.markup import Cell, Code, Meter, chip, note, render, table
 from db.errors import UserError
 from db.runs import get_job, list_jobs
@@ -53,7 +53,7 @@ def again(context: Context, job_id: str | None) -> str:
 
 def look(context: Context) -> None:
     """Mark jobs whose process is gone without a word, before anything is shown."""
-    context.writer.call(jobs.reconcile)
+    reconcile(context)
 
 
 def choices(context: Context) -> list[tuple[str, str]]:

@@ -1,0 +1,103 @@
+"""The server's own rounds: every few seconds look for what the owners should hear of, raise it, send what waits.
+
+A thread with a loop of its own: what it writes goes through the writer as short requests, what it sends holds up
+neither the writer nor the loop that serves everybody.
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+
+from arena import jobs, notices
+from arena.web.context import Context
+from arena.web.sessions import now
+from db import audit
+from db.connection import Database
+from db.errors import UserError
+from db.notices import get_webhook, mark_tried
+from db.runs import job_processes
+from labeling.joining import stamp
+
+EVERY, COUNTED_EVERY = 3.0, 60.0
+"""seconds between two looks, and between two notes of how many logins failed"""
+NOBODY = "(nobody)"
+
+
+class Watcher:
+    """The rounds, from start to stop. `failures` tells how many logins have failed so far."""
+
+    def __init__(self, context: Context, failures: Callable[[], int], every: float = EVERY) -> None:
+        self._context = context
+        self._failures = failures
+        self._every = every
+        self._noted, self._noted_at = 0, float("-inf")
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, in the middle of a sending if need be; it is tried again at the next start."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._rounds())
+        finally:
+            self._loop.close()
+
+    async def _rounds(self) -> None:
+        sending: asyncio.Task[None] | None = None
+        while not self._stop.is_set():
+            if sending is None or sending.done():
+                if sending is not None:
+                    sending.result()  # a bug stays loud
+                sending = asyncio.create_task(self._send())
+            with contextlib.suppress(UserError):  # a full disk, say: the next look finds the same again
+                self._look()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), self._every)
+        if sending is not None:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+        self._note_failures()
+
+    def _look(self) -> None:
+        db, writer = self._context.readers.get(), self._context.writer
+        if job_processes(db):
+            writer.call(jobs.reconcile)
+        found = notices.look(db)
+        if found:
+            writer.call(lambda w: notices.keep(w, found))
+        if time.monotonic() - self._noted_at >= COUNTED_EVERY:
+            self._note_failures()
+
+    def _note_failures(self) -> None:
+        """How many logins failed since the last note; who tried and from where is not kept."""
+        failed = self._failures()
+        if failed > self._noted:
+            times = "once" if failed == self._noted + 1 else f"{failed - self._noted} times"
+            with contextlib.suppress(UserError):
+                self._context.writer.call(lambda w: audit.note(w, NOBODY, f"failed to log in {times}"))
+            self._noted, self._noted_at = failed, time.monotonic()
+
+    async def _send(self) -> None:
+        """Send what is due, one after the other."""
+        db = self._context.readers.get()
+        hook = get_webhook(db)
+        if hook is None:
+            return
+        for notice in notices.due(db, hook, now()):
+            problem = await notices.deliver(hook, *notices.message_of(notice), now())
+            with contextlib.suppress(UserError):
+                await asyncio.wrap_future(self._context.writer.submit(_tried(notice.id, problem)))
+
+
+def _tried(notice: int, problem: str | None) -> Callable[[Database], None]:
+    return lambda db: mark_tried(db, notice, stamp(now()), problem)
