@@ -139,6 +139,10 @@ def _parts(shape: ExportFormat, row: dict[str, object]) -> list[tuple[str, str, 
         elif isinstance(value, list):
             whole = all(isinstance(v, str) for v in value)
             parts.append((column, ", ".join(value) if whole else json.dumps(value), False))
+        elif isinstance(value, bool):
+            parts.append((column, "yes" if value else "no", False))
+        elif isinstance(value, float):
+            parts.append((column, f"{value:.3g}", False))
         else:
             parts.append((column, str(value), column in ("prompt", "response_a", "response_b")))
     return parts

@@ -50,6 +50,7 @@ def shown(context: Context, campaign: str | None, battle: str | None) -> str:
     ordered = answers if first_is(found.id) == "a" else answers[::-1]
     return render(
         "ruling", turns=turns(get_prompt(db, found.prompt).messages), ruling=ruling, said=_said(ruling),
+        won={SAID[Choice.LEFT]: 1, SAID[Choice.RIGHT]: 2}.get(_said(ruling), 0),
         answers=[(get_response(db, response).text or "", model, votes) for _, response, model, votes in ordered],
     )  # fmt: skip
 
