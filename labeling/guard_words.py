@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from db.errors import UserError
 from labeling.folding import fold
@@ -57,8 +58,9 @@ def parse_words(text: str) -> GuardWords:
     given = [tuple(found.get(name, ())) for name in SECTIONS]
     names, everyday, plain, phrases, roles, templates, ignored = given
     words = GuardWords(names, everyday, plain, phrases, roles, templates, ignored, tuple(lists.items()))
+    groups = _grouped(lists)
     for phrase in (*words.phrases, *words.roles):
-        _checked(phrase, lists)
+        _checked(phrase, groups)
     return words
 
 
@@ -68,15 +70,16 @@ def _is_head(section: str, entry: str) -> bool:
     return bool(name) and (section != "templates" or name in SECTIONS)
 
 
-def _checked(phrase: str, lists: Mapping[str, Sequence[str]]) -> None:
+def _checked(phrase: str, groups: "Mapping[str, _Group]") -> None:
     unknown = [
-        n for n in re.findall(r"\{([^{}]+)\}", phrase) if n not in ("name", "known") and n not in lists
+        n for n in re.findall(r"\{([^{}]+)\}", phrase) if n not in ("name", "known") and n not in groups
     ]
     if unknown:
         raise UserError(f"the phrase {phrase!r} names a list {{{unknown[0]}}} that is not there",
                         f"add a section [{unknown[0]}], or use {{name}}, {{known}} or {{ai}}")  # fmt: skip
+    short = {name: _Group("x", ("x",)) for name in groups}
     try:
-        re.compile(_pattern(phrase, lists))
+        re.compile(_pattern(phrase, short))
     except re.error as error:
         raise UserError(f"the phrase {phrase!r} cannot be read ({error})", "check its brackets") from None
 
@@ -104,7 +107,28 @@ def _word(text: str) -> str:
     return f"{_edge(text[0], 'left')}{words}{_edge(text[-1], 'right')}"
 
 
-def _pattern(phrase: str, lists: Mapping[str, Sequence[str]]) -> str:
+class _Group(NamedTuple):
+    """A list of the owner's as phrases use it: a pattern of any of its entries, and the words they begin with."""
+
+    pattern: str
+    begins: tuple[str, ...]
+
+
+def _grouped(lists: Mapping[str, Sequence[str]]) -> dict[str, _Group]:
+    groups: dict[str, _Group] = {}
+    for name, entries in lists.items():
+        longest_first = sorted({fold(entry) for entry in entries}, key=len, reverse=True)
+        begins = dict.fromkeys(entry.split()[0] for entry in longest_first)
+        groups[name] = _Group(f"(?:{'|'.join(map(_word, longest_first))})", tuple(begins))
+    return groups
+
+
+@lru_cache(maxsize=8192)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.DOTALL)
+
+
+def _pattern(phrase: str, groups: Mapping[str, _Group]) -> str:
     """A phrase of the list as a pattern over folded text in which the name is a mark."""
     out: list[str] = []
     for group, gap, space, sign, text in _PIECES.findall(phrase):
@@ -113,12 +137,11 @@ def _pattern(phrase: str, lists: Mapping[str, Sequence[str]]) -> str:
         elif group == "known":
             out.append(MARK_KNOWN)
         elif group:
-            longest_first = sorted({fold(entry) for entry in lists[group]}, key=len, reverse=True)
-            out.append(f"(?:{'|'.join(map(_word, longest_first))})")
+            out.append(groups[group].pattern)
         elif gap:
             out.append(".{0,60}?")
         elif space:
-            out.append(f"{_BETWEEN}*" if not out or _loose(out[-1]) else f"{_BETWEEN}+")
+            out.append(f"{_BETWEEN}*")  # words keep apart by their edges
         elif sign:
             out.append(_SIGNS.get(sign, sign))
         else:
@@ -126,17 +149,20 @@ def _pattern(phrase: str, lists: Mapping[str, Sequence[str]]) -> str:
     return "".join(out)
 
 
-def _loose(piece: str) -> bool:
-    """Whether nothing need stand between this piece and the next: after a gap, a bracket, a mark or a CJK word."""
-    return piece.endswith(("?", "(?:", "|", "*")) or MARK_KNOWN in piece or _CJK.search(piece) is not None
-
-
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A pattern, and the words of which some must stand in a text for it to be worth trying."""
+    """A pattern, and the words of which some must stand in a text for it to be worth trying.
 
-    pattern: re.Pattern[str]
+    Patterns are compiled when they are first tried: most never are.
+    """
+
+    source: str
     needs: tuple[tuple[str, ...], ...]
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """The phrase over folded text in which the name is a mark."""
+        return _compiled(self.source)
 
     def on(self, window: str) -> bool:
         """Whether the phrase is in these words."""
@@ -145,25 +171,30 @@ class Phrase:
         )
 
 
-def _phrase(phrase: str, lists: Mapping[str, Sequence[str]]) -> Phrase:
+def _phrase(phrase: str, groups: Mapping[str, _Group]) -> Phrase:
     needs: list[tuple[str, ...]] = []
     depth = 0
     for group, _, _, sign, text in _PIECES.findall(phrase):
         depth += {"(": 1, ")": -1}.get(sign, 0)
         if group and group not in ("name", "known"):
-            needs.append(tuple({fold(entry).split()[0] for entry in lists[group]}))
+            needs.append(groups[group].begins)
         elif text and not depth:
             needs.append((fold(text),))
-    return Phrase(re.compile(_pattern(phrase, lists), re.DOTALL), tuple(needs))
+    return Phrase(_pattern(phrase, groups), tuple(needs))
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
     """A name to look for. `known`: no everyday word. `bare`: a finding wherever it stands."""
 
-    pattern: re.Pattern[str]
+    source: str
     known: bool
     bare: bool
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """The name over folded text."""
+        return _compiled(self.source)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -208,12 +239,12 @@ def long_enough(name: str) -> bool:
 @lru_cache(maxsize=32)
 def watch(own: tuple[str, ...], words: GuardWords) -> Watch:
     """What to look for in a campaign whose models go by these names (registered names, sources, remote ids)."""
-    lists = dict(words.lists)
+    groups = _grouped(dict(words.lists))
     ignored = {fold(name) for name in words.ignored}
     names: dict[str, tuple[str, Name]] = {}
     for entries, known in ((words.everyday, False), (words.names, True)):
         for entry in entries:
-            names[fold(entry)] = entry, Name(re.compile(_name_pattern(entry)), known, bare=False)
+            names[fold(entry)] = entry, Name(_name_pattern(entry), known, bare=False)
     names |= {fold(entry): (entry, name) for entry, name in _own_names(own, words)}
     latin: dict[str, list[Name]] = {}
     other: list[tuple[str, Name]] = []
@@ -224,10 +255,10 @@ def watch(own: tuple[str, ...], words: GuardWords) -> Watch:
             latin.setdefault(first, []).append(name)
         if not beginnings:
             other.append((folded, name))
-    made = [(p, _phrase(p, lists)) for p in words.phrases]
+    made = [(p, _phrase(p, groups)) for p in words.phrases]
     named = tuple(phrase for text, phrase in made if "{name}" in text or "{known}" in text)
     plain = tuple(phrase for text, phrase in made if not ("{name}" in text or "{known}" in text))
-    roles = tuple(_phrase(p, lists) for p in words.roles)
+    roles = tuple(_phrase(p, groups) for p in words.roles)
     return Watch({k: tuple(v) for k, v in latin.items()}, tuple(other), named, plain, roles, words.templates)
 
 
@@ -245,16 +276,16 @@ def _own_names(own: Iterable[str], words: GuardWords) -> Iterator[tuple[str, Nam
             if single and (folded in everyday or folded in generic):
                 yield (
                     part,
-                    Name(re.compile(_name_pattern(part, literal=True)), folded not in generic, bare=False),
+                    Name(_name_pattern(part, literal=True), folded not in generic, bare=False),
                 )
                 continue
             is_owner = "/" in name and part == name.split("/")[0]
             literal = not letters or max(map(len, letters)) < SHORTEST
             known_one = not is_owner or folded not in everyday
-            yield part, Name(re.compile(_name_pattern(part, literal=literal)), known_one, bare=not is_owner)
+            yield part, Name(_name_pattern(part, literal=literal), known_one, bare=not is_owner)
             family = letters[0] if letters else ""
             if len(family) >= SHORTEST and folded.startswith(family) and family != folded:
-                yield family, Name(re.compile(_name_pattern(family)), known=True, bare=family in known)
+                yield family, Name(_name_pattern(family), known=True, bare=family in known)
                 if version := re.match(re.escape(family) + r"[\s\-_.]?(v?\d+(?:\.\d+)*b?)(?![a-z])", folded):
                     numbered = f"{family}-{version.group(1)}"
-                    yield numbered, Name(re.compile(_name_pattern(numbered)), known=True, bare=True)
+                    yield numbered, Name(_name_pattern(numbered), known=True, bare=True)
