@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from db.entities import FROZEN, CampaignSettings, Guard, Recruit, Sampling
+from db.entities import CampaignSettings, Guard, Recruit, Sampling
 from labeling.campaign_settings import MEANING, Reveal, shown
 
 
@@ -84,9 +84,8 @@ def build(first: CampaignSettings) -> list[gr.components.Component]:
 def _component(field: Field, first: CampaignSettings) -> gr.components.Component:
     value = getattr(first, field.name)
     info = MEANING[field.name][:1].upper() + MEANING[field.name][1:] + "."
-    info += " Frozen once there are votes." if field.name in FROZEN else ""
     if isinstance(value, bool):
-        return gr.Checkbox(value, label=field.label, info=info)
+        return gr.Checkbox(value, label=field.label, info=info, min_width=220)
     if field.choices:
         return gr.Dropdown(
             [(words, str(v)) for words, v in field.choices], value=str(value), label=field.label, info=info

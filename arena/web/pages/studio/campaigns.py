@@ -8,7 +8,7 @@ import gradio as gr
 
 from arena import campaigning, inviting, jobs, registry
 from arena.web.context import Context
-from arena.web.pages.studio import campaign_form
+from arena.web.pages.studio import campaign_form, guarding
 from arena.web.pages.studio.acts import Part, act, panel, start_job, told, typed, wanted
 from arena.web.pages.studio.markup import Cell, Meter, chip, note, render, table, turns
 from db.campaigns import (
@@ -213,6 +213,9 @@ def build(context: Context) -> Part:
     with gr.Accordion("Preview: ballots as raters read them", open=False) as looking:
         previewed = panel()
     with gr.Accordion("Settings of this campaign", open=False):
+        panel(note("Once there are votes, what raters are asked, read and are checked by stays as it is: a change then "
+                   "makes a new version of the campaign, and the old one is closed. Times, targets, codes and addresses "
+                   "may change at any time."))  # fmt: skip
         fields = campaign_form.build(CampaignSettings())
         with gr.Row(elem_classes="tb-buttons"):
             save = gr.Button("Save settings", variant="primary", min_width=140)
@@ -224,6 +227,7 @@ def build(context: Context) -> Part:
                                  info="Made by spoiling stored answers; raters cannot tell them from other ballots.")  # fmt: skip
             make_gold = gr.Button("Make check questions", min_width=160)
         golds = panel()
+    guarding.build(context, chosen)
     with gr.Accordion("Create a campaign", open=False):
         with gr.Row():
             name = gr.Textbox(label="Name", info="Raters do not see it.", max_length=80)
