@@ -237,3 +237,9 @@ def pairs_of_campaigns(
     if read.evaluating:
         return replace(found, left_out={**found.left_out, "evaluate campaign": read.evaluating})
     return found
+
+
+def effects_of_campaigns(db: Database, names: Sequence[str], policy: PairPolicy) -> tuple[Effect, ...]:
+    """What each method would give to train on from these campaigns, everything else as this policy has it."""
+    read = read_votes(db, names, training=True)
+    return policy_effects(read.votes, read.texts, policy, read.ruled)

@@ -414,6 +414,11 @@ def test_the_command_holds_what_differs_from_the_preset_and_nothing_else(demo):
 def test_the_preview_counts_what_a_snapshot_would_hold(demo):
     db = demo.readers.get()
     seen = retraining.look(demo.home, db, form(demo))
+    by_method = {e.policy.method.value: e for e in seen.effects}
+    assert by_method["majority"].train == seen.train
+    assert by_method["consensus"].why_not.startswith("a consensus needs 3 raters")
+    with pytest.raises(UserError, match=r"needs 3 raters .*; raise the campaign's overlap"):
+        retraining.look(demo.home, db, form(demo, policy="consensus"))
     assert (seen.train, seen.heldout, len(seen.pairs)) == (20, 0, 3)
     with_simulated = retraining.look(demo.home, db, form(demo, simulated=True))
     frozen = demo.writer.call(

@@ -13,7 +13,7 @@ from db.connection import Database, Home
 from db.entities import Campaign, CampaignStatus, Message, PreferencePair, Purpose, RunStatus, Split
 from db.errors import Conflict, UserError
 from db.runs import active_run, champion, list_runs
-from labeling.pairs import Method, PairPolicy
+from labeling.pairs import Effect, Method, PairPolicy, effects_of_campaigns
 from training.folders import count_parameters
 from training.settings import PRESETS, DpoSettings, default_preset, preset, warnings_for, with_overrides
 from training.snapshots import FEWEST, Source, gather
@@ -152,12 +152,16 @@ class Look:
     settings: DpoSettings
     why: str
     enough: bool
+    effects: Sequence[Effect]
+    """what each way of making pairs would give"""
 
 
 def look(home: Home, db: Database, form: Form) -> Look:
-    """Gather the pairs of the form's campaigns under its policy; nothing is frozen."""
+    """Gather the pairs of the form's campaigns under its policy; nothing is frozen. UserError where it needs more votes."""
     settings = settings_of(form)
-    found = gather(db, source_of(db, form), PairPolicy(Method(form.policy), simulated=form.simulated))
+    source, policy = source_of(db, form), PairPolicy(Method(form.policy), simulated=form.simulated)
+    found = gather(db, source, policy)
+    effects = effects_of_campaigns(db, source.campaigns, policy)
     train = [p for p in found.pairs if p.split is Split.TRAIN]
     written = found.written or {}
     shown = [
@@ -168,7 +172,7 @@ def look(home: Home, db: Database, form: Form) -> Look:
     return Look(
         len(train), len(found.pairs) - len(train), sorted(found.left_out.items(), key=lambda r: -r[1]),
         len(found.contradictions), shown, _warnings(home, db, form, len(train)), settings, PRESETS[form.preset].why,
-        len(train) >= FEWEST,
+        len(train) >= FEWEST, effects,
     )  # fmt: skip
 
 
