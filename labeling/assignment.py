@@ -6,7 +6,7 @@ given (Horvitz and Thompson 1952; self-normalised in the report after Hajek 1971
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from db.campaigns import Candidate
@@ -14,6 +14,9 @@ from db.entities import BallotKind, Sampling
 
 POOL = 400
 """candidates weighed at a draw; more than these are first thinned by lot, which the chance accounts for"""
+BLOCK = 10
+"""ballots of a rater among which the stated share are check questions"""
+MOST_LIKELY = 0.75
 REPEAT_GAP = 5
 """votes between a battle and its repeat"""
 
@@ -32,12 +35,22 @@ class Drawn(NamedTuple):
     among: int
 
 
-def kind_of_next(gold_rate: float, repeat_rate: float, lot: Lot) -> BallotKind:
-    """What the next ballot should be: a check question at its stated rate, else a battle."""
-    u = lot.random()
-    if u < gold_rate:
-        return BallotKind.GOLD
-    return BallotKind.REPEAT if u < gold_rate + repeat_rate else BallotKind.BATTLE
+def kind_of_next(
+    rates: Mapping[BallotKind, float], given: Mapping[BallotKind, int], number: int, lot: Lot
+) -> BallotKind:
+    """What a rater's next ballot should be, after `number` ballots of which `given` were check questions.
+
+    Of each ten ballots the stated share are check questions, at places drawn by lot, so that everybody is checked
+    about as often: with a draw of its own at every ballot, one rater in thirteen would meet 4 or fewer in 40 ballots at
+    two rates of 0.1. What could not be lent when it was due is made up for. No chance is over MOST_LIKELY, so that a
+    kind of which none is left keeps the other from nothing.
+    """
+    left = BLOCK - number % BLOCK
+    for kind, rate in rates.items():
+        owed = math.floor(rate * (number + left) + 0.5) - given.get(kind, 0)
+        if rate > 0 and lot.random() < min(MOST_LIKELY, owed / left):
+            return kind
+    return BallotKind.BATTLE
 
 
 def draw(
@@ -88,15 +101,3 @@ def weight(candidate: Candidate, sampling: Sampling) -> float:
         p = 0.5 if candidate.judged is None else candidate.judged
         return 4 * p * (1 - p)
     return 1.0
-
-
-def blocked(right: int, answered: int, below: float) -> bool:
-    """Whether a rater's check questions say that they get no more ballots.
-
-    Only where fewer right ones than these would come in at most one of twenty such series from a rater who knows
-    exactly `below` of the answers (exact binomial tail), so that somebody at the limit is seldom sent away by chance.
-    """
-    if right >= below * answered:
-        return False
-    tail = sum(math.comb(answered, k) * below**k * (1 - below) ** (answered - k) for k in range(right + 1))
-    return tail <= 0.05

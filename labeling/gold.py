@@ -4,13 +4,13 @@ Raters cannot tell them from other ballots; they are never counted.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from sqlite_utils import Database
 
 from db import campaigns, checks
-from db.catalog import add_prompts, get_prompt, get_response
+from db.catalog import add_prompts, get_prompt, get_response, scores_of_campaign
 from db.checks import GoldPair
 from db.connection import transaction
 from db.entities import Campaign, Prompt, Purpose, Split, bare
@@ -21,6 +21,7 @@ from labeling.importing import read_pairs
 FEWEST_WORDS = 3
 """an answer shorter than this cannot be spoiled so that it shows"""
 CHUNK = 50
+_MARKS = ".,;:!?|`*_()\"'"
 
 
 class Added(NamedTuple):
@@ -31,16 +32,14 @@ class Added(NamedTuple):
     refused: int
 
 
-def spoiled(text: str, other: str, rng: random.Random) -> str:
-    """A plainly worse answer: its words in disorder, or the answer to another question with its end cut off."""
-    words = text.split()
-    if len(words) < 2 * FEWEST_WORDS or rng.random() < 0.5:
-        cut = other.split()
-        return " ".join(cut[: max(FEWEST_WORDS, (2 * len(cut)) // 3)])
-    mixed = words[:]
-    while mixed == words:
-        rng.shuffle(mixed)
-    return " ".join(mixed)
+def spoiled(text: str, other: str) -> str:
+    """A plainly worse answer: the start of the answer to another question, half as long, every word of it said twice.
+
+    Words in disorder, or only cut off, were no worse to one made-up reader in four (docs/log.md).
+    """
+    length = max(FEWEST_WORDS, len(text.split()) // 2)
+    words = [word.strip(_MARKS) or word for word in other.split()]
+    return " ".join([word for word in words for _ in range(2)][:length])
 
 
 def add_spoiled(db: Database, campaign: Campaign, n: int, seed: int = 0) -> Added:
@@ -52,7 +51,12 @@ def add_spoiled(db: Database, campaign: Campaign, n: int, seed: int = 0) -> Adde
     battles = campaigns.battles_of(db, campaign.id)
     rng.shuffle(battles)
     first = {b.prompt: b for b in reversed(battles)}
-    texts = {p: bare(get_response(db, b.response_a).text or "") for p, b in list(first.items())[: 4 * n + 4]}
+    shown = list(first.values())[: 4 * n + 4]
+    best = _best(db, campaign)
+    texts = {
+        b.prompt: bare(get_response(db, max((b.response_a, b.response_b), key=best)).text or "")
+        for b in shown
+    }
     usable = {p: t for p, t in texts.items() if len(t.split()) >= FEWEST_WORDS}
     if len(usable) < 2:
         raise UserError(f"{campaign.name} has no two prompts with answers long enough to spoil",
@@ -61,10 +65,16 @@ def add_spoiled(db: Database, campaign: Campaign, n: int, seed: int = 0) -> Adde
     pairs = []
     for i, prompt in enumerate(prompts[:n]):
         other = next((usable[q] for q in prompts[i + 1 :] + prompts[:i] if usable[q] != usable[prompt]), "")
-        bad = spoiled(usable[prompt], other, rng)
+        bad = spoiled(usable[prompt], other)
         if bad and bad != usable[prompt]:
             pairs.append(GoldPair(prompt, usable[prompt], bad))
     return _add(db, campaign, pairs, "degraded", refused=0)
+
+
+def _best(db: Database, campaign: Campaign) -> Callable[[str], float]:
+    """How good a response is by the scorers' mean, where there are any: the better one of two makes a fairer question."""
+    scores = scores_of_campaign(db, campaign.id).values()
+    return lambda response: sum(found[response].score for found in scores if response in found)
 
 
 def add_file(db: Database, campaign: Campaign, source: str) -> Added:

@@ -5,6 +5,7 @@ Every function takes the writer's database inside its transaction; `now` is pass
 
 import math
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,8 +27,9 @@ from db.entities import (
     content_id,
 )
 from db.errors import Refused
-from labeling.assignment import POOL, REPEAT_GAP, Drawn, blocked, draw, kind_of_next
+from labeling.assignment import POOL, REPEAT_GAP, Drawn, draw, kind_of_next
 from labeling.ballot import blind
+from labeling.flags import blocked
 from labeling.joining import rater_session, stamp, take_seat
 from labeling.scanning import as_served
 
@@ -186,21 +188,30 @@ def _lend(db: Database, campaign: Campaign, rater: int, n: int, now: datetime) -
         given = votes.rater_progress(db, rater, [campaign.id])
         room = min(room, campaign.settings.rater_cap - len(held) - given)
     if room > 0:
-        held += _new(db, campaign, rater, room, now)
+        held += _new(db, campaign, rater, room, now, held)
     return held[:n]
 
 
-def _new(db: Database, campaign: Campaign, rater: int, n: int, now: datetime) -> list[Assignment]:
+def _new(
+    db: Database, campaign: Campaign, rater: int, n: int, now: datetime, held: Sequence[Assignment]
+) -> list[Assignment]:
     """New ballots: battles as the campaign samples them, check questions among them at their stated rates."""
     wanted = campaign.settings
     cover = campaigns.coverage(db, campaign)
     if wanted.target is not None and cover.votes >= wanted.target:
         return []
+    rates = {
+        BallotKind.GOLD: wanted.gold_rate,
+        BallotKind.REPEAT: 0.0 if wanted.reveal == "each" else wanted.repeat_rate,
+    }
+    given = Counter(checks.checks_of_rater(db, rater, campaign.id))
+    number = votes.rater_progress(db, rater, [campaign.id]) - given[BallotKind.PRACTICE] + len(held)
+    given.update(a.kind for a in held)
     made: list[Assignment] = []
     for drawn in _drawn(db, campaign, rater, n):
-        kind = kind_of_next(wanted.gold_rate, 0.0 if wanted.reveal == "each" else wanted.repeat_rate, LOT)
-        check = _check(db, campaign, rater, kind, now)
+        check = _check(db, campaign, rater, kind_of_next(rates, given, number + len(made), LOT), now)
         made.append(check or assign(db, campaign, rater, drawn.battle, now, drawn=drawn))
+        given[made[-1].kind] += 1
     return made
 
 

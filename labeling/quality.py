@@ -1,40 +1,32 @@
-"""What each rater's votes look like: speed, side, ties, agreement with the others, and flags. Pure.
+"""Each rater's figures: speed, side, ties, known answers, agreement with the others, influence, and flags. Pure.
 
-A flag asks the owner to look; it excludes nobody. Each is a test at a strict level, so that a careful rater among a
-hundred is seldom flagged by chance.
+A flag asks the owner to look; it excludes nobody (labeling/flags.py says what raises one, labeling/reading.py how
+answers without reading are told from answers with).
 """
 
 import statistics
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import NamedTuple
 
-import numpy as np
+from db.checks import CheckVote
+from db.entities import BallotKind, Outcome, RaterKind, Vote
+from labeling.agreement import battle_key, label_of
+from labeling.consensus import dawid_skene, why_not
+from labeling.consensus import information as consensus_information
+from labeling.flags import FEWEST, Flag, Habits, Limits, Raised, blind, blind_reason, habits_raise
+from labeling.influence import influence
+from labeling.others import Given, Shared, expectations, given_by, information, matches, press_of, shared
+from labeling.reading import Answers, Check, Crowd, blind_factor
 
-from db.entities import Outcome, RaterKind, Vote
-from labeling.agreement import TIE, battle_key, label_of, majority
-
-STRICT = 0.001
-FEWEST = 12
-"""votes under which a rater is not judged"""
 FEWEST_SHARED = 20
-"""battles shared with others under which agreement is no ground for a flag, and information is not shown"""
-QUICK_SECONDS = 1.5
-QUICK_CHARACTERS = 500.0
-"""characters a second beyond which nobody reads, not even skimming"""
-
-
-class Flag(StrEnum):
-    """What the owner should look at."""
-
-    LEFT = "nearly always left"
-    RIGHT = "nearly always right"
-    FAST = "faster than anyone reads"
-    SAME = "nearly always a tie"
-    RANDOM = "agrees with the others no more than chance"
-    INCONSISTENT = "contradicts itself on repeats"
+"""battles shared with others under which information is not shown"""
+GOLD_EXPECTED, SAME_EXPECTED = 0.95, 0.93
+"""shares of known answers found, and of repeats answered alike, that readers are expected to reach"""
+CROWD_PRIOR = 10.0
+"""checks' worth of that expectation before the others are counted"""
+DAWID_SKENE, MAJORITY = "Dawid and Skene's model", "the others' majority"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,83 +41,123 @@ class RaterFigures:
     tie_share: float | None
     longer_share: float | None
     gold_accuracy: float | None
+    """share of known answers found; a tie on one is a miss"""
+    gold_n: int
     self_consistency: float | None
+    """share of battles shown twice that were answered alike"""
+    self_consistency_n: int
     agreement: float | None
     """share of decided votes that match the majority of the others on the battle"""
     agreement_n: int
     information: float | None
-    """bits that a vote tells about what the others say"""
+    """bits that a vote tells about the truth"""
+    information_by: str | None
+    """what stands for the truth there; None with information"""
     influence: float | None
     """the most that leaving the rater out moves a win rate of two models"""
+    blind_factor: float
+    """how many times better the answers fit pressing without reading than reading; small is good"""
+    last_vote: str
     flags: tuple[Flag, ...]
+    reasons: tuple[str, ...]
+    """why each flag was raised, in the same order"""
     why: Mapping[str, str] = field(default_factory=dict)
 
 
-class _Shared(NamedTuple):
-    """A rater's label on a battle, and the labels of the others there (a, b, tie)."""
+class _Rater(NamedTuple):
+    """Everything one rater did: standing votes and check questions, in order of arrival."""
 
-    label: int
-    others: tuple[int, int, int]
-
-
-class _Evidence(NamedTuple):
     votes: Sequence[Vote]
-    shared: Sequence[_Shared]
-    others_agreement: float | None
-    left: tuple[int, int]
-    seconds: Sequence[float]
-    pace: Sequence[float]
-    repeats: tuple[int, int]
+    checks: Sequence[CheckVote]
+
+    @property
+    def every(self) -> list[Vote]:
+        """Votes and check questions together, in order of arrival; practice left out."""
+        checks = [c.vote for c in self.checks if c.kind is not BallotKind.PRACTICE]
+        return sorted([*self.votes, *checks], key=lambda v: v.id)
 
 
-def rater_figures(votes: Iterable[Vote], lengths: Mapping[str, float]) -> tuple[RaterFigures, ...]:
-    """Every rater's figures, the busiest first. `lengths`: characters by response id."""
-    by_rater: dict[str, list[Vote]] = defaultdict(list)
-    for vote in sorted(votes, key=lambda v: v.id):
-        by_rater[vote.rater_name].append(vote)
-    shared = _shared(by_rater)
-    hits = {rater: _matches(s) for rater, s in shared.items()}
-    everyone = tuple(map(sum, zip(*hits.values(), strict=True))) if hits else (0, 0)
-    influence = _influence(by_rater)
-    found = []
-    for rater, own in by_rater.items():
-        same, n = (everyone[i] - hits[rater][i] for i in (0, 1))
-        evidence = _Evidence(own, shared[rater], same / n if n else None, _left(own), _seconds(own),
-                             _pace(own, lengths), _repeats(own))  # fmt: skip
-        found.append(_figures(rater, evidence, hits[rater], lengths, influence[rater]))
+def rater_figures(
+    votes: Iterable[Vote], lengths: Mapping[str, float], checks: Iterable[CheckVote] = (),
+    limits: Mapping[int, Limits] | None = None,
+) -> tuple[RaterFigures, ...]:  # fmt: skip
+    """The figures of everyone who voted, the busiest first.
+
+    `lengths`: characters by response id. `checks`: standing votes on check questions. `limits`: by campaign.
+    """
+    raters = _by_rater(votes, checks)
+    given = {name: given_by(r.votes, lengths) for name, r in raters.items()}
+    judged = _judged(raters, given, lengths, limits or {})
+    beside = shared(given)
+    bits = _information(given, beside)
+    moves = influence({name: r.votes for name, r in raters.items()})
+    found = [
+        _figures(name, r, lengths, judged[name], matches(beside[name]), bits[name], moves[name])
+        for name, r in raters.items()
+    ]
     return tuple(sorted(found, key=lambda f: (-f.votes, f.rater)))
 
 
+class Judged(NamedTuple):
+    """How many times better pressing blind explains a rater's answers than reading, and every flag that is raised."""
+
+    factor: float
+    raised: tuple[Raised, ...]
+
+
+def judged(
+    votes: Iterable[Vote], lengths: Mapping[str, float], checks: Iterable[CheckVote] = (),
+    limits: Mapping[int, Limits] | None = None,
+) -> dict[str, Judged]:  # fmt: skip
+    """The flags of everyone who voted, without the other figures; arguments as of `rater_figures`."""
+    raters = _by_rater(votes, checks)
+    given = {name: given_by(r.votes, lengths) for name, r in raters.items()}
+    return _judged(raters, given, lengths, limits or {})
+
+
+def _by_rater(votes: Iterable[Vote], checks: Iterable[CheckVote]) -> dict[str, _Rater]:
+    """Everyone with a standing vote."""
+    given: dict[str, list[Vote]] = defaultdict(list)
+    for vote in sorted(votes, key=lambda v: v.id):
+        given[vote.rater_name].append(vote)
+    checked: dict[str, list[CheckVote]] = defaultdict(list)
+    for check in sorted(checks, key=lambda c: c.vote.id):
+        checked[check.vote.rater_name].append(check)
+    return {name: _Rater(own, checked[name]) for name, own in given.items()}
+
+
+class _Bits(NamedTuple):
+    value: float | None
+    by: str | None
+    why: str | None
+
+
 def _figures(
-    rater: str, e: _Evidence, hits: tuple[int, int], lengths: Mapping[str, float], influence: float | None
-) -> RaterFigures:
-    ties = sum(not v.outcome.decisive for v in e.votes)
-    longer = _longer(e.votes, lengths)
-    bits = information(e.shared) if len(e.shared) >= FEWEST_SHARED else None
+    name: str, r: _Rater, lengths: Mapping[str, float], judged: Judged, hits: tuple[int, int], bits: _Bits,
+    moves: float | None,
+) -> RaterFigures:  # fmt: skip
+    seconds, left, longer = _seconds(r.every), _left(r.votes), _longer(r.votes, lengths)
+    gold, twice = _gold(r), _repeats(r)
     values = {
-        "median_seconds": statistics.median(e.seconds) if e.seconds else None,
-        "left_share": _share(*e.left),
-        "longer_share": _share(*longer),
-        "gold_accuracy": None,
-        "self_consistency": _share(*e.repeats),
-        "agreement": _share(*hits),
-        "information": bits,
-        "influence": influence,
-    }
+        "median_seconds": statistics.median(seconds) if seconds else None, "left_share": _share(*left),
+        "longer_share": _share(*longer), "gold_accuracy": _share(_right(gold), len(gold)),
+        "self_consistency": _share(_right(twice), len(twice)), "agreement": _share(*hits), "information": bits.value,
+        "influence": moves,
+    }  # fmt: skip
     reasons = {
-        "median_seconds": "no vote has its time on record",
-        "left_share": "no decided vote has its sides on record",
+        "median_seconds": "no vote has its time on record", "left_share": "no decided vote has its sides on record",
         "longer_share": "no decided vote on texts of different length",
-        "gold_accuracy": "no ballots with a known answer",
-        "self_consistency": "no battle was shown twice",
-        "agreement": "nobody else decided on the same battles",
-        "information": f"fewer than {FEWEST_SHARED} battles shared with others",
+        "gold_accuracy": "no ballots with a known answer", "self_consistency": "no battle was shown twice",
+        "agreement": "nobody else decided on the same battles", "information": bits.why,
         "influence": "no other rater",
-    }
+    }  # fmt: skip
+    ties = sum(not v.outcome.decisive for v in r.votes)
     return RaterFigures(
-        rater=rater, simulated=e.votes[0].rater_kind is RaterKind.SIMULATED, votes=len(e.votes),
-        tie_share=ties / len(e.votes), agreement_n=hits[1], flags=flags(e, ties, hits),
-        why={name: reasons[name] for name, value in values.items() if value is None}, **values,
+        rater=name, simulated=r.votes[0].rater_kind is RaterKind.SIMULATED, votes=len(r.votes),
+        tie_share=ties / len(r.votes), gold_n=len(gold), self_consistency_n=len(twice), agreement_n=hits[1], information_by=bits.by,
+        blind_factor=judged.factor, last_vote=max(v.created_at for v in r.every),
+        flags=tuple(f.flag for f in judged.raised), reasons=tuple(f.reason for f in judged.raised),
+        why={key: str(reasons[key]) for key, value in values.items() if value is None}, **values,
     )  # fmt: skip
 
 
@@ -164,139 +196,114 @@ def _longer(votes: Sequence[Vote], lengths: Mapping[str, float]) -> tuple[int, i
     return sum(unequal), len(unequal)
 
 
-def _repeats(votes: Sequence[Vote]) -> tuple[int, int]:
-    """Of the votes on a battle judged before: how many say what the vote before said, and how many there are."""
+def _gold(r: _Rater) -> list[Check]:
+    return [
+        Check(press_of(c.vote), label_of(c.better, battle_key(c.vote)[1]))
+        for c in r.checks
+        if c.kind is BallotKind.GOLD and c.better is not None
+    ]
+
+
+def _repeats(r: _Rater) -> list[Check]:
+    """Each vote on a battle that the rater judged before, beside the vote before."""
     last: dict[str, int] = {}
-    same = n = 0
-    for vote in votes:
+    found = []
+    again = [c.vote for c in r.checks if c.kind is BallotKind.REPEAT]
+    for vote in sorted([*r.votes, *again], key=lambda v: v.id):
         battle, swapped = battle_key(vote)
-        label = label_of(vote.outcome, swapped)
+        press = press_of(vote, swapped)
         if battle in last:
-            n += 1
-            same += last[battle] == label
-        last[battle] = label
-    return same, n
-
-
-# -- beside the others -----------------------------------------------------------------------------------------
-
-
-def _shared(by_rater: Mapping[str, Sequence[Vote]]) -> dict[str, list[_Shared]]:
-    """For each rater, their last label on every battle that others judged too, with the others' labels."""
-    given: dict[str, dict[str, int]] = {}
-    for rater, votes in by_rater.items():
-        keyed = ((battle_key(v), v.outcome) for v in votes)
-        given[rater] = {battle: label_of(outcome, swapped) for (battle, swapped), outcome in keyed}
-    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    for labels in given.values():
-        for battle, label in labels.items():
-            counts[battle][label] += 1
-    found: dict[str, list[_Shared]] = {}
-    for rater, labels in given.items():
-        found[rater] = []
-        for battle, label in labels.items():
-            a, b, tie = (n - (i == label) for i, n in enumerate(counts[battle]))
-            if a + b + tie:
-                found[rater].append(_Shared(label, (a, b, tie)))
+            found.append(Check(press, last[battle]))
+        last[battle] = press.label
     return found
 
 
-def _matches(shared: Sequence[_Shared]) -> tuple[int, int]:
-    """Decided labels that match the others' decided majority, and how many can be compared."""
-    both = [(s.label, majority(s.others)) for s in shared if s.label != TIE]
-    compared = [(mine, theirs) for mine, theirs in both if theirs != TIE]
-    return sum(mine == theirs for mine, theirs in compared), len(compared)
+def _right(checks: Sequence[Check]) -> int:
+    return sum(c.press.label == c.expected for c in checks)
 
 
-def information(shared: Sequence[_Shared]) -> float:
-    """Mutual information, in bits, of a rater's label with the others' majority (Miller and Madow's bias taken off).
+def _habits(
+    r: _Rater, lengths: Mapping[str, float], limits: Mapping[int, Limits], others_find: float
+) -> Habits:
+    every, gold, twice = r.every, _gold(r), _repeats(r)
+    timed = [
+        (v.elapsed_ms / 1000, limits.get(v.campaign, Limits()).time_floor)
+        for v in every
+        if v.elapsed_ms is not None
+    ]
+    set_for = [limits[v.campaign] for v in every if v.campaign in limits]
+    return Habits(
+        presses=[press_of(v) for v in every], seconds=[s for s, _ in timed], pace=_pace(r.votes, lengths),
+        under_floor=sum(s < floor for s, floor in timed), floor=max((floor for _, floor in timed), default=0.0),
+        gold=(_right(gold), len(gold)), warn_below=min((x.warn_below for x in set_for), default=0.0),
+        others_find=others_find, repeats=(_right(twice), len(twice)),
+    )  # fmt: skip
 
-    An always-left clicker may agree often where left often wins; this is near zero for them all the same.
+
+# -- whether they read -----------------------------------------------------------------------------------------
+
+
+def _judged(
+    raters: Mapping[str, _Rater], given: Mapping[str, Mapping[str, Given]], lengths: Mapping[str, float],
+    limits: Mapping[int, Limits],
+) -> dict[str, Judged]:  # fmt: skip
+    """Every rater's factor and flags.
+
+    The crowd that a rater is held beside leaves out who is flagged: first for habits, then for the first factors.
     """
-    table = np.zeros((3, 3))
-    for (mine, theirs), n in Counter((s.label, majority(s.others)) for s in shared).items():
-        table[mine, theirs] = n
-    total = table.sum()
-    joint = table / total
-    rows, cols = joint.sum(axis=1, keepdims=True), joint.sum(axis=0, keepdims=True)
-    there = joint > 0
-    bits = float((joint[there] * np.log2(joint[there] / (rows @ cols)[there])).sum())
-    freedom = (int((rows > 0).sum()) - 1) * (int((cols > 0).sum()) - 1)
-    return float(max(0.0, bits - freedom / (2 * total * np.log(2))))
+    gold = {name: _gold(r) for name, r in raters.items()}
+    habits = {}
+    for name, r in raters.items():
+        others = GOLD_EXPECTED * _manage([g for other, g in gold.items() if other != name], GOLD_EXPECTED)
+        habits[name] = habits_raise(_habits(r, lengths, limits, others))
+    crowd = {name for name in given if not habits[name]}
+    first = _factors(raters, given, crowd)
+    last = _factors(raters, given, {name for name in crowd if not first[name].raised})
+    return {name: Judged(f.factor, (*habits[name], *f.raised)) for name, f in last.items()}
 
 
-def _influence(by_rater: Mapping[str, Sequence[Vote]]) -> dict[str, float | None]:
-    """For each rater, the most that leaving them out moves a win rate."""
-    sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0])
-    own: dict[str, dict[tuple[str, str], list[float]]] = {}
-    for rater, votes in by_rater.items():
-        mine: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0])
-        for v in votes:
-            if v.model_a == v.model_b:
-                continue
-            pair = (min(v.model_a, v.model_b), max(v.model_a, v.model_b))
-            label = label_of(v.outcome, v.model_a > v.model_b)
-            for cell in (mine[pair], sums[pair]):
-                cell[0] += (1.0, 0.0, 0.5)[label]
-                cell[1] += 1
-        own[rater] = mine
-    return {rater: _most_moved(mine, sums) for rater, mine in own.items()}
+def _factors(
+    raters: Mapping[str, _Rater], given: Mapping[str, Mapping[str, Given]], crowd: Collection[str]
+) -> dict[str, Judged]:
+    expected = expectations(given, crowd)
+    beside = shared(given, crowd)
+    checked = {name: (_gold(r), _repeats(r)) for name, r in raters.items()}
+    found = {}
+    for name, r in raters.items():
+        presses = [press_of(v) for v in r.every]
+        others = [checked[other] for other in crowd if other != name]
+        manage = Crowd(
+            _manage([g for g, _ in others], GOLD_EXPECTED), _manage([t for _, t in others], SAME_EXPECTED)
+        )
+        answers = Answers(presses, *checked[name], expected[name].shared, manage, expected[name].alike)
+        factor = blind_factor(answers) if len(presses) >= FEWEST else 1.0
+        said = Raised(Flag.RANDOM, blind_reason(answers, factor, matches(beside[name])))
+        found[name] = Judged(factor, (said,) if blind(len(presses), factor) else ())
+    return found
 
 
-def _most_moved(
-    mine: Mapping[tuple[str, str], Sequence[float]], sums: Mapping[tuple[str, str], Sequence[float]]
-) -> float | None:
-    moved = [
-        abs(won / n - (won - mine[p][0]) / (n - mine[p][1]))
-        for p, (won, n) in sums.items() if p in mine and n > mine[p][1]
-    ]  # fmt: skip
-    return max(moved) if moved else None
+def _manage(others: Sequence[Sequence[Check]], expected: float) -> float:
+    """The share of checks that the others get right, beside the share expected of readers; 1 where it is as much."""
+    right = sum(_right(checks) for checks in others) + CROWD_PRIOR * expected
+    return min(1.0, right / (sum(map(len, others)) + CROWD_PRIOR) / expected)
 
 
-# -- flags -----------------------------------------------------------------------------------------------------
+# -- how much they tell ----------------------------------------------------------------------------------------
 
 
-def flags(e: _Evidence, ties: int, hits: tuple[int, int]) -> tuple[Flag, ...]:
-    """What is remarkable about a rater with at least a dozen votes."""
-    if len(e.votes) < FEWEST:
-        return ()
-    left, sided = e.left
-    found = {
-        Flag.LEFT: sided >= FEWEST and left > 0.8 * sided and _two_sided(left, sided) < STRICT,
-        Flag.RIGHT: sided >= FEWEST and left < 0.2 * sided and _two_sided(left, sided) < STRICT,
-        Flag.FAST: _fast(e),
-        Flag.SAME: ties > 0.9 * len(e.votes),
-        Flag.RANDOM: _random(hits, e.others_agreement),
-        Flag.INCONSISTENT: e.repeats[1] >= FEWEST and _upper(*e.repeats) < 0.8,
+def _information(
+    given: Mapping[str, Mapping[str, Given]], beside: Mapping[str, Sequence[Shared]]
+) -> dict[str, _Bits]:
+    """Bits a vote tells about the truth: by Dawid and Skene's model where enough battles are shared, else the majority."""
+    labels = [(name, battle, g.press.label) for name, own in given.items() for battle, g in own.items()]
+    few = f"fewer than {FEWEST_SHARED} battles shared with others"
+    enough = {name: len(rows) >= FEWEST_SHARED for name, rows in beside.items()}
+    if why_not(labels) is None:
+        bits = consensus_information(dawid_skene(labels))
+        return {
+            n: _Bits(bits[n], DAWID_SKENE, None) if ok else _Bits(None, None, few) for n, ok in enough.items()
+        }
+    return {
+        n: _Bits(information(beside[n]), MAJORITY, None) if ok else _Bits(None, None, few)
+        for n, ok in enough.items()
     }
-    return tuple(flag for flag, there in found.items() if there)
-
-
-def _two_sided(k: int, n: int) -> float:
-    from scipy.stats import binomtest
-
-    return float(binomtest(k, n).pvalue)
-
-
-def _upper(k: int, n: int) -> float:
-    """The upper end of a 99 % Wilson interval."""
-    from statsmodels.stats.proportion import proportion_confint
-
-    return float(proportion_confint(k, n, alpha=0.01, method="wilson")[1])
-
-
-def _fast(e: _Evidence) -> bool:
-    if len(e.seconds) >= FEWEST and statistics.median(e.seconds) < QUICK_SECONDS:
-        return True
-    return len(e.pace) >= FEWEST and statistics.median(e.pace) > QUICK_CHARACTERS
-
-
-def _random(hits: tuple[int, int], others: float | None) -> bool:
-    """No better than chance, and surely worse than the other raters agree among themselves."""
-    same, n = hits
-    if n < FEWEST_SHARED or others is None:
-        return False
-    from scipy.stats import binomtest
-
-    chance = float(binomtest(same, n, alternative="greater").pvalue) > 0.05
-    return chance and _upper(same, n) < others

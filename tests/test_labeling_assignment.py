@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from db.campaigns import Candidate
 from db.entities import BallotKind, Sampling
-from labeling.assignment import blocked, draw, kind_of_next, weight
+from labeling.assignment import draw, kind_of_next, weight
 
 POOL = [Candidate(n, wins_a=n, wins_b=0, others=0, judged=n / 10) for n in range(8)]
 
@@ -65,19 +65,42 @@ def test_draws_are_different_battles_and_no_more_than_there_are(size, n):
     assert len({d.battle for d in drawn}) == len(drawn) == min(n, size, len(POOL))
 
 
-def test_check_questions_come_at_their_rates():
-    lot = random.Random(5)
-    kinds = Counter(kind_of_next(0.1, 0.2, lot) for _ in range(20_000))
-    assert kinds[BallotKind.GOLD] / 20_000 == pytest.approx(0.1, abs=0.01)
-    assert kinds[BallotKind.REPEAT] / 20_000 == pytest.approx(0.2, abs=0.01)
+def lent(rates, ballots, seed, can=lambda kind, number: True):
+    """The kinds of a rater's ballots, where a check question that cannot be lent makes room for a battle."""
+    lot, given = random.Random(seed), Counter()
+    for number in range(ballots):
+        kind = kind_of_next(rates, given, number, lot)
+        given[kind if can(kind, number) else BallotKind.BATTLE] += 1
+    return given
 
 
-def test_who_is_at_the_limit_is_seldom_sent_away():
-    assert not blocked(0, 0, 0.7)
-    assert not blocked(7, 10, 0.7)
-    assert not blocked(1, 2, 0.7), "two answers tell too little"
-    assert blocked(0, 3, 0.7)
-    assert blocked(5, 20, 0.7)
-    lot = random.Random(6)
-    away = sum(blocked(sum(lot.random() < 0.7 for _ in range(10)), 10, 0.7) for _ in range(4000))
-    assert away / 4000 <= 0.05
+@pytest.mark.parametrize(("gold", "repeat"), [(0.1, 0.1), (0.05, 0.25), (0.3, 0.02), (0.0, 0.5)])
+def test_check_questions_come_at_their_rates(gold, repeat):
+    kinds = lent({BallotKind.GOLD: gold, BallotKind.REPEAT: repeat}, 5000, 5)
+    assert kinds[BallotKind.GOLD] / 5000 == pytest.approx(gold, abs=0.002)
+    assert kinds[BallotKind.REPEAT] / 5000 == pytest.approx(repeat, abs=0.002)
+
+
+def test_every_rater_is_checked_about_as_often():
+    rates = {BallotKind.GOLD: 0.1, BallotKind.REPEAT: 0.1}
+    fewest = min(lent(rates, 40, seed)[kind] for seed in range(300) for kind in rates)
+    assert fewest >= 3, "one of each kind in ten ballots, the last of them perhaps a little late"
+
+
+def test_a_kind_that_cannot_be_lent_keeps_the_other_from_nothing_and_is_made_up_for():
+    rates = {BallotKind.GOLD: 0.1, BallotKind.REPEAT: 0.1}
+    without = lent(rates, 200, 1, can=lambda kind, _: kind is not BallotKind.GOLD)
+    assert without[BallotKind.REPEAT] >= 18
+    late = lent(rates, 60, 2, can=lambda kind, number: kind is not BallotKind.REPEAT or number > 20)
+    assert late[BallotKind.REPEAT] >= 5
+
+
+def test_where_in_ten_ballots_a_check_comes_is_drawn():
+    places = Counter()
+    for seed in range(2000):
+        lot = random.Random(seed)
+        kinds = [BallotKind.BATTLE]
+        while kinds[-1] is BallotKind.BATTLE and len(kinds) <= 10:
+            kinds.append(kind_of_next({BallotKind.GOLD: 0.1}, {}, len(kinds) - 1, lot))
+        places[len(kinds) - 2] += 1
+    assert min(places[n] for n in range(9)) > 150, "about 200 at each place"

@@ -4,7 +4,9 @@ import random
 
 import pytest
 
-from labeling.quality import Flag, _Shared, information, rater_figures
+from labeling.flags import Flag
+from labeling.others import Shared, information
+from labeling.quality import rater_figures
 from tests.votes_by_hand import swapped, vote
 
 
@@ -115,9 +117,9 @@ def test_swapping_slots_and_order_change_nothing():
 
 def test_information_in_closed_form():
     """A perfect copy of a fair coin tells one bit; a constant tells nothing."""
-    copies = [_Shared(i % 2, (3, 0, 0) if i % 2 == 0 else (0, 3, 0)) for i in range(4000)]
+    copies = [Shared(i % 2, (3, 0, 0) if i % 2 == 0 else (0, 3, 0)) for i in range(4000)]
     assert information(copies) == pytest.approx(1, abs=0.001)
-    assert information([_Shared(0, s.others) for s in copies]) == 0
+    assert information([Shared(0, s.others) for s in copies]) == 0
 
 
 def test_simulated_raters_say_so():
