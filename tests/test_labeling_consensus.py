@@ -1,5 +1,6 @@
 """Consensus: true labels found among bad raters, error rates recovered, and a plain word where overlap is too small."""
 
+import json
 import random
 
 import pytest
@@ -76,3 +77,12 @@ def test_information_is_bits_and_none_where_the_label_is_always_the_same():
     even = {"b1": (1.0, 0.0, 0.0), "b2": (0.0, 1.0, 0.0)}
     bits = information(Consensus(even, {"sure": sure, "always": always, "turned": turned}))
     assert bits == {"sure": 1.0, "always": 0.0, "turned": 1.0}
+
+
+def test_on_real_labels_of_three_careful_raters_it_says_what_the_majority_says(shared_data):
+    rows = [json.loads(line) for line in (shared_data / "pandalm_votes.jsonl").read_text().splitlines()]
+    given = [(r["rater"], r["item_id"], {"a": 0, "b": 1}.get(r["choice"], 2)) for r in rows]
+    found = dawid_skene(given)
+    by_majority = consensus(Opinion(b, r, label, i) for i, (r, b, label) in enumerate(given))
+    assert {b: p.index(max(p)) for b, p in found.probabilities.items()} == by_majority
+    assert all(bits > 1 for bits in information(found).values())
