@@ -348,18 +348,6 @@ def test_a_campaign_that_cannot_be_is_refused(small, changes):
     assert acts_of(small) == []
 
 
-def test_invitations_are_links_one_a_line_and_each_is_a_seat(small):
-    links = campaigns.invite(small, "first", 3).splitlines()
-    assert (
-        len({re.fullmatch(r"http://127\.0\.0\.1:7860/join/([A-Za-z0-9_-]{32})", link)[1] for link in links})
-        == 3
-    )
-    assert "0 of 3" in campaigns.campaign_table(small)
-    for name, n in ((None, 3), ("first", 0), ("first", None), ("nowhere", 1)):
-        with pytest.raises(UserError):
-            campaigns.invite(small, name, n)
-
-
 def test_a_rater_is_left_out_with_a_reason_and_taken_in_again(small):
     seat(small.writer)
     with pytest.raises(UserError, match="needs a reason"):

@@ -138,7 +138,7 @@ def test_a_campaign_is_made_paused_and_people_are_invited(studio: Page, web: Run
     wait_until(lambda: get_campaign(open_reader(web.home), "by hand").status is CampaignStatus.PAUSED)
     fold(studio, "Invite raters")
     studio.get_by_role("button", name="Make links").click()
-    links = field(studio, "Personal links, one a line")
+    links = field(studio, "Links, one a line")
     expect(links).to_have_value(re.compile(r"^(http://\S+/join/\S{32}\n?){5}$"))
 
 

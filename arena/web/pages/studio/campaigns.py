@@ -6,9 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from arena import campaigning, inviting, jobs, registry
+from arena import campaigning, jobs, registry
 from arena.web.context import Context
-from arena.web.pages.studio import campaign_form, guarding
+from arena.web.pages.studio import campaign_form, guarding, links, live, planner
 from arena.web.pages.studio.acts import Part, act, panel, start_job, told, typed, wanted
 from arena.web.pages.studio.markup import Cell, Meter, chip, note, render, table, turns
 from db.campaigns import (
@@ -183,16 +183,6 @@ def change_status(context: Context, name: str | None, status: CampaignStatus) ->
     return f"{chosen} is {status}."
 
 
-def invite(context: Context, name: str | None, seats: float | None) -> str:
-    """New personal links, one a line."""
-    chosen = wanted(name, "no campaign is chosen", "choose one from the list")
-    n = int(seats or 0)
-    links = act(
-        context, f"invited {n} raters to {chosen}", lambda db: inviting.invite(db, context.home, chosen, n)
-    )
-    return "\n".join(link.link for link in links)
-
-
 def build(context: Context) -> Part:
     """The tab's components and what its buttons do."""
     shown = panel()
@@ -202,14 +192,10 @@ def build(context: Context) -> Part:
         )
         with gr.Row(scale=2, elem_classes="tb-buttons"):
             buttons = [gr.Button(word, min_width=90) for word in ("Open", "Pause", "Close")]
-    with gr.Accordion("Invite raters", open=False):
-        with gr.Row(elem_classes="tb-buttons"):
-            seats = gr.Number(
-                5, label="Seats", minimum=1, maximum=1000, precision=0, info="Each link is one person's seat."
-            )
-            make = gr.Button("Make links", variant="primary", min_width=140)
-        links = gr.Textbox(label="Personal links, one a line", info="Shown once: copy them now and send one to each person.",
-                           lines=4, max_lines=12, interactive=False, buttons=["copy"])  # fmt: skip
+    timer = gr.Timer(EVERY, active=False)
+    live.build(context, chosen, timer)
+    links.build(context, chosen)
+    planner.build(context, chosen)
     with gr.Accordion("Preview: ballots as raters read them", open=False) as looking:
         previewed = panel()
     with gr.Accordion("Settings of this campaign", open=False):
@@ -279,7 +265,6 @@ def build(context: Context) -> Part:
             api_visibility="private",
         ).success(lambda: campaign_table(context), outputs=shown, api_visibility="private")
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    make.click(told(lambda n, s: invite(context, n, s)), [chosen, seats], links, api_visibility="private")
     go.click(told(lambda n, m, p, w, o, d, g, *f: note(create(context, Form(n, m, p, w, o, d, g, f)), "good")),
              [name, models, prompts, purpose, overlap, draft, generate, *created], said, api_visibility="private",
              ).success(lambda n: refresh(n), name, outputs, api_visibility="private")  # fmt: skip
@@ -301,7 +286,6 @@ def build(context: Context) -> Part:
         event(lambda n: checks_shown(context, n), chosen, golds, **quiet)
     make_gold.click(told(lambda c, n: note(make_checks(context, c, n), "good")), [chosen, how_many], said,
                     api_visibility="private").success(lambda n: checks_shown(context, n), chosen, golds, **quiet)  # fmt: skip
-    timer = gr.Timer(EVERY, active=False)
     timer.tick(
         lambda: campaign_table(context), outputs=shown, show_progress="hidden", api_visibility="private"
     )

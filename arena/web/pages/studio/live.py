@@ -1,0 +1,111 @@
+"""A session while it is on, in the Campaigns tab: who is there, how fast it goes, how far it is, what looks odd."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import gradio as gr
+
+from arena.web.context import Context
+from arena.web.pages.studio.acts import panel
+from arena.web.pages.studio.markup import chip, render
+from arena.web.sessions import now
+from db.campaigns import find_campaign
+from db.entities import Campaign, CampaignStatus
+from db.live import newest_vote
+from labeling.live import LAST_HOUR, Look, Pulse, counted_share, look, moment, pulse, time_left
+
+LOOK_EVERY = 15.0
+"""seconds between two looks at every vote, where votes come in"""
+LONGEST_LOOK = 120.0
+"""seconds after which to look again where none does: raters are excluded and taken in again too"""
+MOST_LINES = 12
+BARS_HIGH = 28.0
+"""units of the little chart"""
+
+
+class Looks:
+    """The last look at each campaign, shared by everybody who looks at it, so that a busy session is read seldom."""
+
+    def __init__(self, context: Context, clock: Callable[[], float] = time.monotonic) -> None:
+        self._context, self._clock = context, clock
+        self._kept: dict[int, tuple[float, int, Look]] = {}
+        self._lock = threading.Lock()
+
+    def at(self, campaign: Campaign) -> Look:
+        """A look that is fresh enough."""
+        db = self._context.readers.get()
+        newest = newest_vote(db, campaign.id)
+        with self._lock:
+            when, seen, kept = self._kept.get(campaign.id, (0.0, -1, None))
+            age = self._clock() - when
+            if kept is None or age > LONGEST_LOOK or (newest != seen and age > LOOK_EVERY):
+                kept = look(db, campaign)
+                self._kept[campaign.id] = (self._clock(), newest, kept)
+            return kept
+
+
+def live_view(context: Context, looks: Looks, name: str | None) -> str:
+    """The card of a campaign's session; empty where none is chosen, a sentence where nobody has come yet."""
+    db = context.readers.get()
+    found = find_campaign(db, name) if name else None
+    if found is None:
+        return ""
+    time_now = now()
+    session = pulse(db, found, time_now)
+    if not session.raters and not session.online:
+        return render("live_empty", status=chip(session.status), name=found.name, idle=_idle(session.status))
+    seen, covered, gold = looks.at(found), session.covered, session.gold
+    lines = [
+        {"rater": r.rater, "simulated": r.simulated, "votes": r.votes, "online": r.online, "excluded": r.excluded,
+         "seen": ago(r.last_seen, time_now), "flags": seen.flags.get(r.rater, ())}
+        for r in session.raters[:MOST_LINES]
+    ]  # fmt: skip
+    flagged = sum(1 for r in session.raters if r.rater in seen.flags)
+    share = counted_share(seen)
+    return render(
+        "live", name=found.name, status=chip(session.status), online=session.online, pace=f"{session.votes_a_minute:.1f}",
+        bars=bars(session), busiest=max(session.last_hour), hour=sum(session.last_hour), votes=covered.votes,
+        wanted=covered.wanted, percent=round(100 * min(1.0, covered.votes / covered.wanted)) if covered.wanted else 0,
+        left=time_left(session), gold=gold, gold_percent=round(100 * gold.right / gold.answered) if gold.answered else None,
+        counted=seen.counts.counted, stored=seen.counts.stored, counted_percent=None if share is None else round(100 * share),
+        alarm=seen.alarm, flagged=flagged, lines=lines, more=max(0, len(session.raters) - MOST_LINES),
+    )  # fmt: skip
+
+
+def _idle(status: CampaignStatus) -> str:
+    if status is CampaignStatus.OPEN:
+        return "It is open and waits for its first rater. Invite people below."
+    return "Nobody has rated here yet."
+
+
+def bars(session: Pulse) -> list[tuple[int, float, float]]:
+    """(minute, top, height) of a bar for each minute that had votes, in units of the little chart."""
+    most = max(1, *session.last_hour)
+    high = [max(2.0, BARS_HIGH * n / most) for n in session.last_hour]
+    return [(i, BARS_HIGH - high[i], high[i]) for i in range(LAST_HOUR) if session.last_hour[i]]
+
+
+def ago(stamped: str | None, time_now: datetime) -> str:
+    """How long something is past, coarsely, so that a calm page stays as it is."""
+    if stamped is None:
+        return "not yet"
+    past = time_now - moment(stamped)
+    if past < timedelta(minutes=2):
+        return "just now"
+    if past < timedelta(hours=2):
+        return f"{past // timedelta(minutes=1)} min ago"
+    if past < timedelta(days=2):
+        return f"{past // timedelta(hours=1)} hours ago"
+    return f"{past // timedelta(days=1)} days ago"
+
+
+def build(context: Context, chosen: gr.Dropdown, clock: gr.Timer) -> None:
+    """The card for the campaign in `chosen`, drawn anew with every tick of the tab's clock."""
+    looks = Looks(context)
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    view = panel()
+    for event in (chosen.change, clock.tick):
+        event(lambda n: live_view(context, looks, n), chosen, view, **quiet)
