@@ -19,16 +19,19 @@ from arena.beside import Judge, JudgeFigures, judge_figures
 from arena.columns import Columns, columns, columns_of_battles
 from arena.intervals import Interval
 from arena.ratings import Rating, ratings
+from arena.robustness import Robustness, robustness
 from arena.slices import Slice, slices
 from arena.where import Where, parse
 from arena.winrates import HeadToHead, head_to_head
 from arena.wording import lines, warnings
 from db.campaigns import battles_of, coverage, get_campaign, list_campaigns
 from db.catalog import scores_of_campaign
+from db.checks import CheckVote, check_votes
 from db.entities import Battle, Campaign, Outcome, RaterKind, Score, Vote, content_id
 from db.figures import (
     Answer,
     criteria_answers,
+    excluded_votes,
     judge_votes,
     one_moment,
     tags_of,
@@ -37,6 +40,7 @@ from db.figures import (
 )
 from db.votes import Counts, counted_votes, counts
 from labeling.agreement import Agreement, agreement, opinions
+from labeling.flags import Limits
 from labeling.quality import RaterFigures, rater_figures
 
 
@@ -67,6 +71,8 @@ class Report:
     judges: tuple[JudgeFigures, ...]
     human_agreement: Agreement
     raters: tuple[RaterFigures, ...]
+    robustness: tuple[Robustness, ...]
+    """each win rate with excluded raters, without flagged ones, and without the one who moves it most"""
     warnings: tuple[str, ...]
     simulated_share: float | None
     """share of the votes that made-up raters gave"""
@@ -116,6 +122,8 @@ class _Read(NamedTuple):
     tags: dict[str, frozenset[str]]
     scores: dict[str, dict[str, Score]]
     counts: Counts
+    checks: tuple[CheckVote, ...]
+    excluded: tuple[Vote, ...]
 
 
 def report(db: Database, campaign: str | None = None, where: str | None = None) -> Report:
@@ -150,6 +158,8 @@ def _read(db: Database, chosen: Sequence[Campaign], where: Where) -> _Read:
         tuple(chosen), kept, tuple(verdicts),
         tuple(a for c in chosen for a in criteria_answers(db, c.id)),
         tuple(b for c in chosen for b in battles_of(db, c.id)) if not kept else (), lengths, tags, dict(scores), counted,
+        tuple(v for c in chosen for v in check_votes(db, c.id)),
+        tuple(v for c in chosen for v in excluded_votes(db, c.id) if where.fits(v, tags)),
     )  # fmt: skip
 
 
@@ -172,7 +182,7 @@ def _report(
     read: _Read, votes: Columns, order: Sequence[str], trained: Mapping[str, frozenset[str]], where: Where, text: str | None
 ) -> Report:  # fmt: skip
     pairs = _pairs(votes, read.lengths, trained)
-    raters = rater_figures(read.votes, read.lengths)
+    raters = rater_figures(read.votes, read.lengths, read.checks, limits(read.campaigns))
     made_up = sum(v.rater_kind is RaterKind.SIMULATED for v in read.votes)
     judges, judged = _judges(read, votes, order)
     people = agreement(opinions(read.votes), where.repeats)
@@ -184,12 +194,18 @@ def _report(
         counts=read.counts, pairs=pairs, criteria=_criteria(read, order), slices=slices(read.votes, votes, read.tags, read.lengths),
         ratings=ratings(votes), style_controlled_ratings=None,
         agreement=people, judges=judges, human_agreement=human, raters=raters,
+        robustness=robustness(read.votes, read.excluded, {r.rater for r in raters if r.flags}, [pair for pair, _ in votes.pairs()]),
         warnings=tuple(warnings(pairs, raters, made_up, len(read.votes))),
         simulated_share=made_up / len(read.votes) if read.votes else None,
         why={"style_controlled_ratings": "style is not controlled for; see length_controlled_win_rate_a"}
         | ({} if len(read.campaigns) == 1 else {"campaign": "several campaigns are read together"})
         | ({} if read.votes else {"simulated_share": "no votes"}),
     )  # fmt: skip
+
+
+def limits(campaigns: Iterable[Campaign]) -> dict[int, Limits]:
+    """What the owner demands of raters, by campaign."""
+    return {c.id: Limits(c.settings.time_floor, c.settings.warn_below) for c in campaigns}
 
 
 def _pairs(

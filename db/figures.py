@@ -33,6 +33,18 @@ def judge_votes(db: Database, campaign: int) -> list[Vote]:
     return [_vote(r) for r in rows]
 
 
+def excluded_votes(db: Database, campaign: int) -> list[Vote]:
+    """The votes of excluded raters that would count if their raters did, in order of arrival."""
+    rows = db.conn.execute(
+        f"""{_VOTE} LEFT JOIN battle_cover y ON y.battle = v.battle JOIN campaigns k ON k.id = v.campaign
+        WHERE v.campaign = ? AND z.state = 'rater excluded' AND t.kind <> 'judge' AND v.outcome <> 'skip'
+        AND coalesce(s.kind, 'battle') = 'battle'
+        AND NOT (coalesce(y.leaked, 0) = 1 AND v.import IS NULL AND k.count_leaked = 0) ORDER BY v.id""",
+        (campaign,),
+    )
+    return [_vote(r) for r in rows]
+
+
 _RESPONSES = "SELECT response FROM campaign_responses WHERE campaign = ?1"
 
 

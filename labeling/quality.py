@@ -52,7 +52,7 @@ class RaterFigures:
     information: float | None
     """bits that a vote tells about the truth"""
     information_by: str | None
-    """what stands for the truth there; None with information"""
+    """what stands for the truth there"""
     influence: float | None
     """the most that leaving the rater out moves a win rate of two models"""
     blind_factor: float
@@ -148,7 +148,7 @@ def _figures(
         "median_seconds": "no vote has its time on record", "left_share": "no decided vote has its sides on record",
         "longer_share": "no decided vote on texts of different length",
         "gold_accuracy": "no ballots with a known answer", "self_consistency": "no battle was shown twice",
-        "agreement": "nobody else decided on the same battles", "information": bits.why,
+        "agreement": "nobody else decided on the same battles", "information": bits.why, "information_by": bits.why,
         "influence": "no other rater",
     }  # fmt: skip
     ties = sum(not v.outcome.decisive for v in r.votes)
@@ -157,7 +157,8 @@ def _figures(
         tie_share=ties / len(r.votes), gold_n=len(gold), self_consistency_n=len(twice), agreement_n=hits[1], information_by=bits.by,
         blind_factor=judged.factor, last_vote=max(v.created_at for v in r.every),
         flags=tuple(f.flag for f in judged.raised), reasons=tuple(f.reason for f in judged.raised),
-        why={key: str(reasons[key]) for key, value in values.items() if value is None}, **values,
+        why={key: str(reasons[key]) for key, value in {**values, "information_by": bits.by}.items() if value is None},
+        **values,
     )  # fmt: skip
 
 

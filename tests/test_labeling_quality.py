@@ -78,7 +78,7 @@ def test_figures_of_one_rater_in_closed_form():
     assert found.self_consistency == pytest.approx(1 / 2), "a then b, then b again"
     assert (found.agreement, found.influence, found.information) == (None, None, None)
     assert found.why["agreement"] == "nobody else decided on the same battles"
-    assert set(found.why) == {"gold_accuracy", "agreement", "information", "influence"}
+    assert set(found.why) == {"gold_accuracy", "agreement", "information", "information_by", "influence"}
 
 
 def test_agreement_is_with_the_majority_of_the_others():
