@@ -163,15 +163,17 @@ def summary(db: Database, campaign: Campaign) -> list[str]:
     """The guard's counts of a campaign in plain sentences."""
     c = store.guard_counts(db, campaign.id)
     lines = [
-        f"{c.held:,} battles are held, {c.leaked:,} give a model away, {c.reported:,} were reported by raters."
+        f"Held: {_n(c.held, 'battle')}. Giving a model away: {c.leaked:,}. Reported by raters: {c.reported:,}."
     ]
     if c.left_out:
-        lines.append(
-            f"{c.left_out:,} votes are left out of every figure because their battle gives a model away."
-        )
+        lines.append(f"Left out of every figure for giving a model away: {_n(c.left_out, 'vote')}.")
     if c.marked:
-        lines.append(f"{c.marked:,} imported votes are on such battles; they are marked and counted.")
+        lines.append(f"Imported, on such a battle, marked and counted: {_n(c.marked, 'vote')}.")
     return lines
+
+
+def _n(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def document(db: Database, campaign: Campaign) -> dict[str, object]:
@@ -203,4 +205,4 @@ def decide(db: Database, name: str, battle: int, who: str, *, held: bool, reason
             store.hold(db, battle, who, reason)
             return f"Battle {battle} is held; the votes it has stay."
         n = store.release(db, battle, who, reason)
-        return f"Battle {battle} is served and counted again; {n} finding{'s' * (n != 1)} dismissed."
+        return f"Battle {battle} is served and counted again; {_n(n, 'finding')} dismissed."

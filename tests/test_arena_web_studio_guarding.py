@@ -40,7 +40,7 @@ def test_findings_are_shown_with_the_words_marked_and_no_model_named(studio):
     view = guarding.guard_view(studio, "first")
     assert "<mark>ChatGPT</mark>" in view
     assert "<mark>### Response:</mark>" in view
-    assert "2 battles are held" in view
+    assert "Held: 2 battles." in view
     assert "&lt;b&gt;Hm" in view
     assert "<b>Hm" not in view
     assert "model-one" not in view

@@ -101,7 +101,7 @@ def save_words(context: Context, text: str) -> str:
 def build(context: Context, chosen: gr.Dropdown) -> None:
     """The accordion for the campaign in `chosen`, drawn anew when it is opened and when another one is chosen."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    with gr.Accordion("Blinding guard: answers that give their model away", open=False) as opened:
+    with gr.Accordion("Blinding guard", open=False) as opened:
         view = panel()
         with gr.Row(elem_classes="tb-buttons"):
             battle = gr.Dropdown([], label="Battle", info="Choose one that was found, or type any battle's number.",
