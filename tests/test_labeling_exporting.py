@@ -24,13 +24,16 @@ from db.entities import CampaignSettings, Choice, Guard, Message, Outcome, Purpo
 from db.errors import NotFound, UserError
 from db.runs import add_snapshot, snapshot_rows
 from db.votes import counted_votes
+from labeling.briefing import withdraw
 from labeling.exporting import ExportFormat, export, hash_of_votes, preview
 from labeling.gathering import Order, gather
+from labeling.gold import add_spoiled
 from labeling.importing import ImportKind, import_file
 from labeling.joining import agree, invite, join, session_from
 from labeling.lending import next_ballots
 from labeling.pairs import Method, PairPolicy
 from labeling.rating import cast_vote, undo
+from labeling.scanning import scan
 from labeling.submission import parse_submission
 from labeling.tables import columns, flat_chat, rows, safe_cell
 from tests.factories import NOW, make_home
@@ -177,6 +180,43 @@ def test_every_stored_vote_is_in_the_export_or_listed_with_its_reason(
         if method is Method.VOTE and policy.simulated:
             assert inside == set(view)
     db.conn.close()
+
+
+def test_check_questions_leaks_and_withdrawn_raters_are_in_no_row(tmp_path: Path) -> None:
+    """Practice, known answers, repeats and answers that name their model are listed, and their texts stay in."""
+    home = make_home(
+        tmp_path / "h", prompts=14, split=None,  # type: ignore[arg-type]
+        settings=CampaignSettings(overlap=3, gold_rate=0.4, repeat_rate=0.3, practice=1, guard=Guard.ALLOW),
+        answer=lambda m, i: ("I am ChatGPT, a model by OpenAI. " if i == 3 else "") + f"answer number {i} in so many words by number {len(m)} {m[-3:]}",
+    )  # fmt: skip
+    db = open_writer(home)
+    add_spoiled(db, get_campaign(db, "first"), 6)
+    scan(db, get_campaign(db, "first").id)
+    people = [Person(db), Person(db)]
+    for person in people:
+        while next_ballots(db, person.session, 1, NOW).ballots:
+            person.vote(Choice.LEFT)
+    states = dict(db.conn.execute("SELECT state, count(*) FROM vote_states GROUP BY state").fetchall())
+    assert {"practice", "known answer", "repeat", "identity leak", "counted"} <= set(states)
+    for shape in (ExportFormat.TRL, ExportFormat.KTO, ExportFormat.VOTES):
+        report = export(home, tmp_path / shape, format=shape)
+        assert {r: n for r, n in report.left_out.items() if r in states} == {
+            r: n for r, n in states.items() if r != "counted"}  # fmt: skip
+    withdraw(db, people[0].session)
+    gone = export(home, tmp_path / "trl")
+    assert gone.left_out["withdrawn"] >= 10
+    export(home, tmp_path / "all", format="responses")
+    spoiled = {r[0] for r in db.conn.execute(
+        "SELECT text FROM responses r JOIN models m ON m.id = r.model WHERE m.name = 'gold'")}  # fmt: skip
+    own = {
+        r[0]
+        for r in db.conn.execute(
+            "SELECT text FROM responses r JOIN models m ON m.id = r.model WHERE m.name <> 'gold'"
+        )
+    }
+    written = json.dumps([everything(tmp_path / f, tmp_path) for f in ("trl", "kto", "votes", "all")])
+    assert spoiled - own
+    assert not [text for text in spoiled - own if text in written]
 
 
 # -- formats -----------------------------------------------------------------------------------------------------
@@ -350,6 +390,23 @@ def test_one_row_a_prompt_holds_every_response_and_score(home: Home, tmp_path: P
         "y",
         "rm",
     )  # type: ignore[index]
+
+
+def test_responses_and_scores_come_back_in_as_they_went_out(voted: Home, home: Home, tmp_path: Path) -> None:
+    db = open_writer(voted)
+    answers = [r[0] for r in db.conn.execute("SELECT id FROM responses ORDER BY number LIMIT 5")]
+    add_scores(db, [Score(r, "rm", i / 3) for i, r in enumerate(answers)])
+    export(voted, tmp_path / "out", format="responses")
+    for path in sorted((tmp_path / "out/data").iterdir()):
+        assert import_file(home, ImportKind.RESPONSES, str(path)).refused == 0
+        assert import_file(home, ImportKind.SCORES, str(path)).refused == 0
+
+    def told(which: Home, what: str) -> list[tuple[object, ...]]:
+        return sorted(open_reader(which).execute(what).fetchall())
+
+    for what in ("SELECT r.prompt, m.name, r.text FROM responses r JOIN models m ON m.id = r.model",
+                 "SELECT r.text, s.scorer, s.score FROM scores s JOIN responses r ON r.id = s.response"):  # fmt: skip
+        assert told(home, what) == told(voted, what)
 
 
 def test_each_round_of_the_loop_has_splits_of_its_own(tmp_path: Path) -> None:
@@ -583,7 +640,9 @@ def test_a_preview_says_what_would_be_written_and_writes_nothing(voted: Home, tm
     assert seen.places == ()
     by_method = {e.policy.method: e for e in seen.effects}
     assert (by_method[Method.VOTE].pairs, by_method[Method.VOTE].left_out) == (8, 12)
-    assert by_method[Method.CONSENSUS].why_not == "a consensus needs 3 raters who share battles, and here are 0"
+    assert (
+        by_method[Method.CONSENSUS].why_not == "a consensus needs 3 raters who share battles, and here are 0"
+    )
     assert before == [n for n in sorted(p.name for p in tmp_path.iterdir()) if n != "out"]
 
 

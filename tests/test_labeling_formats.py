@@ -38,6 +38,11 @@ KNOWN = [
     ("ultrafeedback", "pairs", {"prompt": "Q?", "prompt_id": "ab", "chosen": CHAT, "rejected": OTHER, "messages": CHAT,
                                 "score_chosen": 8.5, "score_rejected": 4.0}),
     ("sharegpt", "responses", {"conversations": [{"from": "human", "value": "Q?"}, {"from": "gpt", "value": "A."}]}),
+    ("generations", "responses", {
+        "prompt_id": "x1", "prompt": "Q?", "chosen": CHAT, "rejected": OTHER,
+        "all_generated_responses": ["this", "that", "other"], "all_rm_scores": [1.5, -0.3, 0.1]}),
+    ("generations", "scores", {"prompt": "Q?", "all_generated_responses": ["x", "y"], "models": ["a", "b"],
+                               "scores": [{"judge": "rm", "scores": [0.5, None]}]}),
     ("lima", "responses", {"conversations": ["Q?", "A."], "source": "stackexchange"}),
     ("alpaca", "responses", {"instruction": "Do.", "input": "it", "output": "done"}),
     ("qa", "responses", {"question": "Q?", "answer": "A."}),

@@ -3,9 +3,28 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from db.entities import Message
-from labeling.formats.fields import asked, clean, filled, message, messages, optional, text
+from labeling.formats.fields import (
+    asked,
+    clean,
+    filled,
+    given_prompt,
+    message,
+    messages,
+    number,
+    optional,
+    text,
+)
 from labeling.formats.plain import checked_pair, pair_row, question
-from labeling.formats.records import BadRow, Format, GivenPair, GivenPrompt, GivenResponse, ImportKind, Row
+from labeling.formats.records import (
+    BadRow,
+    Format,
+    GivenPair,
+    GivenPrompt,
+    GivenResponse,
+    GivenScore,
+    ImportKind,
+    Row,
+)
 
 
 def alpaca_row(row: Row) -> Iterable[GivenResponse]:
@@ -72,6 +91,44 @@ def ultrafeedback_row(row: Row) -> Iterable[GivenPair]:
     )
 
 
+def generations_row(row: Row) -> Iterable[GivenResponse]:
+    """all_generated_responses: every answer to one prompt, as ranked datasets and our own `responses` export hold them."""
+    prompt, answers = _ranked(row)
+    models = row.get("models")
+    for i, answer in enumerate(answers):
+        model = (
+            models[i]
+            if isinstance(models, Sequence) and not isinstance(models, str) and i < len(models)
+            else None
+        )
+        yield GivenResponse(prompt, model if isinstance(model, str) else None, answer)
+
+
+def generations_scores(row: Row) -> Iterable[GivenScore]:
+    """scores: for each judge the score of each answer, where it gave one; the models must be named."""
+    prompt, answers = _ranked(row)
+    models, judged = row.get("models"), row.get("scores")
+    if not isinstance(models, Sequence) or not isinstance(judged, Sequence) or len(models) != len(answers):
+        raise BadRow("models and scores are not lists as long as all_generated_responses")
+    for one in judged:
+        if isinstance(one, Mapping) and isinstance(one.get("scores"), Sequence):
+            for answer, model, score in zip(answers, models, one["scores"], strict=False):
+                if score is not None:
+                    yield GivenScore(
+                        prompt, str(model), answer, str(one.get("judge")), number({"score": score}, "score")
+                    )
+
+
+def _ranked(row: Row) -> tuple[GivenPrompt, list[str]]:
+    """The prompt, whole where it has several turns, and the answers to it."""
+    answers = row.get("all_generated_responses")
+    if not isinstance(answers, Sequence) or isinstance(answers, str):
+        raise BadRow("all_generated_responses is not a list of texts")
+    asked_of = row.get("prompt_messages") or row.get("prompt")
+    texts = [text({"all_generated_responses": a}, "all_generated_responses") for a in answers]
+    return given_prompt({"prompt": asked_of, "tags": row.get("tags")}), texts
+
+
 def _list_of(kind: type, value: object) -> bool:
     return (
         isinstance(value, Sequence)
@@ -87,6 +144,9 @@ FORMATS = (
            lambda columns, _row: {"instruction", "chosen_response", "rejected_response"} <= columns
            or {"score_chosen", "score_rejected", "chosen", "rejected"} <= columns
            or {"chosen-rating", "rejected-rating", "chosen", "rejected"} <= columns),
+    Format("generations", (("all_generated_responses",), ("prompt", "prompt_messages")),
+           {ImportKind.RESPONSES: generations_row, ImportKind.SCORES: generations_scores},
+           lambda columns, _row: "all_generated_responses" in columns),
     Format("sharegpt", (("conversations", "conversation", "messages"),),
            {ImportKind.PAIRS: sharegpt_pair, ImportKind.RESPONSES: sharegpt_row, ImportKind.PROMPTS: sharegpt_prompt},
            lambda columns, row: bool({"conversations", "conversation"} & columns) and _list_of(Mapping, _talk(row))),
