@@ -13,7 +13,7 @@ from arena.intervals import Interval
 if TYPE_CHECKING:
     from arena.report import Report
 
-COLOUR_A, COLOUR_B, GREY, INK = "#3b6fd4", "#b8641a", "#7b8492", "#1d2127"
+COLOUR_A, COLOUR_B, GREY, INK = "#3b6fd4", "#a85a14", "#7b8492", "#1d2127"
 GREYS = {"ties": "#7b8492", "both_good": "#a5acb8", "both_bad": "#4e5663"}
 MOST_BARS = 20
 DPI = 160

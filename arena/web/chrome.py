@@ -39,6 +39,9 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill="#2f5fd0", button_primary_background_fill_dark="#2f5fd0",
         button_primary_background_fill_hover="#264fb0", button_primary_background_fill_hover_dark="#3a6bdd",
         button_primary_text_color="#ffffff", button_primary_text_color_dark="#ffffff",
+        button_cancel_background_fill="#b3261e", button_cancel_background_fill_dark="#b3261e",
+        button_cancel_background_fill_hover="#8f1d17", button_cancel_background_fill_hover_dark="#c93a31",
+        button_cancel_text_color="#ffffff", button_cancel_text_color_dark="#ffffff",
         color_accent="#2f5fd0",
     )  # fmt: skip
 
