@@ -276,12 +276,13 @@ def progress(db: Database, campaign: Campaign | None, rater: int) -> tuple[int, 
     """(ballots answered, those plus the ones still to come) of a rater in a campaign, from the kept counts.
 
     Still to come: what the campaign wants yet, as far as this rater has not rated it. A check question moves both
-    numbers as any other ballot does, so that they do not tell which was one.
+    numbers as any other ballot does, so that they do not tell which was one. Practice moves neither.
     """
     if campaign is None:
         return 0, 0
-    done = votes.rater_progress(db, rater, [campaign.id])
-    checked = sum(checks.checks_of_rater(db, rater, campaign.id).values())
+    practised = checks.practised(db, rater, campaign.id)
+    done = votes.rater_progress(db, rater, [campaign.id]) - practised
+    checked = sum(checks.checks_of_rater(db, rater, campaign.id).values()) - practised
     cover = campaigns.coverage(db, campaign)
     wanted = cover.battles * campaign.settings.overlap - (cover.votes - cover.held_votes) - checked
     target = done + max(0, min(cover.battles - done, wanted))

@@ -164,6 +164,7 @@ def test_practice_comes_first_says_what_is_right_and_never_counts(tmp_path):
         said = rater.vote(ballot, chosen).practice
         assert (said.matched, said.expected.value) == (number == 1, right)
     after = rater.next()
+    assert (after.done, after.target) == (0, 12), "practice moves no progress"
     assert after.briefing != found.briefing
     assert rater.kind(after.ballots[0]) is BallotKind.BATTLE
     assert rater.vote(after.ballots[0]).practice is None

@@ -3,6 +3,7 @@
 Consent, the check, practice, check questions that nothing tells apart, repeats, undo, the code, the reveal, withdrawing.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -100,6 +101,7 @@ def test_a_participant_walks_from_the_link_to_the_code(
 
     for number, right in ((1, True), (2, False)):
         expect(page.locator("[data-role=practice]")).to_contain_text(f"Practice {number} of 2")
+        expect(page.locator("[data-role=count]")).to_have_text("0 of 4")
         kind, better = lent(web, assignment(page))
         assert kind is BallotKind.PRACTICE
         pressed = better if right else {"left": "right", "right": "left"}[better]
@@ -166,6 +168,8 @@ def test_nothing_on_the_page_tells_a_check_question_or_a_repeat(tmp_path: Path, 
             if page.get_attribute(".tb-rate", "data-state") != "rating":
                 break
             kind, _better = lent(web, assignment(page))
+            n, total = re.fullmatch(r"(\d+) of (\d+)", page.inner_text("[data-role=count]")).groups()
+            assert int(n) < int(total), "there is a ballot left: this one"
             shape = page.evaluate(
                 "() => { const c = document.querySelector('.tb-rate').cloneNode(true);"
                 " c.removeAttribute('data-assignment'); c.querySelectorAll('.tb-text, [data-role=said], .tb-progress, [data-role=saved]').forEach(e => e.remove());"

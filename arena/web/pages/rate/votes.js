@@ -38,7 +38,7 @@ const show = () => {
   window.scrollTo(0, 0);
   shownAt = performance.now();
   if (draft.choice && asked(draft.choice, ballot, guide.ask).length) openDrawer(asked(draft.choice, ballot, guide.ask));
-  else say(progress?.target ? t("Ballot {n} of {total}", { n: given() + 1, total: progress.target }) : t("Next ballot"));
+  else say(progress?.target ? t("Ballot {n} of {total}", { n: given() + 1, total: inAll() }) : t("Next ballot"));
 };
 
 /* Guidelines are shown once, open; whether these were is told by their length and beginning. */
@@ -64,11 +64,14 @@ const drawGuide = (guide) => {
   doing("leave").forEach((b) => { b.hidden = !guide.withdraw; });
 };
 
-const given = () => Math.min(progress.done + outbox.filter((o) => !o.practice).length, progress.target);
+const given = () => Math.min(progress.done + outbox.filter((o) => !o.practice).length, Math.max(progress.done, progress.target));
+
+/* The server's target, and never less than what is given and at hand. */
+const inAll = () => Math.max(progress.target, given() + (guideOf(queue[0]).practice ? 0 : queue.filter((b) => !done.has(b.assignment)).length));
 
 const refreshProgress = () => {
   if (!progress) return;
-  const n = given(), total = progress.target;
+  const n = given(), total = inAll();
   part("count").textContent = total ? t("{n} of {total}", { n, total }) : "";
   part("track").setAttribute("aria-valuemax", total);
   part("track").setAttribute("aria-valuenow", n);
