@@ -131,7 +131,7 @@ def add(db: Database, name: str, *, viewer: bool, now: datetime) -> str:
     """A new owner or viewer and the one-time token that lets them in."""
     with transaction(db):
         owners.add_owner(
-            db, checked_name(name.strip(), "owner"), OwnerRole.VIEWER if viewer else OwnerRole.OWNER
+            db, checked_name(name.strip(), "person"), OwnerRole.VIEWER if viewer else OwnerRole.OWNER
         )
         return owner_link_token(db, now, name.strip())
 

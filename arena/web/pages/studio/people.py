@@ -93,7 +93,7 @@ def build(context: Context) -> Part:
         with gr.Row(elem_classes="tb-buttons"):
             name = gr.Textbox(label="New person", info="The name they log in with.", max_length=80)
             may = gr.Radio([OWNER, VIEWER], value=VIEWER, label="May", info="A viewer's buttons do nothing.")
-            new = gr.Button("Add", min_width=110, elem_id="add-person")
+            new = gr.Button("Add person", min_width=130, elem_id="add-person")
         with gr.Row(elem_classes="tb-buttons"):
             person = gr.Dropdown([], label="Person", info="Whose link to make, or who leaves.")
             again = gr.Button("New one-time link", min_width=150)
