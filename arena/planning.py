@@ -23,6 +23,8 @@ ALIKE_RATER, ALIKE_PROMPT = 0.01, 0.2
 """where a home has no votes yet: as measured on the human votes of MT-Bench (0.008 and 0.21; docs/log.md)"""
 FEWEST_ALIKE = 100
 """votes of people under which the votes themselves do not tell how alike they are"""
+FEWEST_CLUSTERS = 10
+"""raters (prompts) with several votes under which they do not tell either"""
 MOST_ALIKE = 0.95
 NARROWEST, WIDEST = 0.005, 0.45
 """differences that can be planned for"""
@@ -37,8 +39,15 @@ class Alike(NamedTuple):
     prompt: float
 
 
-def alike(pairs: Iterable[Columns]) -> Alike | None:
-    """How alike votes on two models are; None under FEWEST_ALIKE votes.
+class Seen(NamedTuple):
+    """How alike votes were seen to be; None where too few share their rater (prompt) to tell."""
+
+    rater: float | None
+    prompt: float | None
+
+
+def alike(pairs: Iterable[Columns]) -> Seen:
+    """How alike votes on two models are.
 
     The share of the variance around each two models' own win rate that votes with the same rater (prompt) have in
     common: the mean product of two such votes' residuals over their mean square.
@@ -52,15 +61,15 @@ def alike(pairs: Iterable[Columns]) -> Alike | None:
         rater.add(residual, votes.rater)
         prompt.add(residual, votes.prompt)
     if n < FEWEST_ALIKE or rest == 0:
-        return None
-    return Alike(rater.share(rest / n), prompt.share(rest / n))
+        return Seen(None, None)
+    return Seen(rater.share(rest / n), prompt.share(rest / n))
 
 
 class _Products:
     """Sums over every two votes of a cluster."""
 
     def __init__(self) -> None:
-        self.total, self.count = 0.0, 0
+        self.total, self.count, self.clusters = 0.0, 0, 0
 
     def add(self, residual: Floats, cluster: Ints) -> None:
         """Take in the votes of two models."""
@@ -68,10 +77,13 @@ class _Products:
         sums, squares, sizes = (np.bincount(codes, w) for w in (residual, residual**2, None))
         self.total += float((sums**2 - squares).sum())
         self.count += int((sizes * (sizes - 1)).sum())
+        self.clusters += int((sizes > 1).sum())
 
-    def share(self, variance: float) -> float:
-        """The mean product over the variance, within 0 and MOST_ALIKE."""
-        return min(MOST_ALIKE, max(0.0, self.total / self.count / variance)) if self.count else 0.0
+    def share(self, variance: float) -> float | None:
+        """The mean product over the variance, within 0 and MOST_ALIKE; None where too few clusters repeat."""
+        if self.clusters < FEWEST_CLUSTERS or self.count < FEWEST_ALIKE:
+            return None
+        return min(MOST_ALIKE, max(0.0, self.total / self.count / variance))
 
 
 # -- votes -----------------------------------------------------------------------------------------------------
@@ -376,7 +388,7 @@ def _notes(wish: Wish, ground: Ground, one: int | None, now: float | None) -> tu
         "All votes of one person speak for that person alone." if wish.people == 1 else "",
         _about_cap(wish, ground, one),
         f"One vote takes {wish.seconds or ground.seconds:.0f} seconds {'as you say' if wish.seconds else ground.seconds_from}.",
-        f"How alike votes by one person and on one prompt are: {ground.alike_from}.",
+        f"Votes resemble each other (0: not at all, 1: fully) {ground.alike_from}.",
     ) if note)  # fmt: skip
 
 
@@ -408,8 +420,9 @@ def _about_now(ground: Ground, now: float | None) -> str:
     if not ground.wanted:
         return ""
     if now is None:
-        return f"As it stands the campaign asks for {ground.wanted:,} votes, which is too few to tell anything apart."
-    return f"As it stands the campaign asks for {ground.wanted:,} votes, which can tell {as_ratio(round(now, 3))} apart, and nothing closer."
+        return f"As it stands the campaign asks for {ground.wanted:,} votes, which is too few to show any preference."
+    closest = as_ratio(math.ceil(100 * now) / 100)
+    return f"As it stands the campaign asks for {ground.wanted:,} votes, which show a preference of {closest} and nothing closer."
 
 
 def _about_cap(wish: Wish, ground: Ground, one: int | None) -> str:

@@ -7,7 +7,17 @@ from sqlite_utils import Database
 
 from arena import planning
 from arena.columns import columns
-from arena.planning import ALIKE_PROMPT, ALIKE_RATER, FEWEST_ALIKE, READ_A_MINUTE, Alike, Ground, Plan, Wish
+from arena.planning import (
+    ALIKE_PROMPT,
+    ALIKE_RATER,
+    FEWEST_ALIKE,
+    READ_A_MINUTE,
+    Alike,
+    Ground,
+    Plan,
+    Seen,
+    Wish,
+)
 from db import live, votes
 from db.campaigns import coverage, get_campaign
 from db.entities import Campaign, RaterKind
@@ -34,17 +44,29 @@ def ground(db: Database, campaign: Campaign) -> Ground:
     return Ground(
         campaign=campaign.name, models=len(campaign.models), prompts=round(covered.battles / pairs), votes=covered.votes,
         wanted=covered.wanted, overlap=wanted.overlap, seconds=time.seconds, seconds_from=time.words, ties=ties,
-        alike=seen or Alike(ALIKE_RATER, ALIKE_PROMPT), alike_from=_alike_words(seen), practice=wanted.practice,
+        alike=_alike(seen), alike_from=_alike_words(seen), practice=wanted.practice,
         checks=min(0.9, wanted.gold_rate + wanted.repeat_rate), rater_cap=wanted.rater_cap,
         briefing_words=len(f"{wanted.guidelines} {wanted.consent_text}".split()),
     )  # fmt: skip
 
 
-def _alike_words(seen: Alike | None) -> str:
-    if seen is None:
-        return (f"{ALIKE_RATER:g} and {ALIKE_PROMPT:g}, as among the human votes of MT-Bench; from {FEWEST_ALIKE} votes "
-                "of your own on, the plan takes those")  # fmt: skip
-    return f"{seen.rater:.2f} and {seen.prompt:.2f}, as the votes so far show"
+def _alike_words(seen: Seen) -> str:
+    known = {
+        True: "as the votes so far show",
+        False: f"as on MT-Bench, until {FEWEST_ALIKE} votes of your own tell",
+    }
+    r, p = _alike(seen)
+    here, there = known[seen.rater is not None], known[seen.prompt is not None]
+    if here == there:
+        return f"by {r:.2f} where one person gave them and by {p:.2f} where they are on one prompt, {here}"
+    return f"by {r:.2f} where one person gave them ({here}) and by {p:.2f} where they are on one prompt ({there})"
+
+
+def _alike(seen: Seen) -> Alike:
+    return Alike(
+        ALIKE_RATER if seen.rater is None else seen.rater,
+        ALIKE_PROMPT if seen.prompt is None else seen.prompt,
+    )
 
 
 class _Time(NamedTuple):

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from arena.planning import Wish
+from arena.planning import ALIKE_PROMPT, ALIKE_RATER, Wish
 from arena.plans import ground, plan
 from db.campaigns import get_campaign
 from db.entities import CampaignSettings
@@ -26,7 +26,8 @@ def test_without_votes_reading_speed_tells_how_long_one_takes(db, home):
     assert known.seconds == pytest.approx(5 + 60 * 242 / 240)
     assert "242 words at 240 a minute" in known.seconds_from
     assert (known.prompts, known.pairs, known.wanted, known.briefing_words) == (200, 1, 200, 2)
-    assert "as among the human votes of MT-Bench" in known.alike_from
+    assert known.alike == (ALIKE_RATER, ALIKE_PROMPT)
+    assert "as on MT-Bench" in known.alike_from
 
 
 def test_from_twenty_votes_on_their_median_does(db, home):
@@ -53,12 +54,15 @@ def test_simulated_raters_do_not_tell_how_people_vote(db, home):
 
 
 def test_ties_and_likeness_come_from_enough_votes_of_people(db, home):
-    people = [Person(db) for _ in range(6)]
+    people = [Person(db) for _ in range(12)]
     for i in range(180):
-        people[i % 6].vote(NOW + timedelta(seconds=i), "tie" if i % 4 == 0 else "left")
+        people[i % 12].vote(NOW + timedelta(seconds=i), "tie" if i % 4 == 0 else "left")
     known = ground(db, get_campaign(db, "first"))
     assert known.ties == pytest.approx(0.25)
-    assert "as the votes so far show" in known.alike_from
+    assert known.alike.rater != ALIKE_RATER
+    assert known.alike.prompt == ALIKE_PROMPT, "with an overlap of 1 no two votes share a prompt"
+    assert "one person gave them (as the votes so far show)" in known.alike_from
+    assert "on one prompt (as on MT-Bench" in known.alike_from
 
 
 def test_the_terminal_plans(db, home):

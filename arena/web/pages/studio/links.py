@@ -20,6 +20,7 @@ from db.seats import SeatState, SeatStatus
 EACH, ALL = "one link for each person", "one link for all of them"
 MOST_CARDS = 200
 """cards that a page in the browser is made for; the command line prints any number"""
+MOST_SEATS = 50
 SEAT_HEADS = ("Seat", "Rater", "Stands", "Came by", "Made", "Expires")
 LINK_HEADS = ("Open link", "Seats taken", "Stands", "Made", "Expires")
 KINDS = {SeatStatus.IN_USE: "good", SeatStatus.WAITING: "plain", SeatStatus.EXPIRED: "busy",
@@ -129,7 +130,8 @@ def seats_view(context: Context, name: str | None) -> str:
         for x in found.open_links
     ]
     shown = table(LINK_HEADS, links, empty="", caption="Open links") if links else ""
-    return shown + table(SEAT_HEADS, seats, empty="Nobody was invited yet.", caption="Seats")
+    caption = "Seats" if len(seats) <= MOST_SEATS else f"Seats, the newest {MOST_SEATS} of {len(seats):,}"
+    return shown + table(SEAT_HEADS, seats[:MOST_SEATS], empty="Nobody was invited yet.", caption=caption)
 
 
 def _stands(link: OpenLink) -> Chip:
@@ -171,7 +173,7 @@ def build(context: Context, chosen: gr.Dropdown) -> None:
                 scale=2,
             )
             seats = gr.Number(5, label="Seats", minimum=1, maximum=1000, precision=0, info="How many people.")
-            days = gr.Number(None, label="Expire after days", minimum=0, info="Left empty: never.")
+            days = gr.Number(0, label="Expire after days", minimum=0, info="0: they never do.")
             go = gr.Button("Make links", variant="primary", min_width=140)
         links = gr.Textbox(label="Links, one a line", info="Shown once: copy them now. A personal link is one person's seat.",
                            lines=4, max_lines=12, interactive=False, buttons=["copy"])  # fmt: skip

@@ -82,10 +82,10 @@ def build(context: Context, chosen: gr.Dropdown) -> None:
                 10, label="People", minimum=1, precision=0, info="More people tell more than more votes each."
             )
             seconds = gr.Number(
-                None,
+                0,
                 label="Seconds a vote",
                 minimum=0,
-                info="Left empty: by votes so far, or by the length of the texts.",
+                info="0: as the votes so far say, or the length of the texts.",
             )
         with gr.Row():
             pay = gr.Number(0, label="Pay an hour", minimum=0, info="0: nobody is paid.")
