@@ -27,7 +27,7 @@ from db.entities import (
     Quantize,
 )
 from db.errors import Conflict, UserError
-from labeling.scanning import as_served, scan
+from labeling.scanning import as_served, read_ahead, scan
 from training.merging import MergeReport
 from training.starter import STARTER_MODELS
 
@@ -161,6 +161,7 @@ def create_campaign(
                  should_stop=job.should_stop)  # fmt: skip
     status = CampaignStatus.DRAFT if draft else CampaignStatus.OPEN
     demo = "starter" if all(m.startswith("starter-") for m in models) else None
+    read_ahead(db, models, prompts)
     with transaction(db):
         made = compare(db, name, models, prompts, settings, status=status, demo=demo)
         notes = [*_notes(made), *campaigning.check_questions_made(db, made.campaign)]
@@ -185,6 +186,7 @@ def compare(
     demo: str | None = None,
 ) -> campaigns.Created:  # fmt: skip
     """Create a campaign that has at least one battle; NothingToCompare leaves nothing behind."""
+    read_ahead(db, models, prompts)
     with transaction(db):
         made = campaigns.create_campaign(db, name, models, prompts, settings, status=status,
                                          parent_run=parent_run, lineage=lineage, demo=demo)  # fmt: skip

@@ -25,25 +25,33 @@ class BattleText(NamedTuple):
     text_b: str | None
 
 
-def texts_after(db: Database, campaign: int, after: int, n: int) -> list[BattleText]:
-    """The next n battles of a campaign behind a battle's number; pairs with a known answer are left out."""
+def scannable(db: Database, campaign: int) -> list[int]:
+    """The battles of a campaign in order; pairs with a known answer are left out."""
     rows = db.conn.execute(
-        """SELECT b.id, p.messages, x.text, y.text FROM battles b JOIN prompts p ON p.id = b.prompt
-        JOIN responses x ON x.id = b.response_a JOIN responses y ON y.id = b.response_b
-        WHERE b.campaign = ? AND b.id > ? AND b.id NOT IN (SELECT battle FROM gold_pairs) ORDER BY b.id LIMIT ?""",
-        (campaign, after, n),
+        "SELECT id FROM battles WHERE campaign = ? AND id NOT IN (SELECT battle FROM gold_pairs) ORDER BY id",
+        (campaign,),
+    )
+    return [int(r[0]) for r in rows]
+
+
+def battle_texts(db: Database, battles: Sequence[int]) -> list[BattleText]:
+    """These battles with their prompts and texts."""
+    rows = db.conn.execute(
+        """SELECT b.id, p.messages, x.text, y.text FROM json_each(?) j JOIN battles b ON b.id = j.value
+        JOIN prompts p ON p.id = b.prompt JOIN responses x ON x.id = b.response_a JOIN responses y ON y.id = b.response_b""",
+        (json.dumps(list(battles)),),
     )
     return [BattleText(r[0], tuple(json.loads(r[1])), r[2], r[3]) for r in rows]
 
 
-def names_of(db: Database, campaign: int) -> tuple[str, ...]:
-    """What a campaign's models, and those they were made from, are called: here, at their source, on their server."""
+def names_of(db: Database, models: Sequence[str]) -> tuple[str, ...]:
+    """What these models, and those they were made from, are called: here, at their source, on their server."""
     rows = db.conn.execute(
         """WITH RECURSIVE family(id) AS (
-          SELECT model FROM campaign_models WHERE campaign = ?
+          SELECT id FROM models WHERE name IN (SELECT value FROM json_each(?))
           UNION SELECT p.id FROM family f JOIN models m ON m.id = f.id JOIN models p ON p.id = m.parent)
         SELECT m.name, m.source, m.adapter, m.remote_name FROM family f JOIN models m ON m.id = f.id ORDER BY m.id""",
-        (campaign,),
+        (json.dumps(list(models)),),
     )
     return tuple(dict.fromkeys(str(name) for row in rows for name in row if name))
 
@@ -73,6 +81,23 @@ def put_findings(db: Database, found: Mapping[int, Sequence[Finding]]) -> None:
                 "INSERT INTO battle_findings(battle, slot, kind, what) VALUES (?, ?, ?, ?)",
                 [(battle, f.slot, f.kind, f.what) for f in new if f not in old],
             )
+
+
+def carry_decisions(db: Database, campaign: int) -> None:
+    """Dismiss what an owner dismissed before on the same two responses in the same lineage: a new version asks no twice."""
+    with transaction(db):
+        db.conn.execute(
+            """UPDATE battle_findings SET dismissed_at = d.at, dismissed_by = d.by FROM (
+              SELECT n.id AS battle, f.slot, f.kind, f.what, max(f.dismissed_at) AS at, f.dismissed_by AS by
+              FROM battle_findings f JOIN battles o ON o.id = f.battle JOIN campaigns k ON k.id = o.campaign
+              JOIN campaigns c ON c.id = ?1 AND c.lineage = k.lineage
+              JOIN battles n ON n.campaign = ?1 AND n.response_a = o.response_a AND n.response_b = o.response_b
+              WHERE f.dismissed_at IS NOT NULL AND o.campaign <> ?1 AND f.kind IN (SELECT value FROM json_each(?2))
+              GROUP BY 1, 2, 3, 4) d
+            WHERE (battle_findings.battle, battle_findings.slot, battle_findings.kind, battle_findings.what)
+              = (d.battle, d.slot, d.kind, d.what) AND battle_findings.dismissed_at IS NULL""",
+            (campaign, json.dumps(SCANNED)),
+        )
 
 
 def release(db: Database, battle: int, who: str, reason: str = "") -> int:

@@ -47,6 +47,14 @@ def findings(
     return tuple(dict.fromkeys(found))
 
 
+def read_text(text: str, listed: Watch) -> None:
+    """Do now what looking at a battle needs of each of its texts; it is remembered."""
+    traces_in(text, listed)
+    _settled(text)
+    if len(text) >= 2 * FEWEST_WORDS:
+        _words(text)
+
+
 # -- one text ----------------------------------------------------------------------------------------------------
 
 
@@ -227,7 +235,7 @@ def near_identical(text_a: str, text_b: str) -> bool:
     if shorter < 2 * FEWEST_WORDS or shorter < 0.8 * longer:
         return False
     a, b = _words(text_a), _words(text_b)
-    if min(len(a), len(b)) < FEWEST_WORDS:
+    if min(len(a), len(b)) < FEWEST_WORDS or abs(len(a) - len(b)) > (1 - SAME_SHARE) * (len(a) + len(b)):
         return False
     from rapidfuzz.distance import Indel
 

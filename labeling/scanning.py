@@ -9,12 +9,12 @@ from sqlite_utils import Database
 
 from db import guarding as store
 from db.campaigns import campaign_by_id
-from db.catalog import get_setting, set_setting
+from db.catalog import get_setting, responses_of, set_setting
 from db.connection import transaction
 from db.entities import Campaign, Finding, FindingKind, Guard, Message
 from db.errors import UserError
-from labeling.guard_words import DEFAULT, GuardWords, parse_words
-from labeling.guarding import COVERABLE, excerpt, findings, redacted
+from labeling.guard_words import DEFAULT, GuardWords, parse_words, watch
+from labeling.guarding import COVERABLE, excerpt, findings, read_text, redacted
 
 CHUNK = 100
 """battles a transaction: only what was found is written in it, a few milliseconds"""
@@ -42,15 +42,26 @@ class Scanned(NamedTuple):
 
 def scan(db: Database, campaign: int) -> Scanned:
     """Look at every battle of a campaign and keep what is found, chunk by chunk. A second scan adds nothing new."""
-    names, words = own_names(store.names_of(db, campaign)), words_of(db)
-    battles = hits = after = 0
-    while chunk := store.texts_after(db, campaign, after, CHUNK):
+    names, words = own_names(store.names_of(db, campaign_by_id(db, campaign).models)), words_of(db)
+    battles, hits = store.scannable(db, campaign), 0
+    for start in range(0, len(battles), CHUNK):
+        chunk = store.battle_texts(db, battles[start : start + CHUNK])
         found = {b.battle: found_in(b.messages, b.text_a, b.text_b, names, words) for b in chunk}
         store.put_findings(db, found)
-        after = chunk[-1].battle
-        battles += len(chunk)
         hits += sum(map(bool, found.values()))
-    return Scanned(battles, hits)
+    store.carry_decisions(db, campaign)
+    return Scanned(len(battles), hits)
+
+
+def read_ahead(db: Database, models: Sequence[str], prompts: str) -> None:
+    """Read these models' answers before the transaction that makes battles of them: its scan then costs next to nothing.
+
+    A reader's connection will do. What was read is remembered for a few thousand answers.
+    """
+    listed = watch(own_names(store.names_of(db, models)), words_of(db))
+    for model in models:
+        for response in responses_of(db, model, prompts):
+            read_text(response.text or "", listed)
 
 
 def found_in(

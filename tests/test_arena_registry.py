@@ -191,7 +191,7 @@ def test_a_campaign_is_created_open_and_listed(home):
     assert made.json == run(home, "campaign", "list", "--json").json[1]
     assert made.json == {
         "name": "second", "models": ["model-two", "model-one"], "status": "open", "purpose": "collect",
-        "parent_run": None, "prompts": "all", "overlap": 3, "battles": 6, "votes": 0, "wanted": 18, "demo": None,
+        "parent_run": None, "prompts": "all", "overlap": 3, "battles": 6, "held": 0, "votes": 0, "wanted": 18, "demo": None,
     }  # fmt: skip
 
 

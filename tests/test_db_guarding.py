@@ -243,13 +243,31 @@ def test_a_campaign_is_scanned_when_it_is_made(tmp_path):
         assert any("I am [hidden]" in line for line in preview(db, "second", 4))
 
 
+def test_what_was_released_stays_so_in_the_next_version(tmp_path):
+    from arena.campaigning import change
+
+    with opened(tmp_path / "h", overlap=2) as db:
+        scanning.decide(db, "first", LEAK, "ann", held=False)
+        rater = Rater(db)
+        rater.vote(next(iter(served(db, rater).values())).assignment)
+        made = change(db, "first", {"guidelines": "Read both."})
+        assert made.new_version
+        standing = {r.kind: r.dismissed_by for r in store.findings_of(db, made.campaign.id)}
+        assert standing == {
+            FindingKind.IDENTITY: "ann",
+            FindingKind.TEMPLATE: None,
+            FindingKind.NEAR_IDENTICAL: None,
+        }
+        assert coverage(db, made.campaign).held == 2
+        assert contradictions(db) == []
+
+
 def test_every_name_of_a_model_and_its_ancestors_is_looked_for(tmp_path):
     db = open_writer(make_home(tmp_path / "h"))
     with contextlib.closing(db.conn):
         add_model(db, "old", ModelKind.CHECKPOINT, source="acme/Frobnicator-7B")
         add_model(db, "new", ModelKind.CHECKPOINT, source="/data/models/zebrafinch", parent="old")
-        db.conn.execute("INSERT INTO campaign_models SELECT 1, 9, id FROM models WHERE name = 'new'")
-        names = scanning.own_names(store.names_of(db, 1))
+        names = scanning.own_names(store.names_of(db, ["new"]))
         assert {"new", "old", "acme/Frobnicator-7B", "zebrafinch"} <= set(names)
 
 

@@ -26,6 +26,7 @@ from db.entities import CampaignSettings, CampaignStatus, Purpose
 from db.errors import UserError
 from labeling import gold
 from labeling.campaign_settings import changed
+from labeling.scanning import read_ahead
 
 EVERY = 5.0
 HEADS = ("Name", "Status", "Purpose", "Models", "Prompts", "Overlap", "Votes", "Seats taken")
@@ -105,6 +106,7 @@ def create(context: Context, form: Form) -> str:
                 arguments += ["--set", f"{key}={'@' * asked[key].startswith('@')}{asked[key]}"]
         job = start_job(context, arguments + (["--draft"] if form.draft else []))
         return f"Job {job.id} runs {jobs.shown(job.command)}; the campaign opens when its answers are there."
+    read_ahead(context.readers.get(), form.models, prompts)  # so that votes do not wait for it
     made = act(context, f"created campaign {name}", lambda db: registry.create_campaign(
         context.home, db, name, form.models, prompts, settings, draft=form.draft,
     ))  # fmt: skip
