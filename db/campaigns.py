@@ -254,6 +254,15 @@ def has_votes(db: Database, campaign: int) -> bool:
     )
 
 
+def shared_campaigns(db: Database, lineage: int) -> list[str]:
+    """The closed campaigns of a lineage whose results its raters may see, the newest first."""
+    rows = db.conn.execute(
+        "SELECT name FROM campaigns WHERE lineage = ? AND share_results = 1 AND status = 'closed' ORDER BY id DESC",
+        (lineage,),
+    )
+    return [str(r[0]) for r in rows]
+
+
 class Coverage(NamedTuple):
     """How far a campaign is."""
 

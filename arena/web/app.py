@@ -21,7 +21,7 @@ from fastapi import FastAPI, Request
 
 from arena import notices
 from arena.web import api, chrome, logins
-from arena.web.context import OWNERS
+from arena.web.context import OWNERS, RATERS
 from arena.web.context import Context as Context
 from arena.web.guard import Guard
 from arena.web.sessions import BadTries, Door, Page, may_open, now
@@ -107,14 +107,17 @@ def _mount(app: FastAPI, page: Page, context: Context, door: Door, address: Addr
 def _permission(page: Page, door: Door) -> Callable[[Request], str | None]:
     """Gradio's own check of a request: a word for whoever may open the page, None for the others.
 
-    The word names an owner's session, so that an act in the page is known to be theirs (studio/acts.py).
+    The word names an owner's session, so that an act in the page is known to be theirs (studio/acts.py), or a rater's
+    lineage, whose shared results are all they see.
     """
 
     def allowed(request: Request) -> str | None:
         visitor = door.visitor(request)
         if not may_open(page, visitor):
             return None
-        return "visitor" if visitor.owner is None else f"{OWNERS}{visitor.owner.id}"
+        if visitor.owner is not None:
+            return f"{OWNERS}{visitor.owner.id}"
+        return f"{RATERS}{visitor.rater.lineage}" if visitor.rater is not None else "visitor"
 
     return allowed
 

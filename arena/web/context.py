@@ -6,8 +6,8 @@ import gradio as gr
 
 from db.connection import Home, Readers, Writer
 
-OWNERS = "owner-session-"
-"""what stands before the number of an owner's session where Gradio keeps the name of who asks"""
+OWNERS, RATERS = "owner-session-", "rater-lineage-"
+"""what stands before the number of an owner's session, or of a rater's lineage, where Gradio keeps the name of who asks"""
 
 
 @dataclass(frozen=True, slots=True)

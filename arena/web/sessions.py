@@ -13,7 +13,7 @@ from typing import TypeVar
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from db.campaigns import Session
+from db.campaigns import Session, shared_campaigns
 from db.connection import Readers
 from labeling.joining import RATER_DAYS, session_from
 from labeling.owners import OWNER_DAYS
@@ -38,6 +38,8 @@ class Visitor:
 
     rater: Session | None
     owner: Session | None
+    shared: tuple[str, ...] = ()
+    """the campaigns whose results the rater may see"""
 
 
 def may_open(page: Page, visitor: Visitor) -> bool:
@@ -46,6 +48,8 @@ def may_open(page: Page, visitor: Visitor) -> bool:
         return True
     if page is Page.RATE:
         return visitor.rater is not None and not visitor.rater.revoked
+    if page is Page.RESULTS and visitor.shared:
+        return True
     return visitor.owner is not None
 
 
@@ -68,11 +72,15 @@ class Door:
 
     def visitor(self, request: HTTPConnection) -> Visitor:
         """The sessions behind a request's cookies."""
-        rater = session_from(self.readers.get(), self.rater_cookie(request), now())
-        owner = session_from(self.readers.get(), self.owner_cookie(request), now())
+        db = self.readers.get()
+        rater = session_from(db, self.rater_cookie(request), now())
+        owner = session_from(db, self.owner_cookie(request), now())
+        rater = rater if rater is not None and rater.role == "rater" else None
+        open_to_them = rater is not None and not rater.revoked
         return Visitor(
-            rater if rater is not None and rater.role == "rater" else None,
+            rater,
             owner if owner is not None and owner.role == "owner" else None,
+            tuple(shared_campaigns(db, rater.lineage or 0)) if rater is not None and open_to_them else (),
         )
 
     def rater_cookie(self, request: HTTPConnection) -> str | None:

@@ -1,13 +1,15 @@
 """The results: who is preferred, how sure that is, what the reward model says, and every figure below."""
 
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext
 
 from arena.charts import body, shown_pair
 from arena.report import Report, report
-from arena.web.context import Context
-from db.campaigns import coverage, last_votes, list_campaigns
+from arena.web.context import RATERS, Context
+from db.campaigns import coverage, last_votes, list_campaigns, shared_campaigns
 from db.errors import UserError
 
 ALL = "All campaigns together"
@@ -24,7 +26,7 @@ def page(context: Context) -> gr.Blocks:
 
         def opened() -> tuple[Any, Any, str]:
             names = campaigns_of(context)
-            first = names[0] if len(names) > 1 else ALL
+            first = names[0] if names else ALL
             return gr.Dropdown(choices=names, value=first), *looked_at(context, first, None)
 
         def looked(name: str, models: int | None) -> tuple[Any, str]:
@@ -38,19 +40,36 @@ def page(context: Context) -> gr.Blocks:
 
 
 def campaigns_of(context: Context) -> list[str]:
-    """The campaigns: voted on last first, then those with imported votes only, then the rest, then all together."""
+    """The campaigns: voted on last first, then those with imported votes only, then the rest, then all together.
+
+    A rater sees those of their lineage that are closed and shared, and nothing else.
+    """
     db = context.readers.get()
+    lineage = _lineage_of_asker()
+    if lineage is not None:
+        return shared_campaigns(db, lineage)
     last = last_votes(db)
     found = [(last.get(c.id, 0), coverage(db, c).votes > 0, c.id, c.name) for c in list_campaigns(db)]
     return [name for *_, name in sorted(found, reverse=True)] + [ALL]
 
 
+def _lineage_of_asker() -> int | None:
+    """The lineage of the rater who asks; None where it is an owner, or no page asks."""
+    name = str(getattr(LocalContext.request.get(None), "username", None) or "")
+    number = name.partition(RATERS)[2]
+    return int(number) if number.isdigit() else None
+
+
 def looked_at(context: Context, name: str, pair: int | None) -> tuple[Any, str]:
     """The chooser of two models, where there is a choice, and the report."""
+    if _lineage_of_asker() is not None and name not in campaigns_of(context):
+        raise gr.Error("these results are not shared with you", title="Not found", print_exception=False)
     try:
         made = report(context.readers.get(), None if name == ALL else name)
     except UserError as error:
         raise gr.Error(str(error), title="Not found", print_exception=False) from None
+    if _lineage_of_asker() is not None:  # raters see what was found, not what each of them did
+        made = replace(made, raters=(), robustness=())
     return pair_chooser(made, pair), body(made, pair)
 
 
