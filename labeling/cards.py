@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from db.entities import Campaign, Model, Purpose, Recruit
 from labeling.policy import Method, PairPolicy, Ties
+from labeling.privacy import told
 from labeling.tables import JUDGED, PAIRED, ExportFormat, columns
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -62,6 +63,11 @@ class Facts:
     refused: int = 0
     personal: Mapping[str, int] = field(default_factory=dict)
     """{kind: places} of personal data that the owner let out"""
+
+
+def _count(n: int, one: str, many: str | None = None) -> str:
+    """A number with its noun."""
+    return f"{n} {one if n == 1 else many or one + 's'}"
 
 
 def card(facts: Facts) -> str:
@@ -143,7 +149,9 @@ def _counts(facts: Facts) -> str:
             f"Refused for their texts: {facts.refused} (empty, equal, repeated or unknown); `manifest.json` has their ids."
         ]
     if facts.shape in PAIRED:
-        lines += [f"Contradictions: on {facts.contradictions} battles people chose opposite responses."]
+        lines += [
+            f"Contradictions: on {_count(facts.contradictions, 'battle')} people chose opposite responses."
+        ]
     if facts.agreement is None:
         lines += ["Agreement: undefined, for no battle has two votes."]
     else:
@@ -194,22 +202,22 @@ def _recruited(campaign: Campaign) -> str:
 
 
 def _raters(facts: Facts) -> str:
-    text = f"## Raters\n\n{facts.people} people, under pseudonyms made for this export alone."
+    text = f"## Raters\n\n{_count(facts.people, 'person', 'people')}, under pseudonyms made for this export alone."
     if facts.simulated:
         text += (
-            f" **{facts.simulated} raters are simulated**: a program gave {facts.simulated_votes} of the votes. "
+            f" **{_count(facts.simulated, 'rater is', 'raters are')} simulated**: a program gave {facts.simulated_votes} of the votes. "
             "Their rows say `simulated: true`."
         )
-    agreed = [f"{n} votes under version `{version}`" for version, n in facts.consents if version]
+    agreed = [f"{_count(n, 'vote')} under version `{version}`" for version, n in facts.consents if version]
     without = sum(n for version, n in facts.consents if not version)
     if agreed:
-        text += f"\n\nConsent: {', '.join(agreed)} of the consent text" + (f"; {without} votes were given without one." if without else ".")  # fmt: skip
+        text += f"\n\nConsent: {', '.join(agreed)} of the consent text" + (f"; {_count(without, 'vote was', 'votes were')} given without one." if without else ".")  # fmt: skip
     elif facts.votes:
         text += "\n\nConsent: no consent text was asked for."
     if facts.ruled:
-        text += f"\n\nOn {facts.ruled} battles the owner ruled; rows that follow from it say `ruled: true`."
+        text += f"\n\nOn {_count(facts.ruled, 'battle')} the owner ruled; rows that follow from it say `ruled: true`."
     if facts.written:
-        text += f"\n\n{facts.written} answers were written by raters; rows with one say `written: true`."
+        text += f"\n\n{_count(facts.written, 'answer was', 'answers were')} written by raters; rows with one say `written: true`."
     return text + "\n"
 
 
@@ -228,7 +236,7 @@ def _use(facts: Facts) -> str:
             f"Campaigns state different licences or none: {', '.join(stated)}. Settle on one before you publish this."
         ]
     if facts.personal:
-        found = ", ".join(f"{n} {kind}" for kind, n in facts.personal.items())
+        found = told(facts.personal)
         lines += [f"Personal data: a search found {found}; the owner looked at it and let it out."]
     else:
         lines += [("Personal data: a search for mail addresses, phone numbers, cards, bank accounts and keys found none. "

@@ -21,7 +21,7 @@ from labeling.gathering import Gathering, Order, RefusedText, gather, hash_of_vo
 from labeling.hub import check_push, push_folder
 from labeling.pairs import Effect, policy_effects, read_votes
 from labeling.policy import Method, PairPolicy
-from labeling.privacy import Place, scan_rows, summary
+from labeling.privacy import Place, scan_rows, summary, told
 from labeling.tables import MESSAGES, SCORES, ExportFormat, Row, columns, rows
 
 __all__ = ["ExportFormat", "ExportReport", "Preview", "export", "hash_of_votes", "preview"]
@@ -108,12 +108,9 @@ def one_moment(home: Home) -> Iterator[Database]:
 
 def personal_data(places: Sequence[Place]) -> UserError:
     """What was found and where it begins, never whole."""
-    counts = ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in summary(places).items()).replace(
-        "addresss", "addresses"
-    )
     first = "; ".join(str(p) for p in places[:SHOWN])
     return UserError(
-        f"the texts seem to hold personal data: {counts} ({first})",
+        f"the texts seem to hold personal data: {told(summary(places))} ({first})",
         "take them out, or look at each and export again with --allow-personal-data",
     )
 

@@ -16,6 +16,7 @@ from db.catalog import list_models
 from db.entities import Campaign, Outcome, RaterKind, Vote, content_id
 from db.errors import UserError
 from db.exchange import ResponseText
+from labeling.agreement import battle_key
 from labeling.cards import Facts
 from labeling.pairs import (
     Contradiction,
@@ -29,7 +30,7 @@ from labeling.pairs import (
 from labeling.policy import Method, PairPolicy
 from labeling.tables import JUDGED, PAIRED, ExportFormat, Gathered
 from labeling.unpaired import Judged, judged_answers
-from labeling.verdicts import usable_votes
+from labeling.verdicts import SWAPPED, usable_votes
 
 VOTES = frozenset({ExportFormat.VOTES, ExportFormat.CSV})
 """the formats whose rows are the votes themselves"""
@@ -249,9 +250,14 @@ def _facts(db: Database, order: Order, found: Gathered, chosen: Sequence[Campaig
 
 
 def _agreement(votes: Iterable[Vote]) -> tuple[int, float | None]:
-    """(battles with two votes or more, share of the pairs of votes on one battle that say the same)."""
-    battles: dict[int, list[Outcome]] = {}
+    """(battles with two votes or more, share of the pairs of votes on one battle that say the same).
+
+    A battle is the same in another campaign and with its slots the other way round.
+    """
+    battles: dict[str, list[Outcome]] = {}
     for vote in votes:
-        battles.setdefault(vote.battle, []).append(vote.outcome)
+        key, swapped = battle_key(vote)
+        outcome = SWAPPED.get(vote.outcome, vote.outcome) if swapped else vote.outcome
+        battles.setdefault(key, []).append(outcome)
     same = [a is b for outcomes in battles.values() for a, b in combinations(outcomes, 2)]
     return sum(len(o) > 1 for o in battles.values()), sum(same) / len(same) if same else None

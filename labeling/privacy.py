@@ -173,3 +173,10 @@ def _texts(value: object) -> Iterator[str]:
 def summary(places: Iterable[Place]) -> dict[str, int]:
     """{kind: places}, the commonest first."""
     return {kind.value: n for kind, n in Counter(p.kind for p in places).most_common()}
+
+
+def told(counts: Mapping[str, int]) -> str:
+    """The summary in words: 2 mail addresses, 1 phone number."""
+    many = {Personal.MAIL: "mail addresses", Personal.KEY: "keys or tokens"}
+    words = ((n, kind if n == 1 else many.get(Personal(kind), f"{kind}s")) for kind, n in counts.items())
+    return ", ".join(f"{n} {word}" for n, word in words)

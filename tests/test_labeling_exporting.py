@@ -318,7 +318,7 @@ def test_a_ruling_goes_out_marked_even_where_nobody_voted_so(home: Home, tmp_pat
     [row] = everything(tmp_path / "out", tmp_path)
     assert (row["chosen_response"], row["ruled"], row["n_votes"], row["vote_ids"]) == ("two", True, 0, [])
     assert (row["score_chosen"], row["chosen_avg_rating"], row["rejected_avg_rating"]) == (1.0, 5.0, 1.0)
-    assert "On 1 battles the owner ruled" in (tmp_path / "out/README.md").read_text()
+    assert "On 1 battle the owner ruled" in (tmp_path / "out/README.md").read_text()
 
 
 def test_what_raters_write_is_chosen_over_both_and_trains_alone(tmp_path: Path) -> None:
@@ -542,7 +542,7 @@ def test_card_and_manifest_say_what_is_in_the_folder(voted: Home, tmp_path: Path
         assert (len(content), hashlib.sha256(content).hexdigest()) == (file["bytes"], file["sha256"])
     assert {f["path"] for f in manifest["files"]} | {"manifest.json"} == set(report.files)
     card = (tmp_path / "out/README.md").read_text()
-    for said in ("license: unknown", "| train |", "1 raters are simulated", "gave 10 of the votes", "4 tie",
+    for said in ("license: unknown", "| train |", "1 rater is simulated", "gave 10 of the votes", "4 tie",
                  "each decisive vote is a pair of its own", report.snapshot, "model `model-one`"):  # fmt: skip
         assert said in card
     reader = open_reader(voted)
@@ -582,6 +582,18 @@ def test_contradictions_are_listed(home: Home, tmp_path: Path) -> None:
     assert "33.3% of the pairs of votes say the same" in (tmp_path / "out/README.md").read_text()
 
 
+def test_agreement_joins_a_battle_that_recurs_the_other_way_round(home: Home, tmp_path: Path) -> None:
+    votes_in(home, tmp_path, "model_a", "model_a")
+    other = {"rater": "z", "prompt": "Why?", "model_a": "m2", "model_b": "m1", "response_a": "two", "response_b": "one",
+             "winner": "model_b"}  # fmt: skip
+    (tmp_path / "w.json").write_text(json.dumps([other]))
+    import_file(home, ImportKind.VOTES, str(tmp_path / "w.json"))
+    export(home, tmp_path / "out", format="votes")
+    assert (
+        "on 1 battles with two votes or more, 100.0% of the pairs" in (tmp_path / "out/README.md").read_text()
+    )
+
+
 def test_an_evaluation_is_marked_and_lands_in_test(tmp_path: Path) -> None:
     home = make_home(tmp_path / "h", split=Split.HELDOUT, settings=CampaignSettings(Purpose.EVALUATE))
     db = open_writer(home)
@@ -603,7 +615,7 @@ def test_the_card_states_licence_consent_and_how_raters_were_found(tmp_path: Pat
     person.vote(Choice.LEFT)
     export(home, tmp_path / "out")
     card = (tmp_path / "out/README.md").read_text()
-    for said in ("license: cc-by-4.0", "1 votes under version `v3` of the consent text.", "Licence, as the owner states it: CC-BY-4.0",
+    for said in ("license: cc-by-4.0", "1 vote under version `v3` of the consent text.", "Licence, as the owner states it: CC-BY-4.0",
                  "How its raters were found: Students of one course, paid 15 EUR an hour", "keys found none"):  # fmt: skip
         assert said in card
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())
@@ -622,7 +634,7 @@ def test_personal_data_stays_in_until_the_owner_lets_it_out(tmp_path: Path) -> N
     assert not (tmp_path / "out").exists()
     report = export(home, tmp_path / "out", allow_personal=True)
     assert report.personal == {"mail address": 2}
-    assert "a search found 2 mail address; the owner looked" in (tmp_path / "out/README.md").read_text()
+    assert "a search found 2 mail addresses; the owner looked" in (tmp_path / "out/README.md").read_text()
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())
     assert manifest["personal_data"] == {"found": {"mail address": 2}, "confirmed_by_owner": True}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labeling.privacy import Personal, masked, scan, scan_rows, summary
+from labeling.privacy import Personal, masked, scan, scan_rows, summary, told
 
 MAILS = [
     "anna.schmidt@web.de", "j_doe+news@mail.acme-corp.co.uk", "x@y.io", "Maria.Garcia99@gmail.com", "ceo@startup.dev",
@@ -84,3 +84,4 @@ def test_places_are_named_by_split_row_and_column():
         "train row 1, prompt: mail address ann...", "train row 1, prompt: mail address ann...",
         "test row 1, prompt: phone number +1 ..."]  # fmt: skip
     assert summary(places) == {"mail address": 2, "phone number": 1}
+    assert told(summary(places)) == "2 mail addresses, 1 phone number"

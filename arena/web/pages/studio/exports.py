@@ -19,6 +19,7 @@ from labeling.exporting import Preview, order_of, preview
 from labeling.pairs import Effect
 from labeling.policy import Method, policy_of
 from labeling.privacy import summary
+from labeling.privacy import told as words_of
 from labeling.tables import MESSAGES, ExportFormat, columns, flat_chat
 
 EVERYTHING = "(all campaigns)"
@@ -111,7 +112,7 @@ def shown(seen: Preview) -> str:
     """A preview as the person reads it."""
     return render(
         "export_look", seen=seen, rows=sum(seen.splits.values()), effects=effects(seen.effects),
-        found=list(summary(seen.places).items()), places=[str(p) for p in seen.places[:PLACES]],
+        found=words_of(summary(seen.places)), places=[str(p) for p in seen.places[:PLACES]],
         first=[(split, _parts(ExportFormat(seen.format), row)) for split, row in seen.first],
     )  # fmt: skip
 
