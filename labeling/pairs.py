@@ -73,6 +73,8 @@ def preference_pairs(
         out += [LeftOut(v.id, verdict.why_lost(o)) for v, o in verdict.given if not verdict.holds(o)]
     written = _written(given, texts, policy)
     pairs += [pair for _, made in written for pair in made]
+    used = {v for pair in pairs for v in pair.votes}  # a tie, say, whose rater wrote a better answer
+    out = [one for one in out if one.vote not in used]
     return Pairs(
         tuple(pairs), _contradictions(found), dict(Counter(reason for _, reason in out)), tuple(out),
         {response.id: response for response, _ in written},

@@ -53,14 +53,15 @@ def judged_answers(
     for verdict in verdicts(usable, policy, ruled or {}, weights):
         made = [a for slot in (0, 1) if (a := _answer(verdict, slot, policy)) is not None]
         answers += made
-        used = {v for answer in made for v in answer.votes}
-        out += [LeftOut(v.id, _why(verdict, o)) for v, o in verdict.given if v.id not in used]
+        out += [LeftOut(v.id, _why(verdict, o)) for v, o in verdict.given]
     written = {}
     for vote in given:
         response = written_answer(vote)
         if response is not None and policy.written and policy.takes(vote):
             written[response.id] = response
             answers.append(JudgedAnswer(vote.prompt, response.id, True, (vote.id,), 1.0, vote.split))
+    used = {v for answer in answers for v in answer.votes}
+    out = [one for one in out if one.vote not in used]
     return Judged(tuple(answers), dict(Counter(reason for _, reason in out)), tuple(out), written)
 
 
