@@ -18,7 +18,7 @@ from labeling.consensus import information as consensus_information
 from labeling.flags import FEWEST, Flag, Habits, Limits, Raised, blind, blind_reason, habits_raise
 from labeling.influence import influence
 from labeling.others import Given, Shared, expectations, given_by, information, matches, press_of, shared
-from labeling.reading import Answers, Check, Crowd, blind_factor
+from labeling.reading import Answers, Check, Crowd, Press, blind_factor
 
 FEWEST_SHARED = 20
 """battles shared with others under which information is not shown"""
@@ -75,6 +75,14 @@ class _Rater(NamedTuple):
         """Votes and check questions together, in order of arrival; practice left out."""
         checks = [c.vote for c in self.checks if c.kind is not BallotKind.PRACTICE]
         return sorted([*self.votes, *checks], key=lambda v: v.id)
+
+
+class _Acts(NamedTuple):
+    """A rater's presses in order of arrival, and their answers to check questions."""
+
+    presses: Sequence[Press]
+    gold: Sequence[Check]
+    repeats: Sequence[Check]
 
 
 def rater_figures(
@@ -224,9 +232,9 @@ def _right(checks: Sequence[Check]) -> int:
 
 
 def _habits(
-    r: _Rater, lengths: Mapping[str, float], limits: Mapping[int, Limits], others_find: float
+    r: _Rater, own: _Acts, lengths: Mapping[str, float], limits: Mapping[int, Limits], others_find: float
 ) -> Habits:
-    every, gold, twice = r.every, _gold(r), _repeats(r)
+    every = r.every
     timed = [
         (v.elapsed_ms / 1000, limits.get(v.campaign, Limits()).time_floor)
         for v in every
@@ -234,10 +242,10 @@ def _habits(
     ]
     set_for = [limits[v.campaign] for v in every if v.campaign in limits]
     return Habits(
-        presses=[press_of(v) for v in every], seconds=[s for s, _ in timed], pace=_pace(r.votes, lengths),
+        presses=own.presses, seconds=[s for s, _ in timed], pace=_pace(r.votes, lengths),
         under_floor=sum(s < floor for s, floor in timed), floor=max((floor for _, floor in timed), default=0.0),
-        gold=(_right(gold), len(gold)), warn_below=min((x.warn_below for x in set_for), default=0.0),
-        others_find=others_find, repeats=(_right(twice), len(twice)),
+        gold=(_right(own.gold), len(own.gold)), warn_below=min((x.warn_below for x in set_for), default=0.0),
+        others_find=others_find, repeats=(_right(own.repeats), len(own.repeats)),
     )  # fmt: skip
 
 
@@ -252,35 +260,45 @@ def _judged(
 
     The crowd that a rater is held beside leaves out who is flagged: first for habits, then for the first factors.
     """
-    gold = {name: _gold(r) for name, r in raters.items()}
+    acts = {name: _Acts([press_of(v) for v in r.every], _gold(r), _repeats(r)) for name, r in raters.items()}
     habits = {}
     for name, r in raters.items():
-        others = GOLD_EXPECTED * _manage([g for other, g in gold.items() if other != name], GOLD_EXPECTED)
-        habits[name] = habits_raise(_habits(r, lengths, limits, others))
+        others = GOLD_EXPECTED * _manage(
+            [a.gold for other, a in acts.items() if other != name], GOLD_EXPECTED
+        )
+        habits[name] = habits_raise(_habits(r, acts[name], lengths, limits, others))
     crowd = {name for name in given if not habits[name]}
-    first = _factors(raters, given, crowd)
-    last = _factors(raters, given, {name for name in crowd if not first[name].raised})
-    return {name: Judged(f.factor, (*habits[name], *f.raised)) for name, f in last.items()}
+    factors = _factors(acts, given, crowd)
+    kept = {name for name in crowd if not factors[name].raised}
+    if kept != crowd:
+        factors = _factors(acts, given, kept)
+    return {name: Judged(f.factor, (*habits[name], *f.raised)) for name, f in factors.items()}
 
 
 def _factors(
-    raters: Mapping[str, _Rater], given: Mapping[str, Mapping[str, Given]], crowd: Collection[str]
+    acts: Mapping[str, _Acts], given: Mapping[str, Mapping[str, Given]], crowd: Collection[str]
 ) -> dict[str, Judged]:
     expected = expectations(given, crowd)
-    beside = shared(given, crowd)
-    checked = {name: (_gold(r), _repeats(r)) for name, r in raters.items()}
     found = {}
-    for name, r in raters.items():
-        presses = [press_of(v) for v in r.every]
-        others = [checked[other] for other in crowd if other != name]
+    for name, own in acts.items():
+        others = [acts[other] for other in crowd if other != name]
         manage = Crowd(
-            _manage([g for g, _ in others], GOLD_EXPECTED), _manage([t for _, t in others], SAME_EXPECTED)
+            _manage([a.gold for a in others], GOLD_EXPECTED),
+            _manage([a.repeats for a in others], SAME_EXPECTED),
         )
-        answers = Answers(presses, *checked[name], expected[name].shared, manage, expected[name].alike)
-        factor = blind_factor(answers) if len(presses) >= FEWEST else 1.0
-        said = Raised(Flag.RANDOM, blind_reason(answers, factor, matches(beside[name])))
-        found[name] = Judged(factor, (said,) if blind(len(presses), factor) else ())
+        answers = Answers(*own, expected[name].shared, manage, expected[name].alike)
+        factor = blind_factor(answers) if len(own.presses) >= FEWEST else 1.0
+        raised = blind(len(own.presses), factor)
+        reason = blind_reason(answers, factor, matches(_with_crowd(name, given, crowd))) if raised else ""
+        found[name] = Judged(factor, (Raised(Flag.RANDOM, reason),) if raised else ())
     return found
+
+
+def _with_crowd(
+    name: str, given: Mapping[str, Mapping[str, Given]], crowd: Collection[str]
+) -> Sequence[Shared]:
+    """The battles that a rater shares with the crowd."""
+    return shared({r: given[r] for r in {*crowd, name}}, crowd)[name]
 
 
 def _manage(others: Sequence[Sequence[Check]], expected: float) -> float:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from arena.loop import Go, Loop, Stage, where
+from arena.raters import counted_alarms
 from arena.web.context import Context
 from arena.web.pages.studio.acts import Part, act, panel, told
 from arena.web.pages.studio.markup import render
@@ -16,6 +17,18 @@ EVERY = 5.0
 """seconds between two looks while the tab is open"""
 # paths below the studio's own; the page knows what stands before them (a proxy's prefix, say)
 GO_THERE = "(where) => { if (where) window.location.assign(window.location.pathname.replace(/studio\\/?$/, '') + where) }"
+WORDS = {
+    "skipped": "skipped",
+    "rater excluded": "left out: you excluded their rater",
+    "withdrawn": "left out: their rater withdrew",
+    "identity leak": "left out: an answer named its model",
+    "known answer": "on known answers, which check raters",
+    "repeat": "on repeats, which check raters",
+    "practice": "practice",
+}
+"""why a stored vote is not counted"""
+UNKNOWN = {"import unfinished": "unknown yet: their import has not finished"}
+"""states of votes of which is not settled yet whether they count"""
 TABS_OF = {
     Go.MODELS: "models",
     Go.PROMPTS: "prompts",
@@ -84,10 +97,11 @@ class Look(NamedTuple):
 
 def look(context: Context) -> Look:
     """The loop as it stands."""
-    loop = where(context.readers.get())
+    db = context.readers.get()
+    loop = where(db)
     share = None if loop.next.share is None else f"{100 * min(1.0, loop.next.share):.0f}"
     return Look(
-        render("step", step=loop.next, share=share), render("overview", loop=loop, nodes=nodes(loop)),
+        render("step", step=loop.next, share=share), render("overview", loop=loop, nodes=nodes(loop), alarms=counted_alarms(db), words=WORDS, unknown=UNKNOWN),
         loop.next.button, bool(loop.battles) and loop.next.go is not Go.RATE,
     )  # fmt: skip
 

@@ -1,32 +1,85 @@
-"""Raters: who rates, by pseudonym, and whose votes count."""
+"""Raters: who rates, by pseudonym, how well, what to look at, and whose votes count."""
 
 from collections.abc import Sequence
 
 import gradio as gr
 
-from arena import registry
+from arena import raters
 from arena.web.context import Context
 from arena.web.pages.studio.acts import Part, act, panel, told, wanted
-from arena.web.pages.studio.markup import Cell, Chip, note, table
-from db.campaigns import decide_rater, list_raters
+from arena.web.pages.studio.markup import Cell, Chip, note, render, table
+from db.campaigns import decide_rater, list_campaigns, list_raters
+from db.entities import CampaignSettings, CampaignStatus
+from db.raters import RaterVote
 
-HEADS = ("Rater", "Kind", "Campaign", "Seat", "Votes", "Counted")
+BALLOT_HEADS = ("When (UTC)", "Campaign", "Prompt", "Ballot", "Answered", "Seconds", "Counts", "Comment")
+KINDS = {
+    "battle": "battle", "gold": "known answer", "repeat": "repeat", "practice": "practice", "import": "imported",
+}  # fmt: skip
 
 
 def rater_table(context: Context) -> str:
-    """Every rater; votes leave skips out."""
-    rows: list[Sequence[Cell]] = []
-    for r in registry.rater_listing(context.readers.get()):
-        kind, excluded = str(r["kind"]), r["excluded"]
-        rows.append((
-            str(r["name"]), Chip(kind, "busy") if kind == "simulated" else kind, _text(r["campaign"]), _text(r["seat"]),
-            int(str(r["votes"])), Chip("yes", "good") if excluded is None else Chip(f"no: {excluded}", "bad"),
-        ))  # fmt: skip
-    return table(HEADS, rows, empty="No raters yet: invite some in the Campaigns tab.", caption="Raters")
+    """Every rater with their figures, and what the campaigns demand; votes leave skips and check questions out."""
+    db = context.readers.get()
+    wanted_by = [
+        f"{c.name}: {_demands(c.settings)}"
+        for c in list_campaigns(db)
+        if c.status is not CampaignStatus.CLOSED and _demands(c.settings)
+    ]
+    return render("raters", rows=raters.rater_rows(db), limits=wanted_by)
 
 
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+def _demands(s: CampaignSettings) -> str:
+    """What a campaign checks and demands of raters; empty where it does neither."""
+    parts = [
+        f"{100 * s.gold_rate:.0f} % known answers" if s.gold_rate else "",
+        f"{100 * s.repeat_rate:.0f} % repeats" if s.repeat_rate else "",
+        f"a warning below {100 * s.warn_below:.0f} % known answers found"
+        if s.gold_rate and s.warn_below
+        else "",
+        f"no more ballots below {100 * s.block_below:.0f} %" if s.gold_rate and s.block_below else "",
+        f"a mark where most votes take under {s.time_floor:g} seconds" if s.time_floor else "",
+    ]
+    return "; ".join(filter(None, parts))
+
+
+def ballots(context: Context, name: str | None) -> str:
+    """One rater's newest votes with check questions marked, and the decisions about them."""
+    if not name:
+        return ""
+    found = raters.ballots_of(context.readers.get(), name)
+    decided = "".join(
+        note(f"{d.at[:16].replace('T', ' ')}: {'counted again' if d.counted else 'left out'}, {d.reason}")
+        for d in found.decisions
+    )
+    rows: list[Sequence[Cell]] = [
+        (v.created_at[:16].replace("T", " "), v.campaign, v.prompt, _kind(v), _pressed(v),
+         None if v.seconds is None else round(v.seconds, 1), Chip(v.state, "good" if v.state == "counted" else "plain"), v.comment)
+        for v in found.votes
+    ]  # fmt: skip
+    shown = f"The newest {raters.MOST_VOTES} votes" if len(rows) == raters.MOST_VOTES else "Every vote"
+    return decided + table(
+        BALLOT_HEADS, rows, empty=f"{name} has not voted yet.", caption=f"{shown} of {name}, newest first"
+    )
+
+
+def _kind(vote: RaterVote) -> Cell:
+    """What the ballot was for; for a check question, whether it was answered as expected."""
+    expected = vote.better if vote.kind == "gold" else vote.before
+    if vote.kind not in ("gold", "repeat") or expected is None or vote.state in ("retracted", "skipped"):
+        return KINDS[vote.kind]
+    same = vote.outcome == expected
+    words = ("found", "missed") if vote.kind == "gold" else ("answered alike", "answered otherwise")
+    return Chip(f"{KINDS[vote.kind]}: {words[0] if same else words[1]}", "good" if same else "bad")
+
+
+def _pressed(vote: RaterVote) -> str:
+    """The answer in terms of the screen, where the side is on record."""
+    if vote.outcome in ("a", "b") and vote.left_is is not None:
+        return "left" if vote.outcome == vote.left_is else "right"
+    return {"a": "the first model's", "b": "the second model's"}.get(
+        vote.outcome, vote.outcome.replace("_", " ")
+    )
 
 
 def decide(context: Context, name: str | None, reason: str | None, *, counted: bool) -> str:
@@ -62,9 +115,11 @@ def build(context: Context) -> Part:
         out = gr.Button("Exclude", variant="stop")
         back = gr.Button("Include again")
     said = panel()
+    own = panel()
+    rater.change(told(lambda n: ballots(context, n)), rater, own, api_visibility="private")
     for button, counted in ((out, False), (back, True)):
         button.click(
             told(lambda n, why, c=counted: note(decide(context, n, why, counted=c), "good")), [rater, reason], said,
             api_visibility="private",
-        ).success(lambda: rater_table(context), outputs=shown, api_visibility="private")  # fmt: skip
+        ).success(lambda n: (rater_table(context), ballots(context, n)), rater, [shown, own], api_visibility="private")  # fmt: skip
     return Part(refresh, [shown, rater])
