@@ -193,7 +193,8 @@ def _beyond_the_prompt(
     asked = fold("\n\n".join(m["content"] for m in messages))
     folded = Folded(text)
     for found in (*traces.bare, *traces.spoken):
-        if found in asked and not (found in traces.plainly and _asked_who(asked, found, listed)):
+        named = _joined(found) in _joined(asked)
+        if named and not (found in traces.plainly and _asked_who(asked, found, listed)):
             continue
         start = folded.folded.find(found)
         first, last = folded.span(start, start + len(found))
@@ -202,6 +203,11 @@ def _beyond_the_prompt(
     for remain in traces.templates:
         if fold(remain) not in asked and not (labels and remain.endswith((":", "："))):
             yield Finding(slot, FindingKind.TEMPLATE, remain)
+
+
+def _joined(folded: str) -> str:
+    """A folded text without what may or may not stand between the words of a name."""
+    return re.sub(r"[\s\-_.]+", "", folded)
 
 
 _ABOUT_YOU = re.compile(

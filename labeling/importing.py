@@ -32,7 +32,7 @@ from labeling.formats.records import (
 )
 from labeling.formats.registry import Reader, reader_of
 from labeling.intake import Intake, Target, Took
-from labeling.scanning import scan
+from labeling.scanning import notes, scan
 
 __all__ = ["ImportKind", "ImportReport", "Preview", "PreviewRow", "Refusal", "import_file", "preview"]
 
@@ -182,6 +182,7 @@ def _bring(
     pairs = intake.finish()
     if into is not None:
         scan(db, into.id)
+    guarded = notes(db, into.id) if into is not None else []
     if into is not None and exchange.drop_empty_campaign(db, into.id):
         into = None
     counts = ImportCounts(
@@ -193,7 +194,7 @@ def _bring(
         campaign=into.name if into else None,
         prompt_set=name if intake.fills_set else None,
         pair_set=name if kind is ImportKind.PAIRS and counts.read > counts.refused else None,
-        notes=tuple(f"{n} {note}" for note, n in intake.notes.items()),
+        notes=(*(f"{n} {note}" for note, n in intake.notes.items()), *guarded),
     )  # fmt: skip
 
 

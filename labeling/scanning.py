@@ -187,6 +187,17 @@ def _n(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
+def notes(db: Database, campaign: int) -> list[str]:
+    """What to tell whoever just made a campaign or filled one: nothing where nothing was found."""
+    rows = store.findings_of(db, campaign)
+    found, held = {r.battle for r in rows}, {r.battle for r in rows if r.held}
+    if not found:
+        return []
+    name = campaign_by_id(db, campaign).name
+    return [(f"{_n(len(found), 'battle')} with an answer that gives its model away, is empty or equals the other; "
+             f'{len(held):,} held; `campaign guard "{name}"` lists them')]  # fmt: skip
+
+
 def document(db: Database, campaign: Campaign) -> dict[str, object]:
     """What `campaign guard --json` prints."""
     counts = store.guard_counts(db, campaign.id)._asdict()

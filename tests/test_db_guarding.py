@@ -20,6 +20,7 @@ from labeling import scanning
 from labeling.importing import ImportKind, import_file
 from tests.factories import make_home
 from tests.test_labeling_rating import Rater
+from tests.workshop import run
 
 LEAK, TEMPLATE, SAME, CLEAN = 1, 2, 3, 4
 """battles of the home below: one that names a model, one with template remains, one twice the same, a clean one"""
@@ -328,3 +329,18 @@ def test_kept_counts_follow_from_the_findings_whatever_happens(tmp_path_factory,
             assert contradictions(db) == []
         counted = sum(t.votes for t in tallies(db))
         assert counted == counts(db, 1).counted
+
+
+def test_whoever_makes_or_fills_a_campaign_is_told_what_was_found(tmp_path):
+    with opened(tmp_path / "h") as db:
+        said = scanning.notes(db, 1)
+        assert said == [('3 battles with an answer that gives its model away, is empty or equals the other; 3 held; '
+                        '`campaign guard "first"` lists them')]  # fmt: skip
+    made = run(
+        tmp_path / "h", "campaign", "create", "second", "--models", "model-one,model-two", "--prompts", "all"
+    )
+    assert '3 held; `campaign guard "second"` lists them' in made.err
+    db = open_writer(make_home(tmp_path / "clean"))
+    with contextlib.closing(db.conn):
+        scanning.scan(db, 1)
+        assert scanning.notes(db, 1) == []

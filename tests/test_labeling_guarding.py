@@ -88,6 +88,7 @@ def test_a_name_that_the_prompt_brought_up_is_no_leak():
     text = "acme-chat-7b is a model."
     assert found(text)
     assert found(text, "What is acme-chat-7b?") == ()
+    assert found(text, "What is Acme Chat 7B?") == ()
     assert found("I am Claude, at your service.", "You are Claude, a butler. Greet me.") == ()
 
 

@@ -10,10 +10,11 @@ from arena.web.pages.studio.markup import note, render
 from db.campaigns import find_campaign
 from db.entities import FindingKind, Guard
 from db.errors import UserError
+from db.guarding import findings_of
 from labeling import scanning
 
-MOST = 40
-"""findings shown; the command line lists them all"""
+MOST, LISTED = 40, 200
+"""findings shown, and battles listed to choose from; the command line lists them all, and any number can be typed"""
 RULES = {
     Guard.HOLD: "Rule of this campaign: hold. A battle with a finding is not served until you release it.",
     Guard.REDACT: "Rule of this campaign: redact. Battles are served with the words covered; empty and equal ones are held.",
@@ -52,12 +53,12 @@ def guard_view(context: Context, name: str | None) -> str:
     chosen = find_campaign(db, name) if name else None
     if chosen is None:
         return note("Choose a campaign above.")
-    rows = [_shown(r) for r in scanning.listed(db, chosen)]
+    rows = [_shown(r) for r in scanning.listed(db, chosen, MOST)]
     rule = RULES[chosen.settings.guard]
     if chosen.settings.count_leaked:
         rule += " Votes on leaks are counted here."
-    return render("guard", summary=scanning.summary(db, chosen), rule=rule, rows=rows[:MOST], name=chosen.name,
-                  more=max(0, len(rows) - MOST), held=any(r.state == "held" for r in rows),
+    return render("guard", summary=scanning.summary(db, chosen), rule=rule, rows=rows, name=chosen.name,
+                  more=max(0, len(findings_of(db, chosen.id)) - MOST), held=any(r.state == "held" for r in rows),
                   empty="Nothing was found: no answer gives its model away, and none is empty or doubled.")  # fmt: skip
 
 
@@ -65,8 +66,10 @@ def battles(context: Context, name: str | None) -> gr.Dropdown:
     """The battles with a finding, standing ones first, to choose from; any other number can be typed."""
     db = context.readers.get()
     chosen = find_campaign(db, name) if name else None
-    rows = scanning.listed(db, chosen) if chosen else []
-    named = dict.fromkeys(f"{r.battle}: {scanning.SHOWN[FindingKind(r.kind)]} ({r.state})" for r in rows)
+    rows = findings_of(db, chosen.id, LISTED) if chosen else []
+    named = dict.fromkeys(
+        f"{r.battle}: {scanning.SHOWN[r.kind]} ({scanning.state_of(chosen, r)})" for r in rows if chosen
+    )
     return gr.Dropdown(choices=list(named), value=None)
 
 
