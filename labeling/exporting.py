@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -301,7 +301,7 @@ def _manifest(aside: Path, facts: Facts, gathering: Gathering, listed: Sequence[
         "program": PROGRAM, "manifest": 2, "format": facts.shape.value, "created_at": facts.created_at,
         "version": facts.version, "rows": dict(facts.splits), "votes_read": facts.votes, "snapshot": facts.snapshot,
         "policy": facts.policy.to_json(), "policy_in_words": str(facts.policy), "left_out": dict(facts.left_out),
-        "refused": [r._asdict() for r in gathering.refused],
+        "refused": [asdict(r) for r in gathering.refused],
         "contradictions": [
             {"prompt": c.prompt, "response_a": c.response_a, "response_b": c.response_b, "votes_a": c.votes_a,
              "votes_b": c.votes_b} for c in gathering.contradictions],

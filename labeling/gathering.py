@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import combinations
-from typing import NamedTuple
 
 from sqlite_utils import Database
 
@@ -48,7 +47,8 @@ class Order:
     policy: PairPolicy = field(default_factory=lambda: PairPolicy(Method.VOTE))
 
 
-class RefusedText(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RefusedText:
     """Texts that cannot go out, by their ids."""
 
     reason: str

@@ -135,7 +135,7 @@ def _written(
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Duplicate:
     """A pair that an export leaves out because its texts are there already."""
 
     reason: str
@@ -144,21 +144,21 @@ class Refused:
 
 def without_duplicates(
     pairs: Sequence[PreferencePair], texts: Mapping[str, str | None]
-) -> tuple[list[PreferencePair], list[Refused]]:
+) -> tuple[list[PreferencePair], list[Duplicate]]:
     """The pairs, each two texts of a prompt once (either way round), and those that repeat others.
 
     Several votes on the same two responses are no repetition: only other responses with the same texts are.
     """
     first: dict[tuple[str, frozenset[str]], frozenset[str]] = {}
     kept: list[PreferencePair] = []
-    refused: list[Refused] = []
+    refused: list[Duplicate] = []
     for pair in pairs:
         said = frozenset(bare(texts.get(r) or "") for r in (pair.chosen, pair.rejected))
         both = frozenset((pair.chosen, pair.rejected))
         if first.setdefault((pair.prompt, said), both) == both:
             kept.append(pair)
         else:
-            refused.append(Refused("the same two texts as another pair", pair))
+            refused.append(Duplicate("the same two texts as another pair", pair))
     return kept, refused
 
 

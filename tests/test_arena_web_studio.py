@@ -405,8 +405,11 @@ def test_the_preview_counts_what_a_snapshot_would_hold(demo):
     by_method = {e.policy.method.value: e for e in seen.effects}
     assert by_method["majority"].train == seen.train
     assert by_method["consensus"].why_not.startswith("a consensus needs 3 raters")
-    with pytest.raises(UserError, match=r"needs 3 raters .*; raise the campaign's overlap"):
-        retraining.look(demo.home, db, form(demo, policy="consensus"))
+    for needs_overlap in ("consensus", retraining.WEIGHED):
+        with pytest.raises(UserError, match=r"needs 3 raters .*; raise the campaign's overlap"):
+            retraining.look(demo.home, db, form(demo, policy=needs_overlap))
+    words = retraining.arguments(db, form(demo, policy=retraining.WEIGHED))
+    assert words[words.index("--policy") :][:3] == ["--policy", "majority", "--weigh-raters"]
     assert (seen.train, seen.heldout, len(seen.pairs)) == (20, 0, 3)
     with_simulated = retraining.look(demo.home, db, form(demo, simulated=True))
     frozen = demo.writer.call(

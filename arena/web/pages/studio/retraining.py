@@ -18,6 +18,8 @@ from training.folders import count_parameters
 from training.settings import PRESETS, DpoSettings, default_preset, preset, warnings_for, with_overrides
 from training.snapshots import FEWEST, Source, gather
 
+WEIGHED = "majority-weighed"
+"""the choice of a majority in which raters count by what their votes tell"""
 FIELDS = ("learning_rate", "epochs", "beta", "lora_r", "max_length")
 """the settings with a field of their own; any other goes into the box below them"""
 
@@ -123,11 +125,26 @@ def arguments(db: Database, form: Form) -> list[str]:
     words = ["train", "dpo", "--from", form.parent]
     for name in source_of(db, form).campaigns:
         words += ["--campaign", name]
-    words += ["--policy", Method(form.policy).value, "--preset", form.preset]
+    policy = policy_of(form)
+    words += [
+        "--policy",
+        policy.method.value,
+        *(["--weigh-raters"] if policy.weighted else []),
+        "--preset",
+        form.preset,
+    ]
     for change in overrides(form):
         words += ["--set", change]
     words += [] if form.simulated else ["--no-simulated"]
     return words + (["--name", form.name.strip()] if form.name.strip() else [])
+
+
+def policy_of(form: Form) -> PairPolicy:
+    """The pair policy of the form; majority may weigh raters by what their votes tell."""
+    weighted = form.policy == WEIGHED
+    return PairPolicy(
+        Method.MAJORITY if weighted else Method(form.policy), simulated=form.simulated, weighted=weighted
+    )
 
 
 class ShownPair(NamedTuple):
@@ -159,7 +176,7 @@ class Look:
 def look(home: Home, db: Database, form: Form) -> Look:
     """Gather the pairs of the form's campaigns under its policy; nothing is frozen. UserError where it needs more votes."""
     settings = settings_of(form)
-    source, policy = source_of(db, form), PairPolicy(Method(form.policy), simulated=form.simulated)
+    source, policy = source_of(db, form), policy_of(form)
     found = gather(db, source, policy)
     effects = effects_of_campaigns(db, source.campaigns, policy)
     train = [p for p in found.pairs if p.split is Split.TRAIN]

@@ -118,8 +118,9 @@ def _form() -> tuple[list[Any], tuple[gr.Button, gr.Button]]:
     simulated = gr.Checkbox(False, label="Also simulated votes", elem_id="simulated",
                             info="Made-up raters, not people: the demo's stored ones and any other.")  # fmt: skip
     policy = gr.Radio([("majority: one pair a battle, if most agree", "majority"), ("vote: every vote is a pair", "vote"),
+                       ("majority, raters weighed by what their votes tell", form_of.WEIGHED),
                        ("min-agreement: the same as majority, if 70 % agree", "min-agreement"),
-                       ("consensus: weighs what each rater's votes tell", "consensus")],
+                       ("consensus: the likeliest winner, by what each rater's votes tell", "consensus")],
                       value="majority", label="How votes become pairs", info="Ties and 'both' give no pair in any.")  # fmt: skip
     chosen = gr.Dropdown(
         list(PRESETS),
