@@ -292,18 +292,19 @@ def browse_votes(
 
 
 def rater_progress(db: Database, rater: int, campaigns: Sequence[int]) -> int:
-    """How many standing votes (skips and check questions too) the rater has in these campaigns."""
+    """How many standing votes (skips and check questions too, practice not) the rater has in these campaigns."""
     row = db.conn.execute(
         """SELECT coalesce(sum(n), 0) FROM (
           SELECT n FROM vote_counts WHERE rater = ?1 AND campaign IN (SELECT value FROM json_each(?2))
-          UNION ALL SELECT n FROM check_counts WHERE rater = ?1 AND campaign IN (SELECT value FROM json_each(?2)))""",
+          UNION ALL SELECT n FROM check_counts WHERE rater = ?1 AND kind <> 'practice'
+            AND campaign IN (SELECT value FROM json_each(?2)))""",
         (rater, json.dumps(list(campaigns))),
     ).fetchone()
     return int(row[0])
 
 
 class Standing(NamedTuple):
-    """A rater's standing votes in a campaign, check questions included."""
+    """A rater's standing votes in a campaign, check questions included, practice not."""
 
     all: int
     skipped: int
@@ -312,7 +313,8 @@ class Standing(NamedTuple):
 def standing_of_rater(db: Database, rater: int, campaign: int) -> Standing:
     """How many votes of a rater stand in a campaign, counted from the votes themselves."""
     row = db.conn.execute(
-        """SELECT count(*), coalesce(sum(v.outcome = 'skip'), 0) FROM votes v WHERE v.rater = ? AND v.campaign = ?
+        """SELECT count(*), coalesce(sum(v.outcome = 'skip'), 0) FROM votes v LEFT JOIN assignments s ON s.id = v.assignment
+        WHERE v.rater = ? AND v.campaign = ? AND coalesce(s.kind, 'battle') <> 'practice'
         AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)""",
         (rater, campaign),
     ).fetchone()

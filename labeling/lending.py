@@ -205,7 +205,7 @@ def _new(
         BallotKind.REPEAT: 0.0 if wanted.reveal == "each" else wanted.repeat_rate,
     }
     given = Counter(checks.checks_of_rater(db, rater, campaign.id))
-    number = votes.rater_progress(db, rater, [campaign.id]) - given[BallotKind.PRACTICE] + len(held)
+    number = votes.rater_progress(db, rater, [campaign.id]) + len(held)
     given.update(a.kind for a in held)
     made: list[Assignment] = []
     for drawn in _drawn(db, campaign, rater, n):
@@ -280,9 +280,12 @@ def progress(db: Database, campaign: Campaign | None, rater: int) -> tuple[int, 
     """
     if campaign is None:
         return 0, 0
-    practised = checks.practised(db, rater, campaign.id)
-    done = votes.rater_progress(db, rater, [campaign.id]) - practised
-    checked = sum(checks.checks_of_rater(db, rater, campaign.id).values()) - practised
+    done = votes.rater_progress(db, rater, [campaign.id])
+    checked = sum(
+        n
+        for kind, n in checks.checks_of_rater(db, rater, campaign.id).items()
+        if kind is not BallotKind.PRACTICE
+    )
     cover = campaigns.coverage(db, campaign)
     wanted = cover.battles * campaign.settings.overlap - (cover.votes - cover.held_votes) - checked
     target = done + max(0, min(cover.battles - done, wanted))

@@ -265,6 +265,14 @@ def test_the_code_comes_when_the_votes_are_stored(tmp_path):
     assert briefing.briefing(rater.db, rater.seat, None, NOW).finish_url == "https://x.example/?cc=DONE"
 
 
+def test_practice_takes_nothing_from_the_ballots_a_rater_may_have(tmp_path):
+    settings = CampaignSettings(practice=2, rater_cap=3, completion_code="DONE")
+    rater = Session(tmp_path, settings, gold=4).rater()
+    kinds, last = rater.rate_all()
+    assert kinds == {BallotKind.PRACTICE: 2, BallotKind.BATTLE: 3}
+    assert (last.done, last.target, last.end.code) == (3, 3, "DONE")
+
+
 def test_who_skips_most_gets_no_code(tmp_path):
     rater = Session(tmp_path, CampaignSettings(rater_cap=5, completion_code="DONE")).rater()
     for n in range(5):
