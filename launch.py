@@ -830,12 +830,13 @@ def raters() -> None:
 @raters.command("list")
 @as_json
 def raters_list(as_json: bool) -> None:
-    """Every seat with its rater."""
-    from arena.registry import rater_listing
+    """Every rater with their seat, their figures and what to look at."""
+    from arena.raters import rater_listing
 
     with writing() as (_, db):
         rows = rater_listing(db)
-        show(rows, as_json, lambda: table(rows))
+        short = ("name", "kind", "seat", "campaign", "votes", "excluded", "gold_accuracy", "agreement", "reasons")
+        show(rows, as_json, lambda: table([{key: row.get(key) for key in short} for row in rows]))
 
 
 def _decision_verb(word: str, counted: bool, text: str) -> None:
