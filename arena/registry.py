@@ -13,7 +13,7 @@ from arena.demo import ensure_starter
 from arena.generating import files_of, generate, settings_like
 from arena.players import GenerationSettings
 from db import campaigns, runs
-from db.campaigns import coverage, get_campaign, list_campaigns, list_seats
+from db.campaigns import coverage, get_campaign, list_campaigns
 from db.catalog import add_model, find_model, get_prompt, get_response, list_models
 from db.connection import Home, checked_name, transaction
 from db.entities import (
@@ -247,20 +247,6 @@ def preview(db: Database, name: str, n: int) -> list[str]:
             lines.append(f"  {side:5} | {text}")
         lines.append("")
     return lines
-
-
-def rater_listing(db: Database) -> list[dict[str, object]]:
-    """Every rater, with the seat they have and why they are left out, if they are."""
-    seats = {s.rater: s for s in list_seats(db)}
-    rows: list[dict[str, object]] = []
-    for rater in campaigns.list_raters(db):
-        seat = seats.get(rater.name)
-        rows.append({
-            "name": rater.name, "kind": rater.kind.value, "seat": seat.seat if seat else None,
-            "campaign": seat.campaign if seat else None, "votes": campaigns.votes_of_rater(db, rater.id),
-            "excluded": rater.excluded,
-        })  # fmt: skip
-    return rows
 
 
 # -- jobs ------------------------------------------------------------------------------------------------------
