@@ -9,15 +9,18 @@ import hashlib
 import ipaddress
 import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import httpx
 from sqlite_utils import Database
 from standardwebhooks.webhooks import Webhook as Signer
 
 from arena.jobs import shown
+from arena.raters import counted_alarms
 from db import notices
+from db.campaigns import get_campaign
 from db.catalog import get_setting, set_setting
 from db.connection import transaction
 from db.entities import NoticeKind
@@ -30,6 +33,8 @@ WAITS = (0, 5, 60, 600, 3600)
 PATIENCE = 10.0
 """seconds a receiver has for its whole answer"""
 LONGEST_COMMAND = 160
+QUIET = timedelta(minutes=10)
+"""an alarm that was off for so long and is on again has risen anew"""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -56,10 +61,43 @@ def _of_job(job: Ended) -> Found:
     return Found(f"job:{job.job}", NoticeKind.JOB_ENDED, None, f"Job {job.job} {job.status}: {words}.{why}")
 
 
+class Alarms(NamedTuple):
+    """The alarms that no notice tells of yet, and when each that is on was last seen, by campaign."""
+
+    found: Sequence[Found]
+    seen: Mapping[str, str]
+
+
+def alarms_seen(db: Database) -> dict[str, str]:
+    """When each campaign's alarm was last seen, by the campaign's number."""
+    known: dict[str, str] = json.loads(get_setting(db, "alarms_seen") or "{}")
+    return known
+
+
+def look_for_alarms(db: Database, now: datetime) -> Alarms:
+    """The counted share of each campaign that still runs. An alarm that stays is one; it rises anew after a quiet while."""
+    found, seen = [], {c: at for c, at in alarms_seen(db).items() if at >= stamp(now - QUIET)}
+    for alarm in counted_alarms(db):
+        campaign = get_campaign(db, alarm.campaign).id
+        if str(campaign) not in seen:
+            subject = f"alarm:{campaign}:{stamp(now)}"
+            found.append(Found(subject, NoticeKind.ALARM, campaign, f"{alarm.campaign}: {alarm.found.words}"))
+        if seen.get(str(campaign), "") < stamp(now - QUIET / 10):
+            seen[str(campaign)] = stamp(now)
+    return Alarms(found, seen)
+
+
 def keep(db: Database, found: Sequence[Found]) -> int:
     """Raise what was found; how many notices are new."""
     with transaction(db):
         return sum(notices.raise_notice(db, f) for f in found)
+
+
+def keep_alarms(db: Database, alarms: Alarms) -> int:
+    """Raise the alarms that rose and remember which are on; how many notices are new."""
+    with transaction(db):
+        set_setting(db, "alarms_seen", json.dumps(alarms.seen))
+        return keep(db, alarms.found)
 
 
 # -- the webhook -----------------------------------------------------------------------------------------------

@@ -20,18 +20,25 @@ from db.notices import get_webhook, mark_tried
 from db.runs import job_processes
 from labeling.joining import stamp
 
-EVERY, COUNTED_EVERY = 3.0, 60.0
-"""seconds between two looks, and between two notes of how many logins failed"""
+EVERY, ALARMS_EVERY, COUNTED_EVERY = 3.0, 20.0, 60.0
+"""seconds between two looks, between two at the alarms, between two notes of how many logins failed"""
 NOBODY = "(nobody)"
 
 
 class Watcher:
     """The rounds, from start to stop. `failures` tells how many logins have failed so far."""
 
-    def __init__(self, context: Context, failures: Callable[[], int], every: float = EVERY) -> None:
+    def __init__(
+        self,
+        context: Context,
+        failures: Callable[[], int],
+        every: float = EVERY,
+        alarms_every: float = ALARMS_EVERY,
+    ) -> None:
         self._context = context
         self._failures = failures
         self._every = every
+        self._alarms_every, self._alarms_at = alarms_every, float("-inf")
         self._noted, self._noted_at = 0, float("-inf")
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -75,6 +82,11 @@ class Watcher:
         found = notices.look(db)
         if found:
             writer.call(lambda w: notices.keep(w, found))
+        if time.monotonic() - self._alarms_at >= self._alarms_every:
+            self._alarms_at = time.monotonic()
+            alarms = notices.look_for_alarms(db, now())
+            if alarms.found or alarms.seen != notices.alarms_seen(db):
+                writer.call(lambda w: notices.keep_alarms(w, alarms))
         if time.monotonic() - self._noted_at >= COUNTED_EVERY:
             self._note_failures()
 
