@@ -27,8 +27,8 @@ PROLIFIC = "?PROLIFIC_PID={{%PROLIFIC_PID%}}&STUDY_ID={{%STUDY_ID%}}&SESSION_ID=
 BACK = "https://app.prolific.com/submissions/complete?cc=CODE"
 PROLIFIC_STEP = "On Prolific paste the open link as the study's URL and choose URL parameters; Prolific fills the three names in."
 MTURK_STEP = (
-    "On Mechanical Turk use the open link as the address of an external question: workerId, assignmentId and hitId are "
-    "added there. In a survey link add workerId yourself; docs/sessions.md has the lines."
+    "On Mechanical Turk make a survey-link task whose link takes workerId, assignmentId and hitId along, and ask for the "
+    "completion code; docs/sessions.md has the lines to paste."
 )
 GUIDE = "docs/sessions.md has each step"
 

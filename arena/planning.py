@@ -421,7 +421,7 @@ def _about_now(ground: Ground, now: float | None) -> str:
         return ""
     if now is None:
         return f"As it stands the campaign asks for {ground.wanted:,} votes, which is too few to show any preference."
-    closest = as_ratio(math.ceil(100 * now) / 100)
+    closest = as_ratio(math.ceil(200 * now) / 200)
     return f"As it stands the campaign asks for {ground.wanted:,} votes, which show a preference of {closest} and nothing closer."
 
 

@@ -63,6 +63,7 @@ class Present(NamedTuple):
     """standing votes, check questions included"""
     last_vote: str | None
     last_asked: str | None
+    """when a ballot was lent that is still to be answered"""
     excluded: str | None
 
 
@@ -76,8 +77,8 @@ def present(db: Database, campaign: int) -> list[Present]:
           (SELECT coalesce(sum(n), 0) FROM vote_counts WHERE campaign = ?1 AND rater = t.id AND outcome <> 'skip')
           + (SELECT coalesce(sum(n), 0) FROM check_counts WHERE campaign = ?1 AND rater = t.id),
           (SELECT created_at FROM votes WHERE rater = t.id AND campaign = ?1 AND import IS NULL ORDER BY id DESC LIMIT 1),
-          (SELECT max(s.lent_at) FROM assignments s JOIN battles b ON b.id = s.battle
-           WHERE s.rater = t.id AND b.campaign = ?1), x.reason
+          (SELECT max(s.lent_at) FROM open_leases o JOIN assignments s ON s.id = o.assignment
+           JOIN battles b ON b.id = o.battle WHERE o.rater = t.id AND b.campaign = ?1), x.reason
         FROM here JOIN raters t ON t.id = here.rater LEFT JOIN excluded_raters x ON x.rater = t.id
         WHERE t.kind <> 'judge' AND EXISTS (SELECT 1 FROM seats WHERE rater = t.id) ORDER BY t.id""",
         (campaign,),

@@ -33,6 +33,8 @@ class SeatState(NamedTuple):
     created_at: str
     expires_at: str | None
     withdrew: bool
+    worker: str | None
+    """the participant's id on the crowd platform they came from"""
 
 
 def seat_states(db: Database, lineage: int, now: str) -> list[SeatState]:
@@ -41,12 +43,12 @@ def seat_states(db: Database, lineage: int, now: str) -> list[SeatState]:
         """SELECT s.id, t.name, t.kind, c.name,
           CASE WHEN s.revoked_at IS NOT NULL THEN 'closed' WHEN s.screened_out_at IS NOT NULL THEN 'screened out'
                WHEN s.session IS NOT NULL THEN 'in use' WHEN s.expires_at <= ?2 THEN 'expired' ELSE 'waiting' END,
-          s.open_link, s.created_at, s.expires_at, w.rater IS NOT NULL
+          s.open_link, s.created_at, s.expires_at, w.rater IS NOT NULL, s.external
         FROM seats s JOIN raters t ON t.id = s.rater JOIN campaigns c ON c.id = s.campaign
         LEFT JOIN withdrawals w ON w.rater = s.rater WHERE s.lineage = ?1 AND s.owner = 0 ORDER BY s.id DESC""",
         (lineage, now),
     )
     return [
-        SeatState(r[0], r[1], RaterKind(r[2]), r[3], SeatStatus(r[4]), r[5], r[6], r[7], bool(r[8]))
+        SeatState(r[0], r[1], RaterKind(r[2]), r[3], SeatStatus(r[4]), r[5], r[6], r[7], bool(r[8]), r[9])
         for r in rows
     ]

@@ -14,6 +14,8 @@ from db.campaigns import Coverage, coverage
 from db.checks import GoldScore, check_votes
 from db.entities import Campaign, CampaignStatus
 from db.figures import text_lengths
+from db.raters import BY_DESIGN, counted_in_order
+from labeling.alarms import counted_share_alarm
 from labeling.flags import Limits, Raised
 from labeling.joining import stamp
 from labeling.quality import judged
@@ -22,8 +24,8 @@ ONLINE = timedelta(minutes=2)
 """somebody who asked for a ballot or voted within this time is there"""
 PACE = timedelta(minutes=5)
 LAST_HOUR = 60
-NOT_EXPECTED = ("practice", "known answer", "repeat", "skipped")
-"""states of votes that never count, by design"""
+LOOKED_BACK = 2_000
+"""votes that the alarm looks at"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,8 @@ def look(db: Database, campaign: Campaign) -> Look:
     found = judged(votes.counted_votes(db, campaign.id), text_lengths(db, campaign.id),
                    check_votes(db, campaign.id), limits)  # fmt: skip
     flags = {rater: j.raised for rater, j in found.items() if j.raised}
-    return Look(flags, votes.counts(db, campaign.id), None)
+    alarm = counted_share_alarm(counted_in_order(db, campaign.id, LOOKED_BACK))
+    return Look(flags, votes.counts(db, campaign.id), alarm.words if alarm else None)
 
 
 # -- as it is printed ------------------------------------------------------------------------------------------
@@ -139,10 +142,9 @@ def document(now: Pulse, seen: Look) -> dict[str, object]:
 
 
 def counted_share(seen: Look) -> float | None:
-    """The share of stored votes that count; check questions and what raters took back are not expected to and left out."""
-    expected = (
-        seen.counts.stored - seen.counts.retracted - sum(seen.counts.excluded.get(s, 0) for s in NOT_EXPECTED)
-    )
+    """The share of stored votes that count, those left away that were never meant to: check questions, skips, undone ones."""
+    by_design = sum(seen.counts.excluded.get(state, 0) for state in BY_DESIGN)
+    expected = seen.counts.stored - seen.counts.retracted - by_design
     return seen.counts.counted / expected if expected else None
 
 

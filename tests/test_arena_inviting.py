@@ -200,6 +200,11 @@ def test_prolifics_placeholders_are_in_the_link_and_its_participants_get_in(home
         assert person.get(filled).status_code == 303
         assert person.get("/api/next").json()["ballots"]
         assert web.client().get(path_of(made.link).partition("?")[0]).status_code == 403
+    (seat,) = run(home, "campaign", "links", "first", "--json").json["seats"]
+    assert seat["worker"] == "5f3eprolificpid"
+    assert run(home, "raters", "forget", seat["rater"]).code == 0
+    (seat,) = run(home, "campaign", "links", "first", "--json").json["seats"]
+    assert (seat["worker"], seat["status"], seat["withdrew"]) == (None, "closed", True)
 
 
 def test_what_to_enter_at_the_platform():
@@ -211,7 +216,10 @@ def test_what_to_enter_at_the_platform():
         recruit=Recruit.PROLIFIC, completion_code="X", completion_url="https://app.prolific.com/x?cc=X"
     )
     assert len(platform_steps(ready)) == 1
-    assert "workerId, assignmentId and hitId" in platform_steps(CampaignSettings(recruit=Recruit.MTURK))[0]
+    assert (
+        "takes workerId, assignmentId and hitId along"
+        in platform_steps(CampaignSettings(recruit=Recruit.MTURK))[0]
+    )
 
 
 # -- paper -----------------------------------------------------------------------------------------------------

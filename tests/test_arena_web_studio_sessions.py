@@ -144,10 +144,21 @@ def test_every_vote_is_read_seldom_however_often_one_looks(small):
     time[0] = live.LOOK_EVERY + 1
     after = looks.at(first)
     assert after.counts.counted == 1
-    time[0] += live.LOOK_EVERY + 1
+    time[0] += 2 * live.LOOK_EVERY
     assert looks.at(first) is after, "nothing new came in"
     time[0] += live.LONGEST_LOOK
     assert looks.at(first) is not after
+
+
+def test_a_look_that_takes_long_is_followed_by_a_long_rest(small):
+    ticks = iter((0.0, 4.0, 100.0, 121.0, 125.0, 125.0))
+    looks = live.Looks(small, lambda: next(ticks))
+    first = small.writer.call(lambda db: campaigns.get_campaign(db, "first"))
+    before = looks.at(first)  # takes four seconds
+    small.writer.call(lambda db: Person(db).vote(NOW))
+    assert looks.at(first) is before, "at 100 s"
+    assert looks.at(first) is before, "at 121 s"
+    assert looks.at(first) is not before
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,26 @@ def test_a_look_raises_flags_with_their_reasons(db, home):
     assert {r.rater: r.excluded for r in pulse(db, first(db), NOW).raters}["rater-1"] == "only left"
 
 
+def test_an_alarm_rises_where_votes_stop_counting(db, home):
+    db.conn.execute("UPDATE campaigns SET overlap = 4")
+    people = [Person(db) for _ in range(4)]
+    for i in range(60):
+        people[i % 2].vote(NOW + i * MINUTE / 4, "left" if i % 3 else "right")
+    assert look(db, first(db)).alarm is None
+    for i in range(20):
+        people[2 + i % 2].vote(NOW + 20 * MINUTE + i * MINUTE / 4)
+    assert look(db, first(db)).alarm is None, "80 votes are too few to hold 50 beside those before"
+    for i in range(40):
+        people[2 + i % 2].vote(NOW + 30 * MINUTE + i * MINUTE / 4)
+    assert look(db, first(db)).alarm is None
+    for name in ("rater-3", "rater-4"):
+        decide_rater(db, name, counted=False, reason="a test")
+    seen = look(db, first(db))
+    assert "of the last 50 votes count" in seen.alarm
+    assert live.counted_share(seen) == pytest.approx(60 / 120)
+    assert "ALARM: Only" in run(home, "campaign", "live", "first").out
+
+
 def test_other_campaigns_judges_and_imports_are_not_there(db, home):
     run(home, "campaign", "create", "second", "--models", "model-one,model-two", "--prompts", "all")
     person = Person(db, "second")

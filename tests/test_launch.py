@@ -65,7 +65,8 @@ def test_the_verbs_of_the_contract_are_there():
     assert {
         "serve", "models add", "models list", "models show", "models remove", "import", "generate", "campaign create",
         "campaign list", "campaign preview", "campaign open", "campaign pause", "campaign close", "campaign invite",
-        "campaign revoke", "raters list", "raters exclude", "raters include", "judge", "report", "export", "train dpo",
+        "campaign revoke", "campaign links", "campaign revoke-link", "campaign live", "campaign plan", "raters list",
+        "raters exclude", "raters include", "raters forget", "judge", "report", "export", "train dpo",
         "merge", "jobs list", "jobs show", "jobs cancel", "jobs resume", "jobs logs", "simulate", "chat",
         "owner link", "backup", "restore", "check", "snapshot freeze", "snapshot show",
     } <= listed  # fmt: skip

@@ -121,7 +121,7 @@ def seats_view(context: Context, name: str | None) -> str:
     """Open links and seats of the chosen campaign and how they stand; the links themselves are not known."""
     found = _listing(context, name)
     seats: list[Sequence[Cell]] = [
-        (str(s.seat), s.rater, Chip(s.status, KINDS[s.status]), f"open link {s.open_link}" if s.open_link else "their own link",
+        (str(s.seat), s.rater, Chip(s.status, KINDS[s.status]), _came_by(s),
          _day(s.created_at), _day(s.expires_at))
         for s in found.seats
     ]  # fmt: skip
@@ -132,6 +132,12 @@ def seats_view(context: Context, name: str | None) -> str:
     shown = table(LINK_HEADS, links, empty="", caption="Open links") if links else ""
     caption = "Seats" if len(seats) <= MOST_SEATS else f"Seats, the newest {MOST_SEATS} of {len(seats):,}"
     return shown + table(SEAT_HEADS, seats[:MOST_SEATS], empty="Nobody was invited yet.", caption=caption)
+
+
+def _came_by(seat: SeatState) -> str:
+    if seat.open_link is None:
+        return "their own link"
+    return f"open link {seat.open_link}" + (f" as {seat.worker}" if seat.worker else "")
 
 
 def _stands(link: OpenLink) -> Chip:

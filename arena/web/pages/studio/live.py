@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -21,6 +21,8 @@ LOOK_EVERY = 15.0
 """seconds between two looks at every vote, where votes come in"""
 LONGEST_LOOK = 120.0
 """seconds after which to look again where none does: raters are excluded and taken in again too"""
+REST = 30.0
+"""times as long as a look takes, until the next one: in a long session it must not keep votes waiting"""
 MOST_LINES = 12
 BARS_HIGH = 28.0
 """units of the little chart"""
@@ -31,7 +33,7 @@ class Looks:
 
     def __init__(self, context: Context, clock: Callable[[], float] = time.monotonic) -> None:
         self._context, self._clock = context, clock
-        self._kept: dict[int, tuple[float, int, Look]] = {}
+        self._kept: dict[int, _Kept] = {}
         self._lock = threading.Lock()
 
     def at(self, campaign: Campaign) -> Look:
@@ -39,12 +41,23 @@ class Looks:
         db = self._context.readers.get()
         newest = newest_vote(db, campaign.id)
         with self._lock:
-            when, seen, kept = self._kept.get(campaign.id, (0.0, -1, None))
-            age = self._clock() - when
-            if kept is None or age > LONGEST_LOOK or (newest != seen and age > LOOK_EVERY):
-                kept = look(db, campaign)
-                self._kept[campaign.id] = (self._clock(), newest, kept)
-            return kept
+            kept, start = self._kept.get(campaign.id), self._clock()
+            if kept is None or start > (kept.until if newest == kept.newest else kept.rest):
+                seen, end = look(db, campaign), self._clock()
+                rest = max(LOOK_EVERY, REST * (end - start))
+                kept = self._kept[campaign.id] = _Kept(
+                    seen, newest, end + rest, end + max(rest, LONGEST_LOOK)
+                )
+            return kept.look
+
+
+class _Kept(NamedTuple):
+    """A look, the newest vote it knows, and until when it does: where votes came in since, where none did."""
+
+    look: Look
+    newest: int
+    rest: float
+    until: float
 
 
 def live_view(context: Context, looks: Looks, name: str | None) -> str:
