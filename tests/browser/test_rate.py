@@ -231,6 +231,25 @@ def test_a_pause_a_closed_seat_and_a_lost_session_are_said(
         expect(page.locator(".tb-login")).to_contain_text("Came here to rate?")
 
 
+def test_a_vote_without_a_session_is_kept_and_said(
+    tmp_path: Path, open_rate: Open, context: BrowserContext
+) -> None:
+    with running(make_home(tmp_path)) as web:
+        page = open_rate(web)
+        cookies = context.cookies()
+        context.clear_cookies()
+        one = press(page, "t")
+        expect(page.locator("[data-role=title]")).to_have_text("You are not signed in here")
+        expect(page.locator("[data-role=words]")).to_contain_text("Your unsent votes are kept")
+        page.wait_for_timeout(400)
+        expect(page.locator("[data-role=title]")).to_be_visible()
+        context.add_cookies(cookies)
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.reload()
+        expect(page.locator("[data-role=saved]")).to_have_text("Saved")
+        assert one in outcomes(web)
+
+
 def test_consent_is_asked_before_the_first_ballot(tmp_path: Path, open_rate: Open) -> None:
     settings = CampaignSettings(
         consent_text="We keep **your votes**.", consent_version="1", guidelines="Be *fair*."

@@ -102,7 +102,7 @@ def test_the_key_d_marks_the_words_only_one_side_has(web: Running, open_rate: Op
     marks = {s: page.locator(f"[data-role={s}] mark").all_inner_texts() for s in ("left", "right")}
     gulls, crows = ("left", "right") if "gulls" in texts[0] else ("right", "left")
     assert marks[gulls].count("gulls") >= 20
-    assert set(marks[crows]) == {"crows", "Truly."}
+    assert {m.strip(" .") for m in marks[crows]} == {"crows", "Truly"}
     assert any(m.startswith("Part 30") for m in marks[gulls]), "what only the longer one goes on to say"
     assert (page.inner_text("[data-role=left]"), page.inner_text("[data-role=right]")) == texts
     page.keyboard.press("d")

@@ -86,7 +86,7 @@ document.addEventListener("keydown", (event) => {
 
 window.addEventListener("beforeunload", (event) => { if (outbox.length) event.preventDefault(); });
 window.addEventListener("online", () => { sending = false; tries = 0; outbox.length ? send() : top_up(); });
-window.addEventListener("offline", () => mark("wait", outbox.length ? t("Offline, {n} not saved yet", { n: outbox.length }) : t("Offline")));
+window.addEventListener("offline", () => mark("late", outbox.length ? t("Offline, {n} not saved yet", { n: outbox.length }) : t("Offline")));
 
 const seen = { left: 1, right: 0 };
 const watcher = new IntersectionObserver((entries) => {

@@ -49,7 +49,7 @@ const fold = () => {
   const panels = part("panels"), boxes = SIDES.map(part);
   delete panels.dataset.folded;
   const above = narrow() ? innerHeight / 2 : panels.getBoundingClientRect().top + scrollY;
-  const limit = Math.max(.42 * innerHeight, innerHeight - above - part("bar").offsetHeight - 130);
+  const limit = Math.max(.42 * innerHeight, innerHeight - above - part("bar").offsetHeight - 165);
   panels.style.setProperty("--tb-fold", `${Math.round(limit)}px`);
   const long = Math.max(...boxes.map((b) => b.scrollHeight)) > FOLD_FROM * limit;
   const folded = long && !set.unfold;

@@ -77,8 +77,8 @@ const finishWords = (url) => {
 };
 
 const over = async () => {
-  const message = told(end.message), shut = /paused|closed/.test(end.message);
-  screen("\u2713", shut ? t("This session is not open") : t("All done"), paragraph(message), { again: true });
+  const message = told(end.message);
+  screen("\u2713", shut() ? t("This session is not open") : t("All done"), paragraph(message), { again: true });
   if (end.code) {
     part("code-box").hidden = false;
     part("code").textContent = end.code;

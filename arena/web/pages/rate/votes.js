@@ -50,7 +50,9 @@ const drawGuide = (guide) => {
   if (part("guide-text").dataset.id !== id) {
     part("guide-text").innerHTML = html;
     part("guide-text").dataset.id = id;
-    part("guide").open = Boolean(html) && !recall(READ, []).includes(id);
+    const first = Boolean(html) && !recall(READ, []).includes(id);
+    part("guide").open = first;
+    part("guide").toggleAttribute("data-first", first);   // opened by itself: the first vote closes it
     if (html) noteRead(html);
   }
   part("guide").hidden = !guide.html;
@@ -93,9 +95,11 @@ const openUntil = () => {
   return t("open until {time}", { time: ends.toLocaleString(language, near ? { timeStyle: "short" } : { dateStyle: "medium" }) });
 };
 
+const shut = () => /paused|closed/.test(end.message);
+
 const refreshUndo = () => doing("undo").forEach((b) => {
   b.disabled = !last && !outbox.length;
-  if (b.closest(".tb-screen-buttons")) b.hidden = !last || !end;
+  if (b.closest(".tb-screen-buttons")) b.hidden = !last || !end || shut();
 });
 
 /* -- ballots in ----------------------------------------------------------------------------------------------- */
@@ -128,12 +132,12 @@ const top_up = (n = AHEAD) => {
       tries = outbox.length ? tries : 0;
       refreshProgress();
       if (root.dataset.state !== "rating" && (queue.length || end)) show();
-      if (outbox.length === 0 && part("saved").dataset.kind === "wait") mark("idle", "");
+      if (outbox.length === 0 && ["wait", "late"].includes(part("saved").dataset.kind)) mark("idle", "");
     } catch (answer) {
       if (!(answer instanceof Answer)) throw answer;
       if (!answer.transient) stopped(answer);
       else if (queue.length === 0) {
-        if (!outbox.length) mark("wait", answer.status ? explain(answer) : t("No connection, trying again"));
+        if (!outbox.length) mark("late", answer.status ? explain(answer) : t("No connection, trying again"));
         setTimeout(() => top_up(), RETRY_MS[Math.min(tries++, RETRY_MS.length - 1)]);
       }
     } finally { fetching = null; }
@@ -175,12 +179,19 @@ const vote = () => {
   alertText("");
   mark("wait", t("Saving"));
   refreshProgress();
+  if ("first" in part("guide").dataset) { part("guide").open = false; delete part("guide").dataset.first; }
   if (practice) waitsFor = ballot.assignment;
   else setTimeout(goOn, 140);
   send();
 };
 
-const goOn = () => { busy = false; queue.shift(); show(); fill_up(); };
+const goOn = () => {
+  busy = false;
+  queue.shift();
+  if (root.dataset.state !== "rating") return;   // the server said meanwhile that there is no going on
+  show();
+  fill_up();
+};
 
 /* After a practice ballot: what most readers chose, with the two answers still there to compare. */
 const feedback = ({ matched, expected }) => {
@@ -206,7 +217,7 @@ const send = async () => {
       const said = await call("vote", body);
       progress = said.progress;
       practice = said.practice;
-      if (practice) remember(null); else remember(body);
+      remember(practice || said.reveal ? null : body);
       if (said.reveal) alertText(t("Last ballot: left was {left}, right was {right}.", { left: told(said.reveal.left), right: told(said.reveal.right) }));
     } catch (answer) {
       if (!(answer instanceof Answer)) throw answer;
@@ -221,7 +232,7 @@ const send = async () => {
     outbox.shift();
     keepOutbox();
     tries = 0;
-    if (!outbox.length) mark("ok", refused ? "" : t("Saved"));
+    if (!outbox.length) mark(refused ? "idle" : "ok", refused ? "" : t("Saved"));
     refreshProgress();
     if (waitsFor === body.assignment) { if (practice) feedback(practice); else goOn(); }
   }
@@ -232,7 +243,7 @@ const send = async () => {
 const later = (answer) => {
   const n = outbox.length;
   const waits = n === 1 ? t("1 vote not saved yet, trying again") : t("{n} votes not saved yet, trying again", { n });
-  mark("wait", answer.status === 507 ? `${waits} (${told(answer.body.error)})` : waits);
+  mark("late", answer.status === 507 ? `${waits} (${told(answer.body.error)})` : waits);
   timer = setTimeout(() => { sending = false; send(); }, RETRY_MS[Math.min(tries++, RETRY_MS.length - 1)]);
 };
 
