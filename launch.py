@@ -835,7 +835,17 @@ def raters_list(as_json: bool) -> None:
 
     with writing() as (_, db):
         rows = rater_listing(db)
-        short = ("name", "kind", "seat", "campaign", "votes", "excluded", "gold_accuracy", "agreement", "reasons")
+        short = (
+            "name",
+            "kind",
+            "seat",
+            "campaign",
+            "votes",
+            "excluded",
+            "gold_accuracy",
+            "agreement",
+            "reasons",
+        )
         show(rows, as_json, lambda: table([{key: row.get(key) for key in short} for row in rows]))
 
 
@@ -925,7 +935,10 @@ def report(
 @click.option("--ties", type=click.Choice(["drop", "good", "bad"]), default="drop", show_default=True,
               help="With --format kto: what a tie says of its two answers.")  # fmt: skip
 @click.option(
-    "--push", metavar="REPO", help="Send it to a hub dataset repository too, private unless it is there."
+    "--push", metavar="REPO", help="Send it to a private hub dataset repository too, made where missing."
+)
+@click.option(
+    "--public", is_flag=True, help="With --push: the repository may be public, and is made so where missing."
 )
 @click.option("--allow-personal-data", "allow_personal", is_flag=True,
               help="Write texts that seem to hold mail addresses, phone numbers or keys: you have looked at them.")  # fmt: skip
@@ -943,7 +956,7 @@ def export(folder: str, format_: str, preview_: bool, as_json: bool, **options: 
         return
     with working() as (here, _, _job):
         made = run(here, Path(folder), campaign=options["campaign"], format=format_, push=options["push"],
-                   policy=policy_of(options), allow_personal=options["allow_personal"])  # fmt: skip
+                   public=options["public"], policy=policy_of(options), allow_personal=options["allow_personal"])  # fmt: skip
     for reason, n in made.left_out.items():
         click.echo(f"left out: {n} votes, {reason}", err=True)
     for refused in made.refused[:20]:

@@ -63,6 +63,7 @@ def export(
     campaign: str | None = None,
     format: str = ExportFormat.TRL,  # noqa: A002 - the option's name
     push: str | None = None,
+    public: bool = False,
     policy: PairPolicy | None = None,
     allow_personal: bool = False,
 ) -> ExportReport:
@@ -82,7 +83,7 @@ def export(
     if places and not allow_personal:
         raise personal_data(places)
     made = _write(folder, gathering, places)
-    address = push_folder(folder, push) if push else None
+    address = push_folder(folder, push, public=public) if push else None
     return ExportReport(
         str(folder), order.shape.value, made.splits, gathering.left_out, len(gathering.contradictions), gathering.refused,
         summary(places), gathering.facts.snapshot, gathering.facts.version, made.files, address,

@@ -55,14 +55,22 @@ def check_push(repo: str) -> None:
         )
 
 
-def push_folder(folder: Path, repo: str) -> str:
-    """Upload a dataset folder to a dataset repository, made private where missing; its address."""
+def push_folder(folder: Path, repo: str, *, public: bool = False) -> str:
+    """Upload a dataset folder to a dataset repository, made (private unless `public`) where missing; its address.
+
+    UserError, with nothing sent, where the repository is there and public, and nobody said that it may be.
+    """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
     api = HfApi()
     try:
-        made = api.create_repo(repo, repo_type="dataset", private=True, exist_ok=True)
+        made = api.create_repo(repo, repo_type="dataset", private=not public, exist_ok=True)
+        if not public and not api.dataset_info(made.repo_id, timeout=TIMEOUT).private:
+            raise UserError(
+                f"the dataset {repo} is public, so nothing was sent to it; the folder {folder} is written",
+                "make the dataset private on its page, or push with --public",
+            )
         api.upload_folder(repo_id=made.repo_id, folder_path=folder, repo_type="dataset", delete_patterns=["data/*"],
                           commit_message="Dataset exported by Tastebench")  # fmt: skip
     except (HTTPError, OSError) as error:

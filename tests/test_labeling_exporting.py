@@ -797,6 +797,12 @@ def test_push_and_import_again_from_the_hub(voted: Home, tmp_path: Path) -> None
         push(voted, tmp_path / "out", "me/prefs", env)  # the files of the replaced export go
         assert {p for p in hub.repos["me/prefs"] if p.startswith("data/")} == {
             str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out/data").iterdir()}  # fmt: skip
+        hub.private["me/prefs"], sent = False, len([c for c in hub.calls if c[1].endswith("/commit/main")])
+        assert push(voted, tmp_path / "out", "me/prefs", env) == [
+            (f"the dataset me/prefs is public, so nothing was sent to it; the folder {tmp_path / 'out'} is written; "
+            "make the dataset private on its page, or push with --public")]  # fmt: skip
+        assert len([c for c in hub.calls if c[1].endswith("/commit/main")]) == sent
+        hub.private["me/prefs"] = True
         refused = push(voted, tmp_path / "out", "me/prefs", env | {"HF_TOKEN": "hf_wrong"})
         assert refused == [
             "cannot push to the dataset me/prefs: the hub refuses the token (401); use a token that may write there"
