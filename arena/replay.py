@@ -19,7 +19,7 @@ from arena.jobs import ThisJob
 from db.campaigns import add_battle, add_campaign_models, find_campaign, get_campaign
 from db.catalog import get_model
 from db.connection import Home, transaction
-from db.entities import Campaign, CampaignSettings, CampaignStatus, Choice, Outcome, Vote
+from db.entities import Campaign, CampaignSettings, CampaignStatus, Choice, Guard, Outcome, Vote
 from db.errors import UserError
 from db.exchange import add_empty_campaign
 from db.votes import counted_votes, texts_of_campaign
@@ -75,11 +75,15 @@ def usable(db: Database, recorded: Campaign) -> tuple[list[Vote], dict[str, int]
 
 
 def _opened(db: Database, name: str, votes: Sequence[Vote]) -> Campaign:
-    """The campaign with a battle for each that was rated, its overlap the most votes one of them got."""
+    """The campaign with a battle for each that was rated, its overlap the most votes one of them got.
+
+    Recorded votes were given on what was shown then, so the guard holds nothing back here and leaves nothing out.
+    """
     overlap = max(Counter(v.battle for v in votes).values())
+    settings = CampaignSettings(overlap=overlap, guard=Guard.ALLOW, count_leaked=True)
     with transaction(db):
         campaign = find_campaign(db, name) or add_empty_campaign(
-            db, name, "all", CampaignSettings(overlap=overlap), CampaignStatus.OPEN
+            db, name, "all", settings, CampaignStatus.OPEN
         )
         ids = {m: get_model(db, m).id for v in votes for m in (v.model_a, v.model_b)}
         add_campaign_models(db, campaign.id, list(ids.values()))
