@@ -45,6 +45,9 @@ class Flag(StrEnum):
     INCONSISTENT = "contradicts itself on repeats"
 
 
+SIDES = frozenset({Flag.LEFT, Flag.RIGHT, Flag.COPY, Flag.ALTERNATES})
+
+
 class Raised(NamedTuple):
     """A flag and why, in words and numbers."""
 
@@ -186,9 +189,11 @@ def blind_reason(given: Answers, factor: float, matched: tuple[int, int]) -> str
         else []
     )
     parts += [f"sided with the others on {matched[0]} of {matched[1]} battles"] if matched[1] else []
-    times = f"over {MOST:,.0f}" if factor >= MOST else f"{factor:,.0f}"
+    times = f"over {MOST / 10:,.0f}" if factor > MOST / 10 else f"{factor:,.0f}"
     counted = "; ".join(parts)
-    return f"{counted}{'; ' if counted else ''}pressing without reading explains the answers {times} times better than reading"
+    return (
+        f"{counted}{'; ' if counted else ''}pressing without reading fits {times} times better than reading"
+    )
 
 
 def _right(checks: Sequence[Check]) -> int:

@@ -15,7 +15,7 @@ from db.entities import BallotKind, Outcome, RaterKind, Vote
 from labeling.agreement import battle_key, label_of
 from labeling.consensus import dawid_skene, why_not
 from labeling.consensus import information as consensus_information
-from labeling.flags import FEWEST, Flag, Habits, Limits, Raised, blind, blind_reason, habits_raise
+from labeling.flags import FEWEST, SIDES, Flag, Habits, Limits, Raised, blind, blind_reason, habits_raise
 from labeling.influence import influence
 from labeling.others import Given, Shared, expectations, given_by, information, matches, press_of, shared
 from labeling.reading import Answers, Check, Crowd, Press, blind_factor
@@ -272,7 +272,15 @@ def _judged(
     kept = {name for name in crowd if not factors[name].raised}
     if kept != crowd:
         factors = _factors(acts, given, kept)
-    return {name: Judged(f.factor, (*habits[name], *f.raised)) for name, f in factors.items()}
+    return {
+        name: Judged(f.factor, habits[name] if _one_sided(habits[name]) else (*habits[name], *f.raised))
+        for name, f in factors.items()
+    }
+
+
+def _one_sided(raised: Sequence[Raised]) -> bool:
+    """Whether the sides say it all: that pressing one of them is no reading needs no second flag."""
+    return any(r.flag in SIDES for r in raised)
 
 
 def _factors(
