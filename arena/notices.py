@@ -57,8 +57,8 @@ def look(db: Database) -> list[Found]:
 def _of_job(job: Ended) -> Found:
     command = shown(json.loads(job.command))
     words = command if len(command) <= LONGEST_COMMAND else command[:LONGEST_COMMAND] + "..."
-    why = f" {job.message}" if job.status != "succeeded" and job.message else ""
-    return Found(f"job:{job.job}", NoticeKind.JOB_ENDED, None, f"Job {job.job} {job.status}: {words}.{why}")
+    why = f" ({job.message})" if job.status != "succeeded" and job.message else ""
+    return Found(f"job:{job.job}", NoticeKind.JOB_ENDED, None, f"Job {job.job} {job.status}: {words}{why}")
 
 
 class Alarms(NamedTuple):

@@ -1,7 +1,7 @@
 """The owners' way in: one-time links, passwords (argon2id), sessions, and who acts in the studio.
 
 Every function that writes takes the writer's database inside its transaction; `now` is passed in (UTC). Hashing and
-checking a password take about a tenth of a second and 64 MiB by design: never call them in the writer's thread.
+checking a password take some tenths of a second and 64 MiB by design: never call them in the writer's thread.
 """
 
 from datetime import datetime, timedelta

@@ -77,9 +77,9 @@ def test_a_closed_campaign_and_one_short_of_votes_are_not_told_of(db):
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(JobStatus.SUCCEEDED, "Job 1 succeeded: python launch.py export out."),
-     (JobStatus.FAILED, "Job 1 failed: python launch.py export out. the disk is full"),
-     (JobStatus.CANCELLED, "Job 1 cancelled: python launch.py export out. the disk is full")],
+    [(JobStatus.SUCCEEDED, "Job 1 succeeded: python launch.py export out"),
+     (JobStatus.FAILED, "Job 1 failed: python launch.py export out (the disk is full)"),
+     (JobStatus.CANCELLED, "Job 1 cancelled: python launch.py export out (the disk is full)")],
 )  # fmt: skip
 def test_a_job_that_ends_is_told_of_once(db, status, words):
     ended(db, status, "the disk is full")

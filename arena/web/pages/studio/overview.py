@@ -9,7 +9,7 @@ from arena.raters import counted_alarms
 from arena.web.context import Context
 from arena.web.pages.studio.acts import Part, act, panel, told
 from arena.web.pages.studio.markup import render
-from arena.web.pages.studio.telling import bell
+from arena.web.pages.studio.telling import all_notices, bell
 from db.entities import RunStatus
 from labeling.joining import owner_invitation
 
@@ -142,6 +142,7 @@ def build(context: Context, tabs: gr.Tabs) -> Part:
             button = gr.Button("Next step", variant="primary", elem_id="next-step")
             rate = gr.Button("Rate", elem_id="rate-now", visible=False)
     shown = panel(elem_id="loop")
+    listed = all_notices(context)
     path = gr.Textbox(visible="hidden", elem_id="go-path")
     button.click(told(step), outputs=[tabs, path], api_visibility="private").then(None, path, js=GO_THERE)
     rate.click(told(lambda: rate_path(context)), outputs=path, api_visibility="private").then(
@@ -151,6 +152,7 @@ def build(context: Context, tabs: gr.Tabs) -> Part:
     def refresh() -> tuple[Any, ...]:
         seen = look(context)
         return (seen.step, seen.picture, gr.Button(value=seen.button), gr.Button(visible=seen.rate_beside),
-                *told_of.refresh())  # fmt: skip
+                *told_of.refresh(), listed.refresh())  # fmt: skip
 
-    return Part(refresh, [words, shown, button, rate, *told_of.outputs], gr.Timer(EVERY, active=False))
+    outputs = [words, shown, button, rate, *told_of.outputs, *listed.outputs]
+    return Part(refresh, outputs, gr.Timer(EVERY, active=False))

@@ -57,21 +57,27 @@ def read_all(context: Context) -> None:
 
 
 def bell(context: Context) -> Part:
-    """The strip and the list, with the button that marks all as read."""
+    """The strip, with the button that marks all as read."""
 
-    def refresh() -> tuple[str, str, gr.Button]:
+    def refresh() -> tuple[str, gr.Button]:
         seen = strip(context)
-        return seen, notice_table(context), gr.Button(visible=bool(seen))
+        return seen, gr.Button(visible=bool(seen))
 
-    shown = panel(elem_id="bell")
-    read = gr.Button("Mark as read", visible=False, size="sm", elem_id="notices-read")
-    with gr.Accordion("All notices", open=False):
-        listed = panel()
-    outputs = [shown, listed, read]
+    with gr.Row(elem_id="bell", elem_classes="tb-buttons"):
+        shown = panel(scale=1, min_width=280)
+        read = gr.Button("Mark as read", visible=False, min_width=130, scale=0, elem_id="notices-read")
+    outputs = [shown, read]
     read.click(told(lambda: read_all(context)), api_visibility="private").success(
         refresh, outputs=outputs, api_visibility="private"
     )
     return Part(refresh, outputs)
+
+
+def all_notices(context: Context) -> Part:
+    """The list of the newest notices, folded."""
+    with gr.Accordion("All notices", open=False):
+        listed = panel()
+    return Part(lambda: notice_table(context), [listed])
 
 
 # -- the webhook -----------------------------------------------------------------------------------------------
@@ -119,10 +125,9 @@ def build(context: Context) -> Part:
     """The webhook's components and what its buttons do."""
     with gr.Accordion("Notices to a webhook", open=False):
         shown = panel()
-        with gr.Row(elem_classes="tb-buttons"):
-            url = gr.Textbox(label="Address", info="Gets a signed POST when a target is met, a job ends or an alarm rises.",
-                             max_length=2000, scale=3)  # fmt: skip
-            own = gr.Checkbox(label="It is in my own network", info="Else private addresses are refused.")
+        url = gr.Textbox(label="Address", info="Gets a signed POST when a target is met, a job ends or an alarm rises.",
+                         max_length=2000)  # fmt: skip
+        own = gr.Checkbox(label="It is in my own network", info="Else private addresses are refused.")
         with gr.Row(elem_classes="tb-buttons"):
             keep = gr.Button("Send there from now on", variant="primary")
             test = gr.Button("Send a test")
