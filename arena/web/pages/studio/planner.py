@@ -72,26 +72,23 @@ def _row(made: Plan) -> Sequence[Cell]:
 
 
 def build(context: Context, chosen: gr.Dropdown) -> None:
-    """The accordion for the campaign in `chosen`; every field reckons anew."""
+    """The accordion for the campaign in `chosen`; every field reckons anew, so none refuses what is half typed."""
     grounds = Grounds(context)
     with gr.Accordion("Plan: how many votes, people, minutes and how much money", open=False) as opened:
         with gr.Row():
             percent = gr.Slider(52, 80, 60, step=1, label="Preference you want to see, in %",
                                 info="60 means that 60 of 100 votes go to the better model, ties counted half.")  # fmt: skip
             people = gr.Number(
-                10, label="People", minimum=1, precision=0, info="More people tell more than more votes each."
+                10, label="People", precision=0, info="More people tell more than more votes each."
             )
             seconds = gr.Number(
                 0,
                 label="Seconds a vote",
-                minimum=0,
                 info="0: as the votes so far say, or the length of the texts.",
             )
         with gr.Row():
-            pay = gr.Number(0, label="Pay an hour", minimum=0, info="0: nobody is paid.")
-            fee = gr.Number(
-                0, label="Platform's fee, in % of the pay", minimum=0, info="Look it up at the platform."
-            )
+            pay = gr.Number(0, label="Pay an hour", info="0: nobody is paid.")
+            fee = gr.Number(0, label="Platform's fee, in % of the pay", info="Look it up at the platform.")
             currency = gr.Textbox("EUR", label="Currency", max_length=8, info="Only for the words.")
         view = panel()
     fields = [percent, people, pay, fee, currency, seconds]
