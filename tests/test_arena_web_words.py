@@ -66,9 +66,12 @@ class _Page(HTMLParser):
 
 
 def page_says() -> set[str]:
-    """Every sentence of the rating page: of its markup, and of its script's t("...")."""
+    """Every sentence of the rating page (its markup, and t("...") in its script) and what the login says to raters."""
     page = _Page()
     page.feed((rate.HERE / "rate.html").read_text(encoding="utf-8"))
+    login = (rate.HERE.parent / "login.html").read_text(encoding="utf-8")
+    for section in re.findall(r"<section data-for=.*?</section>", login, re.DOTALL):
+        page.feed(section)
     scripts = "\n".join((rate.HERE / f"{name}.js").read_text(encoding="utf-8") for name in rate.PARTS)
     return page.found | set(re.findall(r'\bt\("([^"]+)"', scripts))
 
@@ -111,7 +114,13 @@ def server_says() -> set[str]:
 
 
 def test_the_page_and_the_server_are_heard() -> None:
-    assert {"Left is better", "{n} of {total}", "Saving", "Which answer is better?"} <= page_says()
+    assert {
+        "Left is better",
+        "{n} of {total}",
+        "Came here to rate?",
+        "Saving",
+        "Which answer is better?",
+    } <= page_says()
     assert {
         "this session is {1}",
         "it is too late to undo this vote",

@@ -146,7 +146,7 @@ def test_ids_a_rater_sees_are_random_and_say_nothing(tmp_path: Path, context: Br
         page.goto(web.base + web.link(CANARY["campaign"]))
         page.wait_for_selector('.tb-rate[data-state="rating"]')
         shown = page.locator(".tb-ballot").evaluate(
-            "e => [...e.querySelectorAll('*')].flatMap(x => [...x.attributes].filter(a => !['class', 'data-role', 'data-side', 'data-jump', 'data-do', 'dir',"
+            "e => [...e.querySelectorAll('*')].flatMap(x => [...x.attributes].filter(a => !['class', 'data-role', 'data-side', 'data-jump', 'data-do', 'dir', 'lang',"
             " 'data-who', 'type', 'role', 'hidden', 'style'].includes(a.name)).map(a => `${a.name}=${a.value}`))"
         )
         assert set(shown) <= {"aria-label=Prompt", "aria-label=Left answer", "aria-label=Right answer", "aria-label=Jump to an answer",

@@ -152,6 +152,24 @@ def test_a_skip_may_say_why_and_report(
         assert (row["outcome"], row["reason"], row["report"]) == ("skip", reason, report)
 
 
+def test_everything_on_a_phone_is_large_enough_to_touch(tmp_path: Path, open_rate: Open) -> None:
+    with running(make_home(tmp_path, settings=EVERYTHING)) as web:
+        page = open_rate(web)
+        page.set_viewport_size({"width": 390, "height": 844})
+        small = "() => [...document.querySelectorAll('.tb-rate :is(button, textarea, select, summary, .tb-line)')].filter(e => e.checkVisibility() && e.getBoundingClientRect().height < 44).map(e => e.outerHTML)"
+        assert page.evaluate(small) == []
+        page.wait_for_timeout(SETTLED)
+        page.click("[data-choice=left]")
+        expect(drawer(page)).to_be_visible()
+        assert page.evaluate(small) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.click("[data-choice=skip]")
+        assert page.evaluate(small) == []
+        page.click("[data-do=back]")
+        page.click("[data-do=menu]")
+        assert page.evaluate(small) == []
+
+
 def test_typing_votes_nothing(tmp_path: Path, open_rate: Open) -> None:
     with running(make_home(tmp_path, settings=CampaignSettings(ask_comment=True))) as web:
         page = open_rate(web)

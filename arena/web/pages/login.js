@@ -6,6 +6,7 @@ const fragment = new URLSearchParams(location.hash.slice(1));
 const forRater = query.get("from") === "rate";
 root.querySelector("[data-for=rate]").hidden = !forRater;
 root.querySelector("[data-for=anyone]").hidden = forRater;
+root.querySelectorAll("[data-for]").forEach(translate);  // what is said to raters; the rest is for owners, in English
 
 const send = async (form, body) => {
   const button = form.querySelector("button");

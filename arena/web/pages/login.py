@@ -4,6 +4,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from arena.web import words
 from arena.web.context import Context
 
 HERE = Path(__file__).parent
@@ -14,7 +15,7 @@ def page(_context: Context) -> gr.Blocks:
     with gr.Blocks(title="Log in - Tastebench", analytics_enabled=False, fill_width=True) as blocks:
         gr.HTML(
             html_template=(HERE / "login.html").read_text(encoding="utf-8"),
-            js_on_load=(HERE / "login.js").read_text(encoding="utf-8"),
+            js_on_load=words.script() + (HERE / "login.js").read_text(encoding="utf-8"),
             apply_default_css=False,
         )
     return blocks

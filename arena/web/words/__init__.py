@@ -22,6 +22,14 @@ def catalogues() -> Mapping[str, Mapping[str, str]]:
     return MappingProxyType(found)
 
 
+def script() -> str:
+    """What a page's script stands on to speak the reader's language: the catalogues, and words.js."""
+    known = {language: dict(words) for language, words in catalogues().items()}
+    return f"const CATALOGUES = {json.dumps(known, ensure_ascii=False)};\n" + (HERE / "words.js").read_text(
+        encoding="utf-8"
+    )
+
+
 def language_of(accepted: str) -> str:
     """The best language we have for an Accept-Language header (RFC 9110, 12.5.4); English where there is none."""
     wanted: list[tuple[float, str]] = []

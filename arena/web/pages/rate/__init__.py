@@ -1,23 +1,20 @@
 """The rating page: one prompt, two blind responses, one bar. It talks to the JSON routes, never to Gradio's queue."""
 
-import json
 from pathlib import Path
 
 import gradio as gr
 
+from arena.web import words
 from arena.web.context import Context
-from arena.web.words import catalogues
 
 HERE = Path(__file__).parent
-PARTS = ("base", "words", "reading", "details", "screens", "votes", "hands")
+PARTS = ("base", "reading", "details", "screens", "votes", "hands")
 """the script's files in the order in which they stand on each other"""
 
 
 def script() -> str:
-    """The page's script: the catalogues, then its parts, as one."""
-    known = {language: dict(words) for language, words in catalogues().items()}
-    parts = [(HERE / f"{name}.js").read_text(encoding="utf-8") for name in PARTS]
-    return "\n".join([f"const CATALOGUES = {json.dumps(known, ensure_ascii=False)};", *parts])
+    """The page's script: the reader's words, then its parts, as one."""
+    return "\n".join([words.script(), *((HERE / f"{name}.js").read_text(encoding="utf-8") for name in PARTS)])
 
 
 def page(_context: Context) -> gr.Blocks:

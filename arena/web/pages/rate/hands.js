@@ -110,8 +110,9 @@ window.addEventListener("resize", () => { if (innerWidth !== width) { width = in
 // the page ends above the bar, however tall the drawer makes it
 new ResizeObserver(() => root.style.setProperty("--tb-bar", `${part("bar").offsetHeight}px`)).observe(part("bar"));
 
-translate();
-offerLanguages();
+document.title = document.title.replace("Rate", t("Rate"));
+translate(root);
+offerLanguages(part("language"));
 for (const name of ["raw", "unfold", "together"]) prefer(name, set[name]);
 done = new Set(outbox.map((o) => o.body.assignment));
 if (outbox.length) { mark("wait", t("Saving")); send(); }

@@ -18,6 +18,7 @@ const turn = (message, asked, alone) => {
   box.className = `tb-turn ${asked ? "tb-asked" : "tb-earlier"}`;
   box.dataset.who = message.role;
   text.dir = "auto";
+  text.lang = "";
   fill(text, message);
   box.append(made("span", who, "tb-who"), text);
   return box;

@@ -1,4 +1,4 @@
-/* The reader's language. The English sentence is the key; CATALOGUES holds the others (arena/web/words/). */
+/* The reader's language. The English sentence is the key; CATALOGUES holds the others. */
 const LANGUAGE = "tastebench-language";
 const LANGUAGES = ["en", ...Object.keys(CATALOGUES)];
 const language = [localStorage.getItem(LANGUAGE), ...navigator.languages]
@@ -23,26 +23,26 @@ const told = (english) => {
   return english;
 };
 
-const translate = () => {
+/* Put the texts and labels of an element that the catalogue knows into the reader's language. */
+const translate = (scope) => {
   document.documentElement.lang = language;
-  document.title = document.title.replace("Rate", t("Rate"));
-  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+  const walker = document.createTreeWalker(scope, NodeFilter.SHOW_TEXT);
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
     const english = node.data.trim().replace(/\s+/g, " ");
     if (words[english]) node.data = node.data.replace(node.data.trim(), () => words[english]);
   }
   for (const name of ["aria-label", "title"]) {
-    root.querySelectorAll(`[${name}]`).forEach((e) => e.setAttribute(name, t(e.getAttribute(name))));
+    scope.querySelectorAll(`[${name}]`).forEach((e) => e.setAttribute(name, t(e.getAttribute(name))));
   }
 };
 
-const offerLanguages = () => {
-  part("language").replaceChildren(...LANGUAGES.map((code) => {
+const offerLanguages = (select) => {
+  select.replaceChildren(...LANGUAGES.map((code) => {
     const option = new Option(new Intl.DisplayNames([code], { type: "language" }).of(code), code, false, code === language);
     option.lang = code;
     return option;
   }));
-  part("language").addEventListener("change", (event) => {
+  select.addEventListener("change", (event) => {
     localStorage.setItem(LANGUAGE, event.target.value);
     location.reload();
   });
