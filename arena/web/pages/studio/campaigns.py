@@ -8,11 +8,10 @@ import gradio as gr
 
 from arena import campaigning, jobs, registry
 from arena.web.context import Context
-from arena.web.pages.studio import campaign_form, guarding, links, live, planner
+from arena.web.pages.studio import campaign_form, check_questions, guarding, links, live, look_first, planner
 from arena.web.pages.studio.acts import Part, act, panel, start_job, told, typed, wanted
-from arena.web.pages.studio.markup import Cell, Meter, chip, note, render, table, turns
+from arena.web.pages.studio.markup import Cell, Meter, chip, note, table
 from db.campaigns import (
-    battles_of,
     coverage,
     find_campaign,
     get_campaign,
@@ -20,11 +19,9 @@ from db.campaigns import (
     list_seats,
     set_status,
 )
-from db.catalog import get_prompt, get_response, list_models, prompt_sets
-from db.checks import gold_count, gold_pairs_of
+from db.catalog import list_models, prompt_sets
 from db.entities import CampaignSettings, CampaignStatus, Purpose
 from db.errors import UserError
-from labeling import gold
 from labeling.campaign_settings import changed
 from labeling.scanning import read_ahead
 
@@ -143,41 +140,6 @@ def clone(context: Context, name: str | None, new: str | None) -> campaigning.Ch
     )
 
 
-def make_checks(context: Context, name: str | None, n: float | None) -> str:
-    """More check questions, made by spoiling stored answers."""
-    chosen = wanted(name, "no campaign is chosen", "choose one from the list")
-    made = act(context, f"made check questions for {chosen}", lambda db: gold.add_spoiled(
-        db, get_campaign(db, chosen), int(n or 0), seed=gold_count(db, get_campaign(db, chosen).id)))  # fmt: skip
-    return f"{made.added} check questions were made; look at them below before you open the session."
-
-
-def checks_shown(context: Context, name: str | None) -> str:
-    """The check questions of a campaign: prompt, the better answer, the worse one."""
-    db = context.readers.get()
-    found = find_campaign(db, name) if name else None
-    pairs = gold_pairs_of(db, found.id) if found else []
-    rows: list[Sequence[Cell]] = [
-        (get_prompt(db, p.prompt).text[:300], p.good[:300], p.bad[:300]) for p in pairs[:100]
-    ]
-    return table(("Prompt", "Better answer", "Worse answer"), rows, caption="Check questions",
-                 empty="No check questions yet. Make some here, or add a file of pairs with `campaign gold NAME --file FILE`.")  # fmt: skip
-
-
-def preview(context: Context, name: str | None) -> str:
-    """The first ballots of a campaign as a rater would read them."""
-    db = context.readers.get()
-    found = find_campaign(db, name) if name else None
-    battles = battles_of(db, found.id)[:3] if found else []
-    ballots = [
-        {"prompt": turns(get_prompt(db, b.prompt).messages),
-         "left": get_response(db, b.response_a).text or "",
-         "right": get_response(db, b.response_b).text or ""}
-        for b in battles
-    ]  # fmt: skip
-    guidelines = found.settings.guidelines if found else ""
-    return render("ballots", ballots=ballots, guidelines=guidelines)
-
-
 def change_status(context: Context, name: str | None, status: CampaignStatus) -> str:
     """Open, pause or close a campaign."""
     chosen = wanted(name, "no campaign is chosen", "choose one from the list")
@@ -194,12 +156,12 @@ def build(context: Context) -> Part:
         )
         with gr.Row(scale=2, elem_classes="tb-buttons"):
             buttons = [gr.Button(word, min_width=90) for word in ("Open", "Pause", "Close")]
+    acted = panel()
     timer = gr.Timer(EVERY, active=False)
     live.build(context, chosen, timer)
     links.build(context, chosen)
     planner.build(context, chosen)
-    with gr.Accordion("Preview: ballots as raters read them", open=False) as looking:
-        previewed = panel()
+    look_first.build(context, chosen)
     with gr.Accordion("Settings of this campaign", open=False):
         panel(note("Once there are votes, what raters are asked, read and are checked by stays as it is: a change then "
                    "makes a new version of the campaign, and the old one is closed. Times, targets, codes and addresses "
@@ -209,12 +171,8 @@ def build(context: Context) -> Part:
             save = gr.Button("Save settings", variant="primary", min_width=140)
             new_name = gr.Textbox(label="Name of the copy", info="Left empty: NAME copy.", max_length=80)
             copy = gr.Button("Clone as a draft", min_width=140)
-    with gr.Accordion("Check questions", open=False) as checking:
-        with gr.Row(elem_classes="tb-buttons"):
-            how_many = gr.Number(20, label="How many", minimum=1, maximum=200, precision=0,
-                                 info="Made by spoiling stored answers; raters cannot tell them from other ballots.")  # fmt: skip
-            make_gold = gr.Button("Make check questions", min_width=160)
-        golds = panel()
+        kept = panel()
+    check_questions.build(context, chosen)
     guarding.build(context, chosen)
     with gr.Accordion("Create a campaign", open=False):
         with gr.Row():
@@ -263,7 +221,7 @@ def build(context: Context) -> Part:
         button.click(
             told(lambda n, s=status: note(change_status(context, n, s), "good")),
             chosen,
-            said,
+            acted,
             api_visibility="private",
         ).success(lambda: campaign_table(context), outputs=shown, api_visibility="private")
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -279,15 +237,9 @@ def build(context: Context) -> Part:
         made = clone(context, name, new)
         return note(said_of(made), "good"), *refresh(made.campaign.name)
 
-    save.click(told(saved), [chosen, *fields], [said, *outputs], api_visibility="private")
-    copy.click(told(cloned), [chosen, new_name], [said, *outputs], api_visibility="private")
+    save.click(told(saved), [chosen, *fields], [kept, *outputs], api_visibility="private")
+    copy.click(told(cloned), [chosen, new_name], [kept, *outputs], api_visibility="private")
     chosen.change(look, chosen, fields, **quiet)
-    for event in (chosen.change, looking.expand):
-        event(lambda n: preview(context, n), chosen, previewed, **quiet)
-    for event in (chosen.change, checking.expand):
-        event(lambda n: checks_shown(context, n), chosen, golds, **quiet)
-    make_gold.click(told(lambda c, n: note(make_checks(context, c, n), "good")), [chosen, how_many], said,
-                    api_visibility="private").success(lambda n: checks_shown(context, n), chosen, golds, **quiet)  # fmt: skip
     timer.tick(
         lambda: campaign_table(context), outputs=shown, show_progress="hidden", api_visibility="private"
     )
