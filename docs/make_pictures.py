@@ -1,7 +1,7 @@
 """Take the pictures of the README from the running program: `make pictures`.
 
 Serves an empty home, rates a few ballots with the keyboard, lets simulated raters vote, and photographs the rating
-page and the studio's loop in Chromium.
+page, the studio's loop and a session while it is on in Chromium.
 """
 
 import re
@@ -48,6 +48,7 @@ def main() -> None:
             page = browser.new_page(viewport={"width": 1280, "height": 800}, device_scale_factor=1)
             _rating(page, rate)
             _studio(page, studio)
+            _session(page)
             browser.close()
         finally:
             server.terminate()
@@ -80,6 +81,15 @@ def _studio(page: Page, link: str) -> None:
     page.goto(f"http://127.0.0.1:{PORT}/results")
     page.wait_for_timeout(4000)
     page.screenshot(path=TARGET / "results.png")
+
+
+def _session(page: Page) -> None:
+    page.goto(f"http://127.0.0.1:{PORT}/studio/#campaigns")
+    page.reload()
+    page.get_by_label("Campaign", exact=True).first.click()
+    page.get_by_role("option", name="SFT vs DPO", exact=True).click()
+    page.locator(".tb-live").wait_for()
+    page.locator(".tb-live").screenshot(path=TARGET / "session.png")
 
 
 if __name__ == "__main__":

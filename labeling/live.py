@@ -13,7 +13,7 @@ from db import live, votes
 from db.campaigns import Coverage, coverage
 from db.checks import GoldScore, check_votes
 from db.entities import Campaign, CampaignStatus
-from db.figures import text_lengths
+from db.figures import one_moment, text_lengths
 from db.raters import BY_DESIGN, counted_in_order
 from labeling.alarms import counted_share_alarm
 from labeling.flags import Limits, Raised
@@ -36,7 +36,7 @@ class RaterLine:
     simulated: bool
     votes: int
     online: bool
-    last_seen: str | None
+    last_seen: str
     excluded: str | None
 
 
@@ -61,26 +61,31 @@ class Pulse:
 
 
 def pulse(db: Database, campaign: Campaign, now: datetime) -> Pulse:
-    """The session now."""
+    """The session now, every figure of the same moment."""
+    with one_moment(db):
+        return _pulse(db, campaign, now)
+
+
+def _pulse(db: Database, campaign: Campaign, now: datetime) -> Pulse:
     came = live.votes_since(db, campaign.id, stamp(now - timedelta(minutes=LAST_HOUR)))
     recent = stamp(now - ONLINE)
     there = live.asked_since(db, campaign.id, recent) | {v.rater for v in came if v.at >= recent}
     covering = [v.at for v in came if v.covers]
     pace = sum(at >= stamp(now - PACE) for at in covering) / (PACE / timedelta(minutes=1))
     covered = coverage(db, campaign)
-    lines = [_line(p, there) for p in live.present(db, campaign.id)]
+    lines = [_line(p, there) for p in live.present(db, campaign.id) if p.last_vote or p.last_asked]
     missing = max(0, covered.wanted - covered.votes)
     return Pulse(
         campaign=campaign.name, status=campaign.status, online=len(there), votes_a_minute=pace,
         last_hour=_by_minute(covering, now), covered=covered,
         minutes_left=0.0 if not missing else missing / pace if pace else None,
         gold=live.gold_of_session(db, campaign.id), last_vote=came[0].at if came else None,
-        raters=tuple(sorted(lines, key=lambda r: (r.online, r.last_seen or ""), reverse=True)),
+        raters=tuple(sorted(lines, key=lambda r: (r.online, r.last_seen), reverse=True)),
     )  # fmt: skip
 
 
 def _line(p: live.Present, there: set[int]) -> RaterLine:
-    seen = max((at for at in (p.last_vote, p.last_asked) if at), default=None)
+    seen = max(p.last_vote or "", p.last_asked or "")
     return RaterLine(p.name, p.kind == "simulated", p.votes, p.rater in there, seen, p.excluded)
 
 
@@ -165,13 +170,7 @@ def lines(now: Pulse, seen: Look) -> list[str]:
 
 
 def _seen(r: RaterLine) -> str:
-    return (
-        "here now"
-        if r.online
-        else f"last seen {r.last_seen[:16].replace('T', ' ')}"
-        if r.last_seen
-        else "not seen yet"
-    )
+    return "here now" if r.online else f"last seen {r.last_seen[:16].replace('T', ' ')}"
 
 
 def time_left(now: Pulse) -> str:

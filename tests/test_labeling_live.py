@@ -104,6 +104,14 @@ def test_pace_is_of_the_last_five_minutes_and_the_hour_is_in_minutes(db, home):
     assert sum(pulse(db, first(db), NOW + 61 * MINUTE).last_hour) == 4, "the first one is over an hour ago"
 
 
+def test_whoever_holds_a_seat_and_asked_for_nothing_here_is_not_listed(db, home):
+    joining.owner_invitation(db)
+    cookie = joining.join(db, joining.invite(db, "first", 1)[0].token, None, NOW)
+    with transaction(db):
+        joining.take_seat(db, joining.session_from(db, cookie, NOW))
+    assert pulse(db, first(db), NOW).raters == ()
+
+
 def test_skips_and_votes_taken_back_bring_the_target_no_nearer(db, home):
     person = Person(db)
     person.vote(NOW)

@@ -101,10 +101,8 @@ def bars(session: Pulse) -> list[tuple[int, float, float]]:
     return [(i, BARS_HIGH - high[i], high[i]) for i in range(LAST_HOUR) if session.last_hour[i]]
 
 
-def ago(stamped: str | None, time_now: datetime) -> str:
+def ago(stamped: str, time_now: datetime) -> str:
     """How long something is past, coarsely, so that a calm page stays as it is."""
-    if stamped is None:
-        return "not yet"
     past = time_now - moment(stamped)
     if past < timedelta(minutes=2):
         return "just now"
