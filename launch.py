@@ -156,7 +156,7 @@ def cli(context: click.Context, home: str) -> None:  # noqa: ARG001 - read throu
 
 
 ACTS = {"campaign", "raters", "owner", "models", "jobs", "notices"}
-LOOKS = {"list", "show", "preview", "logs", "live", "links", "plan"}
+LOOKS = {"list", "show", "preview", "logs", "live", "links", "plan", "settings"}
 
 
 @cli.result_callback()
