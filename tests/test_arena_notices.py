@@ -5,6 +5,9 @@ import base64
 import hashlib
 import hmac
 import json
+import shutil
+import ssl
+import subprocess
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -240,6 +243,31 @@ def test_no_spelling_of_this_machine_is_called_unasked(db, host):
             return
         assert "private network" in asyncio.run(notices.deliver(hook, "msg_1", "{}", NOW))
         assert receiver.requests == []
+
+
+def certified(folder, name):
+    """A TLS context for a server of this name, and the file that vouches for it."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl to make a certificate with")
+    key, cert = folder / f"{name}.key", folder / f"{name}.pem"
+    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", str(key), "-out", str(cert),
+             "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]  # fmt: skip
+    subprocess.run([openssl, *words], check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(cert, key)
+    return tls, cert
+
+
+@pytest.mark.parametrize(("name", "arrives"), [("localhost", True), ("other.test", False)])
+def test_over_https_the_certificate_must_be_the_hosts_though_its_address_is_called(
+    db, tmp_path, monkeypatch, name, arrives
+):
+    tls, cert = certified(tmp_path, name)
+    monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+    with receiving(tls) as receiver:
+        problem = asyncio.run(notices.deliver(hook_to(db, receiver.address), "msg_1", "{}", NOW))
+        assert (problem is None, len(receiver.requests)) == (arrives, int(arrives)), problem
 
 
 @pytest.mark.parametrize("url", [
