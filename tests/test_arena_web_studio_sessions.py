@@ -84,14 +84,16 @@ def test_a_seat_that_is_none_is_refused(small):
                 act(choice)
 
 
-def test_a_rater_is_forgotten_from_the_studio(small):
+def test_a_rater_is_forgotten_from_the_studio_once_their_name_was_typed(small):
     links.make(small, "first", links.EACH, 1, None)
-    assert "withdrawn-1 stays" in links.forget(small, "rater-1")
+    for name, again in ((None, "rater-1"), ("rater-1", None), ("rater-1", "rater-2")):
+        with pytest.raises(UserError):
+            links.forget(small, name, again)
+    assert [r.name for r in list_raters(small.readers.get())] == ["rater-1"]
+    assert "withdrawn-1 stays" in links.forget(small, "rater-1", " rater-1 ")
     assert [r.name for r in list_raters(small.readers.get())] == ["withdrawn-1"]
     assert "rater-1" not in " ".join(acts_of(small))
     assert links.choices(small, "first")[0].choices == [], "nobody can be let in on that seat again"
-    with pytest.raises(UserError):
-        links.forget(small, None)
 
 
 # -- the live card ---------------------------------------------------------------------------------------------

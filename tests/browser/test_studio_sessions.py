@@ -115,3 +115,21 @@ def test_nothing_moves_on_the_page_where_nothing_happens(campaigns: Page, web: R
         document.querySelector('.tb-live').parentElement, {subtree: true, childList: true, characterData: true}); }""")
     page.wait_for_timeout(11_000)
     assert page.evaluate("window.changes") == 0
+
+
+def test_a_rater_who_asks_for_it_is_forgotten(campaigns: Page, web: Running) -> None:
+    person = web.writer.call(lambda db: Person(db, at=now()))
+    web.writer.call(lambda db: person.vote(now()))
+    name = list_seats(open_reader(web.home))[-1].rater
+    page = campaigns
+    look_at(page, web, "raters")
+    field(page, "Rater").click()
+    page.get_by_role("option", name=name, exact=True).click()
+    fold(page, "Forget a rater who asks for it")
+    page.get_by_role("button", name="Forget", exact=True).click()
+    expect(page.get_by_text(f"there is no way back from this; type {name} into the field")).to_be_visible()
+    field(page, "Type the rater's pseudonym").fill(name)
+    page.get_by_role("button", name="Forget", exact=True).click()
+    expect(page.get_by_text(f"{name} is forgotten")).to_be_visible()
+    expect(page.locator("tr", has_text=f"withdrawn-{name.partition('-')[2]}").first).to_be_visible()
+    expect(field(page, "Rater")).to_have_value("")

@@ -10,7 +10,7 @@ from arena import inviting
 from arena.inviting import Link, Listing
 from arena.sheet import sheet
 from arena.web.context import Context
-from arena.web.pages.studio.acts import act, panel, told, wanted
+from arena.web.pages.studio.acts import act, panel, told, typed, wanted
 from arena.web.pages.studio.markup import Cell, Chip, note, render, table
 from db.campaigns import find_campaign, get_rater
 from db.errors import UserError
@@ -72,9 +72,11 @@ def stop(context: Context, name: str | None, link: str | None) -> str:
     return f"Open link {number} lets nobody new in; who has a seat keeps it."
 
 
-def forget(context: Context, name: str | None) -> str:
-    """Forget who a rater is; a tombstone stays, and the votes leave every figure."""
+def forget(context: Context, name: str | None, again: str | None) -> str:
+    """Forget who a rater is, once their pseudonym was typed again; a tombstone stays, and the votes leave every figure."""
     rater = wanted(name, "no rater is chosen", "choose one from the list")
+    if typed(again) != rater:
+        raise UserError("there is no way back from this", f"type {rater} into the field to go on")
     number = get_rater(context.readers.get(), rater).id
     kept = act(
         context,

@@ -7,6 +7,7 @@ import gradio as gr
 from arena import raters
 from arena.web.context import Context
 from arena.web.pages.studio.acts import Part, act, panel, told, wanted
+from arena.web.pages.studio.links import forget
 from arena.web.pages.studio.markup import Cell, Chip, note, render, table
 from db.campaigns import decide_rater, list_campaigns, list_raters
 from db.entities import CampaignSettings, CampaignStatus
@@ -102,8 +103,11 @@ def decide(context: Context, name: str | None, reason: str | None, *, counted: b
 def build(context: Context) -> Part:
     """The tab's components and what its buttons do."""
 
+    def names() -> list[str]:
+        return [r.name for r in list_raters(context.readers.get())]
+
     def refresh() -> tuple[str, gr.Dropdown]:
-        return rater_table(context), gr.Dropdown(choices=[r.name for r in list_raters(context.readers.get())])
+        return rater_table(context), gr.Dropdown(choices=names())
 
     shown = panel()
     with gr.Row(elem_classes="tb-buttons"):
@@ -114,6 +118,10 @@ def build(context: Context) -> Part:
     with gr.Row(elem_classes="tb-buttons"):
         out = gr.Button("Exclude", variant="stop")
         back = gr.Button("Include again")
+    with gr.Accordion("Forget a rater who asks for it", open=False), gr.Row(elem_classes="tb-buttons"):
+        again = gr.Textbox(label="Type the rater's pseudonym", max_length=80, scale=2,
+                           info="Their name, platform ids, links and texts go for good; their votes leave every figure.")  # fmt: skip
+        gone = gr.Button("Forget", variant="stop", min_width=120)
     said = panel()
     own = panel()
     rater.change(told(lambda n: ballots(context, n)), rater, own, api_visibility="private")
@@ -122,4 +130,7 @@ def build(context: Context) -> Part:
             told(lambda n, why, c=counted: note(decide(context, n, why, counted=c), "good")), [rater, reason], said,
             api_visibility="private",
         ).success(lambda n: (rater_table(context), ballots(context, n)), rater, [shown, own], api_visibility="private")  # fmt: skip
+    gone.click(told(lambda n, typed: note(forget(context, n, typed), "good")), [rater, again], said, api_visibility="private",
+               ).success(lambda: (rater_table(context), gr.Dropdown(choices=names(), value=None), ""),
+                         outputs=[shown, rater, again], api_visibility="private")  # fmt: skip
     return Part(refresh, [shown, rater])
