@@ -36,13 +36,14 @@ from db.entities import (
 from db.errors import Conflict, UserError
 from labeling.policy import PairPolicy, policy_of
 from training.folders import count_parameters
-from training.settings import DpoSettings, RunSpec, default_preset, from_mapping, preset, with_overrides
+from training.presets import default_preset, preset
+from training.settings import DpoSettings, DpoSpec, RunSpec, Settings, from_mapping, with_overrides
 from training.snapshots import Source, freeze, write_rows
 
 if TYPE_CHECKING:
-    from training.dpo import Trained
     from training.monitoring import Metric
     from training.preflight import Preflight
+    from training.running import Trained
 
 REMATCH_OVERLAP = 5
 MOST_TRAIN, MOST_HELDOUT = 300, 200
@@ -217,7 +218,8 @@ def _register(db: Database, home: Home, made: Plan, run: Run, trained: "Trained"
     return runs.finish_run(
         db, run.id, model=made.name, kind=kind, source=source, adapter=adapter,
         quantize=made.settings.quantize or made.parent.quantize,
-        reference_proof=asdict(trained.reference_proof), metrics=_results(trained),
+        reference_proof=asdict(trained.reference_proof) if trained.reference_proof else None,
+        metrics=_results(trained),
         versions=trained.versions, seconds=trained.seconds,
     )  # fmt: skip
 
@@ -229,7 +231,7 @@ def _results(trained: "Trained") -> dict[str, object]:
             "plain_template": trained.plain_template}  # fmt: skip
 
 
-def spec_of(home: Home, made: Plan, folder: Path) -> RunSpec:
+def spec_of(home: Home, made: Plan, folder: Path) -> DpoSpec:
     """What the trainer is handed."""
     reference = None if made.reference.name == made.parent.name else files_of(home, made.reference)
     return RunSpec(
@@ -355,10 +357,10 @@ def _free_name(db: Database, name: str) -> str:
     return next(n for n in chain((name,), (f"{name} {i}" for i in count(2))) if n not in taken)
 
 
-def settings_of(run: Run) -> DpoSettings:
+def settings_of(run: Run) -> Settings:
     """The trainer's settings as a run recorded them."""
     extra = ("preset", "reference")
-    return from_mapping({k: v for k, v in run.settings.items() if k not in extra})
+    return from_mapping({k: v for k, v in run.settings.items() if k not in extra}, run.kind)
 
 
 def rematch_of(db: Database, run: Run) -> Campaign | None:

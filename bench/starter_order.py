@@ -25,7 +25,8 @@ from trl import DPOTrainer
 
 from db.entities import RunKind
 from training.dpo import arguments, lora
-from training.settings import PRESETS, DpoSettings, ModelFiles, RunSpec, with_overrides
+from training.presets import PRESETS
+from training.settings import DpoSettings, ModelFiles, RunSpec, with_overrides
 from training.starter import STARTER_MODELS, demo_prompts, demo_responses, weights_of
 from training.starter.corpus import pair_rows
 from training.starter.sampling import Sampling, load, respond

@@ -13,7 +13,8 @@ from training.folders import content_hash, verify
 from training.loading import load_base, load_policy, load_tokenizer, stored_dtype
 from training.monitoring import Cancelled, read_metrics, refuse_not_a_number
 from training.preflight import read_rows
-from training.settings import PRESETS, DpoLoss, ModelFiles, RunSpec, from_json, with_overrides
+from training.presets import PRESETS
+from training.settings import DpoLoss, ModelFiles, RunSpec, from_json, with_overrides
 
 SETTINGS = with_overrides(PRESETS["starter"].settings, ["batch_size=4", "epochs=2", "sft_weight=0"])
 

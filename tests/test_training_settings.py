@@ -5,17 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from db.entities import RunKind
 from db.errors import UserError
+from training.presets import PRESETS_OF, default_preset, kind_of, preset, preset_of, warnings_for
 from training.settings import (
-    PRESETS,
+    SETTINGS_OF,
     DpoLoss,
     DpoSettings,
+    KtoSettings,
     Schedule,
-    default_preset,
     from_json,
-    preset,
     to_json,
-    warnings_for,
     with_overrides,
 )
 
@@ -40,11 +40,28 @@ def test_settings_survive_json(settings):
     assert from_json(to_json(settings)) == settings
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_round_trips_and_gives_its_reason(name):
-    found = preset(name)
-    assert from_json(to_json(found.settings)) == found.settings
+@pytest.mark.parametrize(("kind", "name"), [(k, n) for k, presets in PRESETS_OF.items() for n in presets])
+def test_every_preset_round_trips_and_gives_its_reason(kind, name):
+    found = preset_of(kind, name)
+    assert (found.kind, found.name, kind_of(found.settings)) == (kind, name, kind)
+    assert type(found.settings) is SETTINGS_OF[kind]
+    assert from_json(to_json(found.settings), kind) == found.settings
     assert found.why.endswith(".")
+
+
+@pytest.mark.parametrize("kind", RunKind)
+def test_every_kind_has_the_same_five_presets_and_its_usual_ones_earn_no_warning(kind):
+    assert list(PRESETS_OF[kind]) == ["starter", "lora", "qlora", "full", "smoke"]
+    for name in ("lora", "qlora", "full"):
+        assert warnings_for(preset_of(kind, name).settings, 1000) == ()
+    fast = with_overrides(preset_of(kind, "full").settings, ["learning_rate=9e-5"])
+    assert ["learning_rate" in w for w in warnings_for(fast, 1000)] == [True]
+
+
+def test_one_row_at_a_time_is_no_batch_for_kto():
+    with pytest.raises(UserError, match="batch_size must be 2 or more with the kto loss"):
+        KtoSettings(batch_size=1)
+    assert with_overrides(KtoSettings(), ["loss=apo_zero_unpaired", "batch_size=1"]).batch_size == 1
 
 
 def test_overrides_are_read_by_type():
@@ -97,7 +114,7 @@ def test_the_preset_follows_the_size_of_the_model():
 
 
 def test_a_usual_run_inside_the_safe_bands_earns_no_warning():
-    assert warnings_for(preset("lora").settings, pairs=1000) == ()
+    assert warnings_for(preset("lora").settings, rows=1000) == ()
 
 
 @pytest.mark.parametrize(
@@ -120,7 +137,7 @@ def test_what_leaves_a_safe_band_is_named(overrides, pairs, word):
 
 def test_settings_preflight_and_monitoring_do_not_load_torch():
     code = (
-        "import sys, training.settings, training.preflight, training.monitoring, training.folders, arena.players;"
+        "import sys, training.settings, training.presets, training.preflight, training.monitoring, training.folders, arena.players;"
         "print(*[m for m in ('torch', 'transformers', 'peft', 'trl', 'datasets') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

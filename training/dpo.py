@@ -6,20 +6,14 @@ proves it: a run whose reference is wrong stops there, and nothing of it is kept
 """
 
 import json
-import platform
-import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.trainer_callback import PrinterCallback
 from trl import DPOConfig, DPOTrainer
 
 from db.entities import Split
@@ -27,44 +21,17 @@ from db.errors import UserError
 from training.folders import written_aside
 from training.loading import PLAIN_TEMPLATE, load_policy, quiet, stored_dtype
 from training.monitoring import (
-    Cancelled,
     Metric,
-    Monitor,
     ReferenceProof,
-    as_callback,
+    follow,
     prove_reference,
     refuse_unproven,
     starting_loss,
 )
 from training.preflight import Preflight, Row, preflight, read_rows, tokenize, usable
-from training.settings import DpoSettings, ModelFiles, RunSpec, to_json, warnings_for
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Pairs: used for training and evaluation, left out (dropped for length or identical), and cut."""
-
-    trained: int
-    evaluated: int
-    dropped: int
-    identical: int
-    cut: int
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What a run made. `metrics` are the last value of each key; `notes` is what a reader should know of it."""
-
-    model_folder: Path
-    is_adapter: bool
-    reference_proof: ReferenceProof
-    metrics: dict[str, float]
-    seconds: float
-    steps: int
-    counts: Counts
-    plain_template: bool
-    notes: tuple[str, ...]
-    versions: dict[str, str]
+from training.presets import warnings_for
+from training.running import Counts, Trained, common_arguments, lora, versions
+from training.settings import DpoSettings, DpoSpec, ModelFiles, to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +44,7 @@ class Loaded:
 
 
 def train(
-    spec: RunSpec,
+    spec: DpoSpec,
     observe: Callable[[Metric], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Trained:
@@ -98,7 +65,7 @@ def train(
         ) from e
 
 
-def load(spec: RunSpec) -> Loaded:
+def load(spec: DpoSpec) -> Loaded:
     """The policy to train and, only where it is needed, a second model as reference.
 
     Adapter start: the trainer copies the adapter to a frozen `ref`. Checkpoint start with LoRA: the reference is
@@ -129,35 +96,21 @@ def load(spec: RunSpec) -> Loaded:
     return Loaded(policy, tokenizer, inner)
 
 
-def names_another(spec: RunSpec) -> bool:
+def names_another(spec: DpoSpec) -> bool:
     """Whether the reference is to be another model than the start."""
     return spec.reference not in (None, spec.start)
 
 
 def fit(
-    spec: RunSpec, models: Loaded, observe: Callable[[Metric], None], should_stop: Callable[[], bool]
+    spec: DpoSpec, models: Loaded, observe: Callable[[Metric], None], should_stop: Callable[[], bool]
 ) -> Trained:
     """The run itself, on models already in memory."""
-    started = time.monotonic()
     report = preflight(spec.rows, models.tokenizer, spec.settings)
     refuse_rows(report)
     spec.folder.mkdir(parents=True, exist_ok=True)
     (spec.folder / "settings.json").write_text(to_json(spec.settings) + "\n", encoding="utf-8")
-    with (spec.folder / "metrics.jsonl").open("w", encoding="utf-8") as file:
-        trainer = build_trainer(spec, models)
-        monitor = Monitor(file, observe, should_stop, partial(proven, trainer, spec.settings))
-        trainer.remove_callback(PrinterCallback)  # it prints to standard output, which belongs to --json
-        trainer.add_callback(as_callback(monitor))
-        if should_stop():
-            raise Cancelled("the run was cancelled before its first step", "start it again when it suits")
-        trainer.train()
-    with suppress(OSError):
-        Path(trainer.args.output_dir).rmdir()  # nothing is kept there while runs cannot be resumed
-    if monitor.stopped_at is not None:
-        raise Cancelled(
-            f"the run was cancelled at step {monitor.stopped_at} of {trainer.state.max_steps}; no model was kept",
-            "start it again when it suits",
-        )
+    trainer = build_trainer(spec, models)
+    monitor = follow(trainer, spec, observe, should_stop, partial(proven, trainer, spec.settings))
     assert monitor.proof is not None
     folder = save(spec, trainer, models.tokenizer)
     trained = Trained(
@@ -165,13 +118,13 @@ def fit(
         is_adapter=spec.settings.lora,
         reference_proof=monitor.proof,
         metrics=monitor.last,
-        seconds=round(time.monotonic() - started, 2),
+        seconds=monitor.seconds,
         steps=trainer.state.global_step,
         counts=Counts(
             report.trained, report.evaluated, len(report.dropped), len(report.identical), len(report.cut)
         ),
         plain_template=models.tokenizer.chat_template == PLAIN_TEMPLATE,
-        notes=report.problems + warnings_for(spec.settings, report.trained),
+        notes=report.problems + warnings_for(spec.settings, report.trained) + tuple(monitor.notes),
         versions=versions(),
     )
     (spec.folder / "result.json").write_text(
@@ -195,7 +148,7 @@ def refuse_rows(report: Preflight) -> None:
         )
 
 
-def build_trainer(spec: RunSpec, models: Loaded) -> "WitnessedTrainer":
+def build_trainer(spec: DpoSpec, models: Loaded) -> "WitnessedTrainer":
     """The trainer over the snapshot's rows; fresh LoRA on a checkpoint, none on a model that has its adapter."""
     s = spec.settings
     rows = [row for row in read_rows(spec.rows) if usable(row, tokenize(row, models.tokenizer), s)]
@@ -227,65 +180,16 @@ def as_dataset(rows: list[Row], part: Split) -> Dataset:
     )
 
 
-def lora(s: DpoSettings) -> LoraConfig:
-    """LoRA on every linear layer but the output, which the trainer reads past."""
-    return LoraConfig(
-        r=s.lora_r,
-        lora_alpha=s.lora_alpha,
-        lora_dropout=0.0,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-
-
-def arguments(spec: RunSpec, trained: int, evaluated: int) -> DPOConfig:
+def arguments(spec: DpoSpec, trained: int, evaluated: int) -> DPOConfig:
     """Our settings in the trainer's words."""
     s = spec.settings
-    cuda = torch.cuda.is_available()
-    if torch.cuda.device_count() > 1:
-        raise UserError("more than one GPU is visible", "choose one, for example CUDA_VISIBLE_DEVICES=0")
-    steps = s.max_steps or -(-trained // s.effective_batch) * s.epochs
     return DPOConfig(
-        output_dir=str(spec.folder / "trainer"),
         loss_type=[s.loss.value, *(["sft"] if s.sft_weight else [])],
         loss_weights=[1.0, s.sft_weight] if s.sft_weight else None,
         beta=s.beta,
         label_smoothing=s.label_smoothing,
-        learning_rate=s.learning_rate,
-        num_train_epochs=s.epochs,
-        max_steps=s.max_steps or -1,
-        per_device_train_batch_size=s.batch_size,
-        per_device_eval_batch_size=even_batch(evaluated, s.batch_size),
-        gradient_accumulation_steps=s.gradient_accumulation,
-        max_length=s.max_length,
-        warmup_steps=s.warmup_ratio,
-        lr_scheduler_type=s.schedule.value,
-        max_grad_norm=s.max_grad_norm,
-        seed=s.seed,
-        data_seed=s.seed,
-        use_cpu=not cuda,
-        bf16=cuda and torch.cuda.is_bf16_supported(),
-        fp16=cuda and not torch.cuda.is_bf16_supported(),
-        activation_checkpointing=s.checkpointing,
-        gradient_checkpointing=s.checkpointing,
-        eval_strategy="no" if not evaluated else "steps" if s.eval_every else "epoch",
-        eval_steps=s.eval_every or None,
-        eval_on_start=bool(evaluated),
-        logging_strategy="steps",
-        logging_steps=max(1, int(steps // 500)),
-        logging_first_step=True,
-        logging_nan_inf_filter=False,
-        dataloader_pin_memory=cuda,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
+        **common_arguments(s, spec.folder, trained, evaluated),
     )
-
-
-def even_batch(rows: int, at_most: int) -> int:
-    """A batch size that splits the rows evenly: the trainer averages batches, not rows, so ragged ones bias."""
-    batches = -(-rows // at_most)
-    return -(-rows // batches) if batches else at_most
 
 
 class WitnessedTrainer(DPOTrainer):  # type: ignore[misc]
@@ -345,7 +249,7 @@ def proven(trainer: WitnessedTrainer, settings: DpoSettings, values: Mapping[str
     return proof
 
 
-def save(spec: RunSpec, trainer: WitnessedTrainer, tokenizer: PreTrainedTokenizerBase) -> Path:
+def save(spec: DpoSpec, trainer: WitnessedTrainer, tokenizer: PreTrainedTokenizerBase) -> Path:
     """Write the adapter (or the whole model, in its start's number type) with its tokenizer; sealed at the end."""
     folder = spec.folder / "model"
     with written_aside(folder) as aside:
@@ -356,9 +260,3 @@ def save(spec: RunSpec, trainer: WitnessedTrainer, tokenizer: PreTrainedTokenize
             trainer.model.to(stored_dtype(spec.start.source)).save_pretrained(str(aside))
         tokenizer.save_pretrained(str(aside))
     return folder
-
-
-def versions() -> dict[str, str]:
-    """What the run was made with."""
-    packages = ("trl", "transformers", "peft", "datasets", "torch")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from db.entities import Message, Split
 from db.errors import UserError
-from training.settings import DpoSettings
+from training.settings import Settings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -130,7 +130,7 @@ def read_rows(path: Path) -> list[Row]:
     return [_row(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def usable(row: Row, tokens: Tokens, settings: DpoSettings) -> bool:
+def usable(row: Row, tokens: Tokens, settings: Settings) -> bool:
     """Whether the trainer can learn from the row at all."""
     return not row.identical and len(tokens.prompt) < settings.max_length
 
@@ -144,7 +144,7 @@ def tokenize(row: Row, tokenizer: PreTrainedTokenizerBase) -> Tokens:
     return Tokens(prompt[:n], chosen[n:], rejected[n:], prompt[n:])
 
 
-def preflight(rows: Path, tokenizer: PreTrainedTokenizerBase, settings: DpoSettings) -> Preflight:
+def preflight(rows: Path, tokenizer: PreTrainedTokenizerBase, settings: Settings) -> Preflight:
     """Counts, pair ids, lengths and three rendered rows of the snapshot file `rows`."""
     read = [(row, tokenize(row, tokenizer)) for row in read_rows(rows)]
     keys = Counter(_key(row) for row, _ in read)
@@ -231,7 +231,7 @@ def _ends(tokens: Tokens, tokenizer: PreTrainedTokenizerBase) -> bool:
 
 
 def _rendered(
-    row: Row, tokens: Tokens, tokenizer: PreTrainedTokenizerBase, settings: DpoSettings
+    row: Row, tokens: Tokens, tokenizer: PreTrainedTokenizerBase, settings: Settings
 ) -> RenderedRow:
     room = settings.max_length - len(tokens.prompt)
 

@@ -15,7 +15,8 @@ from db.errors import Conflict, UserError
 from db.runs import active_run, champion, list_runs
 from labeling.pairs import Effect, Method, PairPolicy, effects_of_campaigns
 from training.folders import count_parameters
-from training.settings import PRESETS, DpoSettings, default_preset, preset, warnings_for, with_overrides
+from training.presets import PRESETS, default_preset, preset, warnings_for
+from training.settings import DpoSettings, with_overrides
 from training.snapshots import FEWEST, Source, gather
 
 WEIGHED = "majority-weighed"

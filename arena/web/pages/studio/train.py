@@ -15,7 +15,7 @@ from arena.web.pages.studio.markup import note, render, turns
 from arena.web.pages.studio.retraining import FIELDS, Form
 from db.entities import Job
 from db.errors import UserError
-from training.settings import PRESETS, preset
+from training.presets import PRESETS, preset
 
 EVERY = 2.0
 HELP = {
