@@ -36,6 +36,7 @@ def test_results_are_shared_when_the_campaign_is_closed_and_show_no_rater(web):
     )
     close(web)
     assert rater.get("/results/").status_code == 200
+    assert rater.get("/api/guidelines").json()["results"]
     visit = Visit(web, rater, "results")
     shown = [visit.post(event) for event in visit.triggered("load")]
     text = str(shown)

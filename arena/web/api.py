@@ -197,7 +197,8 @@ def _progress(done: int, target: int) -> Json:
 async def get_guidelines(request: Request, assignment: str | None = None) -> Response:
     """What the rater should know about a ballot they hold, or about the session where none is named."""
     web = web_of(request)
-    told = briefing.briefing(web.context.readers.get(), web.door.visitor(request).rater, assignment, now())
+    visitor = web.door.visitor(request)
+    told = briefing.briefing(web.context.readers.get(), visitor.rater, assignment, now())
     wanted = told.settings
     return JSONResponse(
         {"html": render_markdown(wanted.guidelines) if wanted.guidelines else "",
@@ -205,7 +206,8 @@ async def get_guidelines(request: Request, assignment: str | None = None) -> Res
          "ask": {"strength": wanted.ask_strength, "acceptable": wanted.ask_acceptable, "comment": wanted.ask_comment,
                  "better": wanted.ask_better, "tags": list(wanted.reason_tags)},
          "practice": {"number": told.practice[0], "of": told.practice[1]} if told.practice else None,
-         "ends_at": wanted.ends_at, "withdraw": True, "finish_url": told.finish_url, "reveal": wanted.reveal}
+         "ends_at": wanted.ends_at, "withdraw": visitor.rater is not None and not visitor.rater.owner_seat,
+         "results": bool(visitor.shared), "finish_url": told.finish_url, "reveal": wanted.reveal}
     )  # fmt: skip
 
 
