@@ -68,11 +68,6 @@ def raise_notice(db: Database, found: Found) -> bool:
         return int(cursor.rowcount) == 1
 
 
-def is_raised(db: Database, subject: str) -> bool:
-    """Whether a subject was raised before."""
-    return db.conn.execute("SELECT 1 FROM notices WHERE subject = ?", (subject,)).fetchone() is not None
-
-
 def list_notices(db: Database, limit: int = 100, *, unseen: bool = False) -> list[Notice]:
     """The newest notices first; only those nobody has marked as read, if asked."""
     only = "WHERE n.seen_at IS NULL" if unseen else ""
