@@ -129,7 +129,8 @@ def test_one_json_document_and_nothing_else_on_stdout(tmp_path):
     "words",
     [
         ["models", "list"], ["models", "show", "model-one"], ["models", "add", "old", "--recorded"],
-        ["campaign", "list"], ["campaign", "invite", "first"], ["raters", "list"], ["snapshot", "freeze"],
+        ["campaign", "list"], ["campaign", "invite", "first"], ["campaign", "links", "first"], ["campaign", "live", "first"],
+        ["campaign", "plan", "first", "--difference", "0.3"], ["raters", "list"], ["snapshot", "freeze"],
         ["snapshot", "show"], ["jobs", "list"], ["check"], ["report"], ["report", "first"],
         ["campaign", "create", "x", "--models", "model-one,model-two", "--prompts", "all"],
         ["generate", "--models", "model-one", "--prompts", "all"],

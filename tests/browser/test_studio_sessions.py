@@ -11,6 +11,7 @@ from db.campaigns import list_seats
 from db.connection import open_reader
 from db.entities import CampaignSettings
 from labeling.owners import owner_link_token
+from tests.browser.test_axe import faults
 from tests.browser.test_studio import field, fold, look_at, wait_until
 from tests.factories import make_home
 from tests.serving import Running, running
@@ -101,6 +102,7 @@ def test_the_planner_reckons_while_one_types(campaigns: Page, web: Running) -> N
     expect(said).to_contain_text(f"{people} people for about")
     field(page, "Pay an hour").fill("12")
     expect(said).to_contain_text("EUR")
+    assert faults(page) == []
     field(page, "People").fill("0")
     expect(page.get_by_text("a session has 1 to 100,000 people")).to_be_visible()
 
