@@ -76,7 +76,7 @@ def lend_all(folder: str, users: int, each: int) -> list[tuple[str, list[str]]]:
     from db.campaigns import battles_of, get_campaign
     from db.connection import home_at, open_writer, transaction
     from labeling.joining import invite
-    from labeling.rating import lend
+    from labeling.lending import lend
 
     db = open_writer(home_at(Path(folder)))
     campaign = get_campaign(db, "bench")
