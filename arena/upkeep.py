@@ -9,11 +9,12 @@ from sqlite_utils import Database
 
 from arena import jobs
 from db import runs, upkeep
+from db.answers import snapshot_answers
 from db.catalog import list_models
 from db.connection import Home, open_reader, open_writer
 from db.errors import Conflict, UserError
 from training.folders import verify
-from training.snapshots import snapshot_id
+from training.snapshots import answers_id, snapshot_id
 
 
 def check(home: Home) -> list[str]:
@@ -27,10 +28,17 @@ def check(home: Home) -> list[str]:
 
 
 def _snapshots(db: Database) -> Iterator[str]:
-    """Snapshots whose pairs are not those their id was made of."""
+    """Snapshots whose rows are not those their id was made of."""
     for snapshot in runs.list_snapshots(db):
-        if snapshot_id(runs.snapshot_pairs(db, snapshot.id), json.loads(snapshot.policy)) != snapshot.id:
-            yield f"altered: snapshot {snapshot.id} does not hold the pairs it was made of"
+        policy = json.loads(snapshot.policy)
+        answers = snapshot_answers(db, snapshot.id)
+        made = (
+            answers_id(answers, policy)
+            if answers
+            else snapshot_id(runs.snapshot_pairs(db, snapshot.id), policy)
+        )
+        if made != snapshot.id:
+            yield f"altered: snapshot {snapshot.id} does not hold the rows it was made of"
 
 
 def _models(db: Database, home: Home) -> Iterator[str]:

@@ -91,7 +91,7 @@ def trained_prompts(db: Database, model: str) -> frozenset[str]:
           SELECT id, parent, run FROM models WHERE name = ?
           UNION SELECT m.id, m.parent, m.run FROM models m JOIN line l ON m.id = l.parent)
         SELECT DISTINCT s.prompt FROM line l JOIN runs r ON r.id = l.run
-        JOIN snapshot_pairs s ON s.snapshot = r.snapshot AND s.part = 'train'""",
+        JOIN snapshot_rows s ON s.snapshot = r.snapshot AND s.part = 'train'""",
         (model,),
     )
     return frozenset(str(r[0]) for r in rows)

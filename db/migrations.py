@@ -578,6 +578,31 @@ def m006_sessions(db: Database) -> None:
     _run(
         db,
         f"""
+CREATE TABLE snapshot_answers (
+  snapshot TEXT NOT NULL REFERENCES snapshots(id), position INTEGER NOT NULL,
+  part TEXT NOT NULL CHECK (part IN ('train', 'heldout')),
+  prompt TEXT NOT NULL REFERENCES prompts(id),
+  response TEXT NOT NULL, good INTEGER NOT NULL CHECK (good IN (0, 1)),
+  votes TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(votes)),
+  FOREIGN KEY (prompt, response) REFERENCES responses(prompt, id),
+  PRIMARY KEY (snapshot, position)
+) STRICT, WITHOUT ROWID
+--
+CREATE INDEX snapshot_answers_by_prompt ON snapshot_answers(prompt, part)
+--
+CREATE TRIGGER snapshot_answers_wall BEFORE INSERT ON snapshot_answers
+WHEN new.part = 'train' AND (SELECT split FROM prompts WHERE id = new.prompt) = 'heldout'
+BEGIN SELECT raise(ABORT, 'a held-out prompt must not be trained on'); END
+--
+CREATE TRIGGER snapshot_answers_purpose BEFORE INSERT ON snapshot_answers
+WHEN EXISTS (SELECT 1 FROM json_each(new.votes) j JOIN votes v ON v.id = j.value
+             JOIN campaigns c ON c.id = v.campaign WHERE c.purpose = 'evaluate')
+BEGIN SELECT raise(ABORT, 'votes of an evaluate campaign never train'); END
+--
+CREATE VIEW snapshot_rows AS
+SELECT snapshot, part, prompt, votes FROM snapshot_pairs
+UNION ALL SELECT snapshot, part, prompt, votes FROM snapshot_answers
+--
 CREATE INDEX seats_by_external ON seats(open_link, external) WHERE external IS NOT NULL
 --
 CREATE TABLE gold_pairs (
@@ -880,4 +905,4 @@ WHERE v.outcome IN ('a', 'b')
   AND trim(a.text, ' ' || char(9, 10, 13)) <> '' AND trim(b.text, ' ' || char(9, 10, 13)) <> ''
   AND trim(a.text, ' ' || char(9, 10, 13)) <> trim(b.text, ' ' || char(9, 10, 13))""",
     )
-    _append_only(db, "gold_pairs", "withdrawals", "reveals", "adjudications")
+    _append_only(db, "gold_pairs", "withdrawals", "reveals", "adjudications", "snapshot_answers")

@@ -113,10 +113,10 @@ INVARIANTS = (
         WHERE NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)
         GROUP BY v.rater, v.battle, s.kind = 'repeat' HAVING count(*) > 1"""),
     ("a held-out prompt is never trained on",
-     """SELECT s.snapshot FROM snapshot_pairs s JOIN prompts p ON p.id = s.prompt
+     """SELECT s.snapshot FROM snapshot_rows s JOIN prompts p ON p.id = s.prompt
         WHERE s.part = 'train' AND p.split = 'heldout'"""),
     ("a vote of an evaluate campaign never trains",
-     """SELECT v.id FROM snapshot_pairs s JOIN json_each(s.votes) j JOIN votes v ON v.id = j.value
+     """SELECT v.id FROM snapshot_rows s JOIN json_each(s.votes) j JOIN votes v ON v.id = j.value
         JOIN campaigns c ON c.id = v.campaign WHERE c.purpose = 'evaluate'"""),
     ("the counts by rater and outcome equal the standing votes",
      f"""WITH standing AS (SELECT v.campaign, b.model_a, b.model_b, v.rater, v.outcome, count(*) AS n

@@ -209,7 +209,7 @@ def trained_votes(db: Database) -> dict[tuple[int, RaterKind], int]:
     """{(campaign, kind of rater): standing votes up to the last one that a succeeded run learned from}."""
     rows = db.conn.execute(
         """WITH last AS (
-          SELECT v.campaign, max(v.id) AS vote FROM snapshot_pairs s JOIN json_each(s.votes) j
+          SELECT v.campaign, max(v.id) AS vote FROM snapshot_rows s JOIN json_each(s.votes) j
           JOIN votes v ON v.id = j.value
           WHERE s.snapshot IN (SELECT snapshot FROM runs WHERE status = 'succeeded') GROUP BY v.campaign)
         SELECT v.campaign, t.kind, count(*) FROM last JOIN votes v ON v.campaign = last.campaign AND v.id <= last.vote

@@ -14,7 +14,7 @@ TABLES = {
     "imports", "prompts", "prompt_tags", "prompt_refs", "prompt_sets", "prompt_set_members", "models", "responses",
     "scores", "settings", "audit", "campaigns", "campaign_models", "battles", "raters", "rater_decisions", "seats",
     "sessions", "owner_tokens", "assignments", "open_leases", "votes", "retractions", "vote_counts", "battle_cover",
-    "pair_sets", "pairs", "snapshots", "snapshot_pairs", "runs", "run_metrics", "promotions", "jobs", "item_refs", "campaign_sizes",
+    "pair_sets", "pairs", "snapshots", "snapshot_pairs", "snapshot_answers", "runs", "run_metrics", "promotions", "jobs", "item_refs", "campaign_sizes",
     "gold_pairs", "open_links", "withdrawals", "reveals", "battle_findings", "owners", "notices", "adjudications",
     "check_counts",
 }  # fmt: skip

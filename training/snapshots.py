@@ -1,31 +1,41 @@
-"""Freezing the pairs of a run: hashed, stored, and written to the file its trainer reads."""
+"""Freezing the pairs or answers of a run: hashed, stored, and written to the file its trainer reads."""
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from sqlite_utils import Database
 
+from db.answers import (
+    SnapshotAnswer,
+    add_answer_snapshot,
+    answer_rows,
+    stored_answers,
+)
 from db.catalog import add_responses
 from db.connection import transaction
-from db.entities import PreferencePair, Snapshot, Split, content_id
+from db.entities import PreferencePair, Response, Snapshot, Split, content_id
 from db.errors import UserError
 from db.runs import add_snapshot, pairs_of_set, snapshot_rows
-from labeling.pairs import PairPolicy, Pairs, pairs_of_campaigns
+from labeling.pairs import PairPolicy, Pairs, pairs_of_campaigns, read_votes
+from labeling.unpaired import judged_answers
 
 FEWEST = 2
 
 
 class Source(NamedTuple):
-    """Where pairs come from: campaigns (their votes), or a named pair set."""
+    """Where rows come from: campaigns (their votes), a named pair set, or stored answers by their name."""
 
     campaigns: tuple[str, ...] = ()
     pair_set: str | None = None
+    data: str | None = None
 
     def __str__(self) -> str:
         """As it is stored with the snapshot."""
+        if self.data:
+            return f"answers:{self.data}"
         return f"pairs:{self.pair_set}" if self.pair_set else "votes:" + ",".join(self.campaigns or ("all",))
 
 
@@ -55,6 +65,48 @@ def freeze(db: Database, source: Source, policy: PairPolicy) -> Snapshot:
         )
 
 
+def freeze_answers(db: Database, source: Source, policy: PairPolicy) -> Snapshot:
+    """Freeze the answers of a source, one by one: what votes call good or bad, both sides of pairs, or stored answers.
+
+    UserError where there are too few to train on.
+    """
+    answers, written, left_out = _answers(db, source, policy)
+    train = sum(a.split is Split.TRAIN for a in answers)
+    if train < FEWEST:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in left_out.items()) or "none that count"
+        raise UserError(
+            f"{source} gives {train} answers to train on ({reasons})",
+            f"give at least {FEWEST} answers to prompts that are not held out",
+        )
+    with transaction(db):
+        add_responses(db, written)
+        return add_answer_snapshot(
+            db, answers_id(answers, policy.to_json()), str(source), policy.to_json(), answers
+        )
+
+
+class _Answers(NamedTuple):
+    answers: list[SnapshotAnswer]
+    written: list[Response]
+    left_out: Mapping[str, int]
+
+
+def _answers(db: Database, source: Source, policy: PairPolicy) -> _Answers:
+    if source.data:
+        return _Answers(stored_answers(db, source.data), [], {})
+    if source.pair_set:
+        pairs = pairs_of_set(db, source.pair_set)
+        sides = [(p, r, r == p.chosen) for p in pairs for r in (p.chosen, p.rejected)]
+        # A response that won one pair and lost another says nothing by itself.
+        both = {r for _, r, good in sides if good} & {r for _, r, good in sides if not good}
+        once = {r: SnapshotAnswer(p.prompt, r, good, (), p.split) for p, r, good in sides if r not in both}
+        return _Answers(list(once.values()), [], {"answers that won and lost": len(both)} if both else {})
+    read = read_votes(db, source.campaigns, training=True)
+    judged = judged_answers(read.votes, read.texts, policy, read.ruled)
+    made = [SnapshotAnswer(a.prompt, a.response, a.good, a.votes, a.split) for a in judged.answers]
+    return _Answers(made, list(judged.written.values()), judged.left_out)
+
+
 def _why(found: Pairs) -> str:
     heldout = sum(p.split is Split.HELDOUT for p in found.pairs)
     reasons = {**found.left_out, **({"held-out prompt": heldout} if heldout else {})}
@@ -66,20 +118,38 @@ def snapshot_id(pairs: Sequence[PreferencePair], policy: Mapping[str, object]) -
     return content_id("snapshot", policy, [(p.prompt, p.chosen, p.rejected, p.votes) for p in pairs])
 
 
+def answers_id(answers: Sequence[SnapshotAnswer], policy: Mapping[str, object]) -> str:
+    """The hash of exactly these answers, in this order, with what is said of them, under this policy."""
+    return content_id("answers", policy, [(a.prompt, a.response, a.good, a.votes) for a in answers])
+
+
 def write_rows(db: Database, snapshot: str, file: Path) -> int:
     """Write a snapshot as the JSONL file a trainer reads, aside and then renamed; the number of rows."""
     aside = file.with_suffix(".part")
     n = 0
     with aside.open("w", encoding="utf-8") as out:
-        for row in snapshot_rows(db, snapshot):
+        for row in (*_pair_lines(db, snapshot), *_answer_lines(db, snapshot)):
             n += 1
-            out.write(json.dumps({
-                "pair": row.position, "part": row.part, "prompt_id": row.prompt_id, "prompt": row.prompt,
-                "chosen": [{"role": "assistant", "content": row.chosen}],
-                "rejected": [{"role": "assistant", "content": row.rejected}],
-                "votes": row.votes, "agreement": row.agreement, "margin": row.margin,
-            }, ensure_ascii=False) + "\n")  # fmt: skip
+            out.write(json.dumps(row, ensure_ascii=False) + "\n")
         out.flush()
         os.fsync(out.fileno())
     aside.replace(file)
     return n
+
+
+def _pair_lines(db: Database, snapshot: str) -> Iterator[dict[str, object]]:
+    for row in snapshot_rows(db, snapshot):
+        yield {
+            "pair": row.position, "part": row.part, "prompt_id": row.prompt_id, "prompt": row.prompt,
+            "chosen": [{"role": "assistant", "content": row.chosen}],
+            "rejected": [{"role": "assistant", "content": row.rejected}],
+            "votes": row.votes, "agreement": row.agreement, "margin": row.margin,
+        }  # fmt: skip
+
+
+def _answer_lines(db: Database, snapshot: str) -> Iterator[dict[str, object]]:
+    for row in answer_rows(db, snapshot):
+        yield {
+            "row": row.position, "part": row.part, "prompt_id": row.prompt_id, "prompt": row.prompt,
+            "completion": [{"role": "assistant", "content": row.answer}], "label": row.good, "votes": row.votes,
+        }  # fmt: skip
