@@ -63,6 +63,7 @@ def test_the_run_folder_holds_model_settings_metrics_and_result(spec):
     assert json.loads((spec.folder / "result.json").read_text())["reference_proof"]["ok"] is True
     assert {p.name for p in spec.folder.iterdir()} == {
         "model",
+        "checkpoints",
         "metrics.jsonl",
         "settings.json",
         "result.json",

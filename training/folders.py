@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import math
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,12 +42,14 @@ def written_aside(folder: Path) -> Iterator[Path]:
 
 
 def seal(folder: Path) -> None:
-    """Write the marker: size and SHA-256 of every file in the folder."""
-    files = {
-        str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-        for path in _files(folder)
-    }
-    (folder / MARKER).write_text(json.dumps(files, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    """Write the marker: size and SHA-256 of every file in the folder. The files reach the disk before it does."""
+    files = {}
+    for path in _files(folder):
+        _flush(path)
+        files[str(path.relative_to(folder))] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+    marker = folder / MARKER
+    marker.write_text(json.dumps(files, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    _flush(marker)
 
 
 def verify(folder: Path) -> None:
@@ -56,14 +59,28 @@ def verify(folder: Path) -> None:
         raise UserError(
             f"{folder} has no {MARKER} marker, so its writing was cut short", "make the model again"
         )
-    for name, expected in json.loads(marker.read_text(encoding="utf-8")).items():
+    for name, expected in _marked(marker).items():
         path = folder / name
         if not path.is_file():
             raise UserError(f"{path} is missing", "restore it from a backup, or make the model again")
-        if path.stat().st_size != expected["bytes"] or _sha256(path) != expected["sha256"]:
+        if path.stat().st_size != expected.get("bytes") or _sha256(path) != expected.get("sha256"):
             raise UserError(
                 f"{path} is not what was written", "restore it from a backup, or make the model again"
             )
+
+
+def _marked(marker: Path) -> dict[str, dict[str, object]]:
+    """What the marker says of each file; UserError where the marker itself was cut short or changed."""
+    try:
+        files = json.loads(marker.read_text(encoding="utf-8"))
+        if not files or any(set(entry) != {"bytes", "sha256"} for entry in files.values()):
+            raise ValueError("an entry is missing")
+    except (ValueError, AttributeError, TypeError) as e:
+        raise UserError(
+            f"{marker} cannot be read, so nothing vouches for its folder",
+            "restore it from a backup, or make the model again",
+        ) from e
+    return dict(files)
 
 
 def content_hash(folder: Path) -> str:
@@ -83,6 +100,12 @@ def count_parameters(source: str) -> int | None:
             header = json.loads(f.read(int.from_bytes(f.read(8), "little")))
         total += sum(math.prod(t["shape"]) for name, t in header.items() if name != "__metadata__")
     return total or None
+
+
+def _flush(path: Path) -> None:
+    """Put a file's content on the disk, so that its marker never vouches for what a loss of power took."""
+    with path.open("rb") as f:
+        os.fsync(f.fileno())
 
 
 def _files(folder: Path) -> list[Path]:

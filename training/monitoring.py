@@ -1,22 +1,27 @@
-"""Watching a run: its metrics, the proof that its reference is the right one, and how it is stopped.
+"""Following a run of any kind: its metrics, the proof that its reference is the right one, its checkpoints, its end.
 
-Light at import: the web process reads `Metric` and `read_metrics`. The trainer's callback is made in a function.
+`follow` runs a trainer; every kind of run goes through it. Light at import: the web process reads `Metric` and
+`read_metrics`. The trainer's callbacks are made in a function.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import shutil
+import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from db.errors import UserError
-from training.settings import DpoLoss, DpoSettings
+from training import checkpoints
+from training.settings import DpoLoss, DpoSettings, RunSpec
 
 if TYPE_CHECKING:
-    from transformers import TrainerCallback, TrainerControl, TrainerState
+    from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
     from transformers import TrainingArguments as Args
 
 TOLERANCE = 1e-3
@@ -112,24 +117,38 @@ def refuse_not_a_number(step: int, values: Mapping[str, float]) -> None:
 
 @dataclass
 class Monitor:
-    """Receives every log of a run: writes it down, passes it on, and says when to stop.
+    """Receives every log of a run: writes it down, passes it on, keeps its checkpoints, and says when to stop.
 
-    `prove` is asked once, with the metrics of the first step, and raises where the reference is wrong.
+    `prove` is asked once, with the metrics of the first step, and raises where the reference is wrong; None for the
+    kinds of run that have no reference. On a run that goes on, `proof`, `last` and `earlier` (seconds it had taken)
+    are those of its checkpoint: a policy that has moved can no longer prove its reference.
     """
 
+    folder: Path
     file: TextIO
+    mark: str
     observe: Callable[[Metric], None]
     should_stop: Callable[[], bool]
-    prove: Callable[[Mapping[str, float]], ReferenceProof]
+    prove: Callable[[Mapping[str, float]], ReferenceProof] | None = None
     proof: ReferenceProof | None = None
     last: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    earlier: float = 0.0
+    started: float = field(default_factory=time.monotonic)
     stopped_at: int | None = None
+    kept_at: int | None = None
+    owes_evaluation: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken, with what it took before it went on."""
+        return round(self.earlier + time.monotonic() - self.started, 2)
 
     def logged(self, step: int, total: int, logs: Mapping[str, object]) -> None:
         """One log of the trainer. The proof comes first, so that a wrong reference leaves no row behind."""
         values = {key: float(value) for key, value in logs.items() if isinstance(value, int | float)}
         refuse_not_a_number(step, values)
-        if self.proof is None and "rewards/margins" in values and step == 1:
+        if self.prove is not None and self.proof is None and "rewards/margins" in values and step == 1:
             self.proof = self.prove(values)
         metric = Metric(step, total, values)
         self.file.write(json.dumps(asdict(metric)) + "\n")
@@ -143,6 +162,75 @@ class Monitor:
             self.stopped_at = step
         return self.stopped_at is not None
 
+    def keep(self, written: Path, step: int) -> None:
+        """Make what the trainer wrote after a step a checkpoint, with what the run has shown so far."""
+        proof = asdict(self.proof) if self.proof else None
+        carried = {"mark": self.mark, "proof": proof, "last": self.last, "seconds": self.seconds,
+                   "owes_evaluation": self.owes_evaluation}  # fmt: skip
+        checkpoints.keep(written, self.folder, step, carried)
+        checkpoints.prune(self.folder)
+        self.kept_at = step
+
+
+def follow(
+    trainer: Trainer,
+    spec: RunSpec[Any],
+    observe: Callable[[Metric], None],
+    should_stop: Callable[[], bool],
+    prove: Callable[[Mapping[str, float]], ReferenceProof] | None = None,
+) -> Monitor:
+    """Run a trainer from the newest checkpoint of its run that verifies, or from the start where there is none.
+
+    Cancelled where it was asked to stop: after the step it was at, with a checkpoint kept.
+    """
+    found = checkpoints.newest(spec.folder, checkpoints.mark_of(spec))
+    path = spec.folder / "metrics.jsonl"
+    cut_after(path, found.checkpoint.step if found.checkpoint else None)
+    with path.open("a", encoding="utf-8") as file:
+        monitor = Monitor(spec.folder, file, checkpoints.mark_of(spec), observe, should_stop, prove)
+        go_on_from(monitor, found)
+        attach(trainer, monitor)
+        if should_stop():
+            raise Cancelled("the run was cancelled before its first step", "start it again when it suits")
+        written = Path(str(trainer.args.output_dir))
+        shutil.rmtree(written, ignore_errors=True)  # what a killed run had not finished writing
+        if found.checkpoint is None:
+            trainer.train()
+        else:
+            # What was due at that step is evaluated already, unless the run was asked to stop just there.
+            trainer.args.eval_on_start = bool(found.checkpoint.carried["owes_evaluation"])
+            trainer.add_callback(_same_number_types(trainer))
+            trainer.train(resume_from_checkpoint=str(found.checkpoint.folder))
+        shutil.rmtree(written, ignore_errors=True)
+    if monitor.stopped_at is not None:
+        raise Cancelled(
+            f"the run was cancelled at step {monitor.stopped_at} of {trainer.state.max_steps}; it has no model yet",
+            "`jobs resume` goes on from there",
+        )
+    return monitor
+
+
+def go_on_from(monitor: Monitor, found: checkpoints.Found) -> None:
+    """Take over what the checkpoint's run had shown, and say where the run goes on and what was passed over."""
+    past = found.checkpoint
+    monitor.notes += found.passed_over
+    if past is not None:
+        proof = past.carried["proof"]
+        monitor.proof = ReferenceProof(**proof) if proof else None
+        monitor.last = dict(past.carried["last"])
+        monitor.earlier = float(past.carried["seconds"])
+        monitor.notes.append(f"the run went on from its checkpoint after step {past.step}")
+    for note in monitor.notes:
+        print(note, file=sys.stderr)  # the job's log
+
+
+def attach(trainer: Trainer, monitor: Monitor) -> None:
+    """Let the monitor hear a trainer, whatever it trains; nothing is printed to standard output."""
+    from transformers.trainer_callback import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)  # standard output belongs to --json
+    trainer.add_callback(as_callback(monitor))
+
 
 def as_callback(monitor: Monitor) -> TrainerCallback:
     """The monitor in the form the trainer calls."""
@@ -155,22 +243,65 @@ def as_callback(monitor: Monitor) -> TrainerCallback:
                    logs: dict[str, float] | None = None, **_: object) -> None:  # fmt: skip
             monitor.logged(state.global_step, state.max_steps, logs or {})
 
+        def on_step_end(
+            self, args: Args, state: TrainerState, control: TrainerControl, **_: object
+        ) -> TrainerControl:
+            step, total = state.global_step, state.max_steps
+            if monitor.wants_stop(step):
+                control.should_training_stop = True
+                owed_later = args.eval_strategy == "epoch" and state.epoch == int(state.epoch or 0)
+                monitor.owes_evaluation = control.should_evaluate or owed_later
+                control.should_evaluate, control.should_save, control.should_log = False, True, True
+            elif step % checkpoints.steps_between(total) == 0 and step < total:
+                control.should_save = state.epoch != int(state.epoch or 0)
+                control.should_log = (
+                    True  # the mean of the next log begins here, whether it goes on or begins again
+                )
+            return control
+
         def on_epoch_end(
-            self, _args: Args, _state: TrainerState, control: TrainerControl, **_: object
+            self, _args: Args, state: TrainerState, control: TrainerControl, **_: object
         ) -> TrainerControl:
             # The trainer closes a stopped epoch as any other; a cancelled run should not evaluate first.
             control.should_evaluate = control.should_evaluate and monitor.stopped_at is None
+            # What is evaluated at the end of an epoch must be behind a checkpoint of that step.
+            step, total = state.global_step, state.max_steps
+            due = step % checkpoints.steps_between(total) == 0 and step < total
+            control.should_save = due and monitor.kept_at != step
             return control
 
-        def on_step_end(
-            self, _args: Args, state: TrainerState, control: TrainerControl, **_: object
-        ) -> TrainerControl:
-            if monitor.wants_stop(state.global_step):
-                control.should_training_stop = True
-                control.should_evaluate = False
-            return control
+        def on_save(self, args: Args, state: TrainerState, _control: TrainerControl, **_: object) -> None:
+            written = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+            monitor.keep(written, state.global_step)
 
     return Watch()
+
+
+def _same_number_types(trainer: Trainer) -> TrainerCallback:
+    """Undo that peft loads a checkpoint's adapter in 32 bits where it was trained in 16 (over a quantised base)."""
+    from transformers import TrainerCallback
+
+    types = {name: p.dtype for name, p in trainer.model.named_parameters() if p.is_floating_point()}
+
+    class SameTypes(TrainerCallback):  # type: ignore[misc]
+        """Once, after the checkpoint is loaded."""
+
+        def on_train_begin(self, *_: object, **what: Any) -> None:  # noqa: ANN401 - the trainer's own objects
+            widened = [
+                (p, types[n]) for n, p in what["model"].named_parameters() if p.dtype != types.get(n, p.dtype)
+            ]
+            for parameter, dtype in widened:
+                parameter.data = parameter.data.to(dtype)
+            if widened:  # the optimizer takes its moments to the types of the weights as it loads them
+                what["optimizer"].load_state_dict(what["optimizer"].state_dict())
+
+    return SameTypes()
+
+
+def cut_after(path: Path, step: int | None) -> None:
+    """Forget the metrics after a step (None: all of them): the run takes those steps again."""
+    kept = [m for m in read_metrics(path) if step is not None and m.step <= step]
+    path.write_text("".join(json.dumps(asdict(m)) + "\n" for m in kept), encoding="utf-8")
 
 
 def read_metrics(path: Path) -> list[Metric]:
