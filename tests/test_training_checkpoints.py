@@ -185,7 +185,9 @@ def cancelled_at(spec, *steps):
     return train(spec)
 
 
-@pytest.mark.parametrize("kind", ["lora", "adapter", "another reference", "full", "steps"])
+@pytest.mark.parametrize(
+    "kind", ["lora", "adapter", "another reference", "full", "four bit", "four bit adapter", "steps"]
+)
 def test_a_cancelled_run_that_goes_on_ends_as_the_unbroken_one(tmp_path, base, adapter, kind):
     with_adapter = ModelFiles(str(base), str(adapter))
     changes = {
@@ -193,6 +195,8 @@ def test_a_cancelled_run_that_goes_on_ends_as_the_unbroken_one(tmp_path, base, a
         "adapter": {"start": with_adapter},
         "another reference": {"start": with_adapter, "reference": ModelFiles(str(base))},
         "full": {"settings": with_overrides(SETTINGS, ["lora=false", "learning_rate=1e-3"])},
+        "four bit": {"start": ModelFiles(str(base), None, "4bit")},
+        "four bit adapter": {"start": replace(with_adapter, quantize="4bit")},
         "steps": {"settings": with_overrides(SETTINGS, ["eval_every=5", "gradient_accumulation=2"])},
     }[kind]
     unbroken = spec_in(tmp_path / "unbroken", base, **changes)

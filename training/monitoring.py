@@ -190,6 +190,7 @@ def follow(
         monitor = Monitor(spec.folder, file, checkpoints.mark_of(spec), observe, should_stop, prove)
         go_on_from(monitor, found)
         attach(trainer, monitor)
+        _leave_layers_unpacked(trainer)
         if should_stop():
             raise Cancelled("the run was cancelled before its first step", "start it again when it suits")
         written = Path(str(trainer.args.output_dir))
@@ -275,6 +276,16 @@ def as_callback(monitor: Monitor) -> TrainerCallback:
             monitor.keep(written, state.global_step)
 
     return Watch()
+
+
+def _leave_layers_unpacked(trainer: Trainer) -> None:
+    """Keep bitsandbytes on a CPU from repacking the 4-bit layers at the first evaluation.
+
+    Packing rounds their scales, so a run that goes on after one would compute with other numbers than it began with.
+    """
+    for layer in trainer.model.modules():
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            layer.support_avx512bf16_for_cpu = False
 
 
 def _same_number_types(trainer: Trainer) -> TrainerCallback:
