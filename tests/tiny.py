@@ -149,3 +149,22 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     """The rows as a snapshot file."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
+
+
+def answer(number: int, prompt: str, text: str, *, good: bool = True, part: str = "train") -> dict[str, Any]:
+    """One row of a snapshot file of answers."""
+    return {
+        "prompt": [{"role": "user", "content": prompt}],
+        "completion": [{"role": "assistant", "content": text}],
+        "label": good,
+        "part": part,
+        "row": number,
+    }
+
+
+def some_answers(train: int = 8, heldout: int = 4) -> list[dict[str, Any]]:
+    """Good answers, all polite."""
+    pairs = some_pairs(train, heldout)
+    return [
+        answer(p["pair"], p["prompt"][0]["content"], p["chosen"][0]["content"], part=p["part"]) for p in pairs
+    ]

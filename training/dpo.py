@@ -5,11 +5,9 @@ The loss pushes up log p(chosen) - log p(rejected) of the policy over that of a 
 proves it: a run whose reference is wrong stops there, and nothing of it is kept.
 """
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 from datasets import Dataset
@@ -18,8 +16,7 @@ from trl import DPOConfig, DPOTrainer
 
 from db.entities import Split
 from db.errors import UserError
-from training.folders import written_aside
-from training.loading import PLAIN_TEMPLATE, load_policy, quiet, stored_dtype
+from training.loading import load_policy
 from training.monitoring import (
     Metric,
     ReferenceProof,
@@ -28,10 +25,18 @@ from training.monitoring import (
     refuse_unproven,
     starting_loss,
 )
-from training.preflight import Preflight, Row, preflight, read_rows, tokenize, usable
-from training.presets import warnings_for
-from training.running import Counts, Trained, common_arguments, lora, versions
-from training.settings import DpoSettings, DpoSpec, ModelFiles, to_json
+from training.preflight import Row, preflight, read_rows, tokenize, usable
+from training.running import (
+    Trained,
+    begin,
+    common_arguments,
+    load_start,
+    lora,
+    memory_explained,
+    result,
+    save_policy,
+)
+from training.settings import DpoSettings, DpoSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +59,8 @@ def train(
     UserError: rows that cannot train, models that do not load or fit, a reference that is not the one asked for,
     a loss that is no longer a number, no memory, no disk.
     """
-    try:
+    with memory_explained(spec.settings):
         return fit(spec, load(spec), observe, should_stop)
-    except (torch.OutOfMemoryError, MemoryError) as e:
-        s = spec.settings
-        raise UserError(
-            f"out of memory with batches of {s.batch_size} pairs of up to {s.max_length} tokens",
-            f"set batch_size={max(1, s.batch_size // 2)} gradient_accumulation={s.gradient_accumulation * 2} "
-            "checkpointing=true, or a shorter max_length",
-        ) from e
 
 
 def load(spec: DpoSpec) -> Loaded:
@@ -71,19 +69,9 @@ def load(spec: DpoSpec) -> Loaded:
     Adapter start: the trainer copies the adapter to a frozen `ref`. Checkpoint start with LoRA: the reference is
     the same model with the adapter switched off. Full training, or another reference: a second model in memory.
     """
-    quiet()
-    s = spec.settings
-    start = ModelFiles(spec.start.source, spec.start.adapter, s.quantize or spec.start.quantize)
-    if start.adapter and not s.lora:
-        raise UserError(
-            "full training starts from a whole checkpoint",
-            "merge the start's adapter first, or set lora=true",
-        )
-    # Rates as small as those of full training vanish in 16-bit weights.
-    dtype = None if s.lora else torch.float32
-    policy, tokenizer = load_policy(start, trainable=True, dtype=dtype)
+    policy, tokenizer, start, dtype = load_start(spec)
     other = spec.reference if names_another(spec) else None
-    if other is None and s.lora:
+    if other is None and spec.settings.lora:
         return Loaded(policy, tokenizer, None)
     reference, its_tokenizer = load_policy(other or start, dtype=dtype)
     if its_tokenizer.get_vocab() != tokenizer.get_vocab():
@@ -106,46 +94,12 @@ def fit(
 ) -> Trained:
     """The run itself, on models already in memory."""
     report = preflight(spec.rows, models.tokenizer, spec.settings)
-    refuse_rows(report)
-    spec.folder.mkdir(parents=True, exist_ok=True)
-    (spec.folder / "settings.json").write_text(to_json(spec.settings) + "\n", encoding="utf-8")
+    begin(spec, report, "pairs", split_prompts=report.split_prompts)
     trainer = build_trainer(spec, models)
     monitor = follow(trainer, spec, observe, should_stop, partial(proven, trainer, spec.settings))
     assert monitor.proof is not None
-    folder = save(spec, trainer, models.tokenizer)
-    trained = Trained(
-        model_folder=folder,
-        is_adapter=spec.settings.lora,
-        reference_proof=monitor.proof,
-        metrics=monitor.last,
-        seconds=monitor.seconds,
-        steps=trainer.state.global_step,
-        counts=Counts(
-            report.trained, report.evaluated, len(report.dropped), len(report.identical), len(report.cut)
-        ),
-        plain_template=models.tokenizer.chat_template == PLAIN_TEMPLATE,
-        notes=report.problems + warnings_for(spec.settings, report.trained) + tuple(monitor.notes),
-        versions=versions(),
-    )
-    (spec.folder / "result.json").write_text(
-        json.dumps(asdict(trained), default=str) + "\n", encoding="utf-8"
-    )
-    return trained
-
-
-def refuse_rows(report: Preflight) -> None:
-    """UserError where no honest run can start from these rows."""
-    if report.split_prompts:
-        raise UserError(
-            f"{len(report.split_prompts)} pairs have a prompt that both trains and is held out",
-            "freeze the snapshot again, so that each prompt stands on one side",
-        )
-    if report.trained < 2:
-        reasons = "; ".join(report.problems)
-        raise UserError(
-            f"{report.trained} of {report.train} pairs can train" + (f" ({reasons})" if reasons else ""),
-            "collect at least 2 decisive votes on train prompts",
-        )
+    folder = save_policy(spec, trainer, models.tokenizer)
+    return result(spec, trainer, monitor, report, folder, is_adapter=spec.settings.lora)
 
 
 def build_trainer(spec: DpoSpec, models: Loaded) -> "WitnessedTrainer":
@@ -247,16 +201,3 @@ def proven(trainer: WitnessedTrainer, settings: DpoSettings, values: Mapping[str
     proof = prove_reference(values, margin, loss)
     refuse_unproven(proof)
     return proof
-
-
-def save(spec: DpoSpec, trainer: WitnessedTrainer, tokenizer: PreTrainedTokenizerBase) -> Path:
-    """Write the adapter (or the whole model, in its start's number type) with its tokenizer; sealed at the end."""
-    folder = spec.folder / "model"
-    with written_aside(folder) as aside:
-        if spec.settings.lora:
-            # Naming the adapter leaves the frozen copy `ref` out.
-            trainer.model.save_pretrained(str(aside), selected_adapters=["default"])
-        else:
-            trainer.model.to(stored_dtype(spec.start.source)).save_pretrained(str(aside))
-        tokenizer.save_pretrained(str(aside))
-    return folder

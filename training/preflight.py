@@ -32,11 +32,13 @@ class Row:
     prompt: tuple[Message, ...]
     chosen: tuple[Message, ...]
     rejected: tuple[Message, ...]
+    clear: float = 0.0
+    """how clear the votes were: 1 clearly, 0.5 slightly, 0 where they do not say"""
 
     @property
     def identical(self) -> bool:
         """Whether both answers say the same, so that nothing can be learned from it."""
-        return _texts(self.chosen) == _texts(self.rejected)
+        return texts_of(self.chosen) == texts_of(self.rejected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,11 @@ class Preflight:
     max_length: int
 
     @property
+    def cut_sentence(self) -> str:
+        """What being cut does to a pair."""
+        return f"cut at max_length {self.max_length}, so an answer loses its end token; raise max_length"
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """One sentence for each thing a person should know before starting; empty when all is well."""
         found = [
@@ -101,10 +108,7 @@ class Preflight:
                 self.dropped,
                 f"left out: the prompt alone fills max_length {self.max_length}; raise max_length",
             ),
-            (
-                self.cut,
-                f"cut at max_length {self.max_length}, so an answer loses its end token; raise max_length",
-            ),
+            (self.cut, self.cut_sentence),
             (self.identical, "left out: both answers are the same"),
             (self.duplicate, "in the file more than once"),
             (self.contradictory, "contradicting another pair: the same two answers the other way round"),
@@ -115,7 +119,12 @@ class Preflight:
             (self.unended, "with an answer that has no end token: the chat template does not end the turn"),
             (self.split_prompts, "with a prompt that both trains and is held out; no run starts like this"),
         ]
-        return tuple(f"{_pairs(ids)} {sentence} ({_some(ids)})" for ids, sentence in found if ids)
+        return tuple(
+            f"{count} {sentence} ({which})"
+            for ids, sentence in found
+            if ids
+            for count, which in [in_words(ids)]
+        )
 
     def to_json(self) -> str:
         """Everything above as one JSON object."""
@@ -137,19 +146,18 @@ def usable(row: Row, tokens: Tokens, settings: Settings) -> bool:
 
 def tokenize(row: Row, tokenizer: PreTrainedTokenizerBase) -> Tokens:
     """The row in tokens, split where the trainer splits it."""
-    prompt = _ids(tokenizer, row.prompt, add_generation_prompt=True)
-    chosen = _ids(tokenizer, row.prompt + row.chosen)
-    rejected = _ids(tokenizer, row.prompt + row.rejected)
-    n = min(_common(prompt, chosen), _common(prompt, rejected))
+    prompt = token_ids(tokenizer, row.prompt, add_generation_prompt=True)
+    chosen = token_ids(tokenizer, row.prompt + row.chosen)
+    rejected = token_ids(tokenizer, row.prompt + row.rejected)
+    n = min(common(prompt, chosen), common(prompt, rejected))
     return Tokens(prompt[:n], chosen[n:], rejected[n:], prompt[n:])
 
 
 def preflight(rows: Path, tokenizer: PreTrainedTokenizerBase, settings: Settings) -> Preflight:
     """Counts, pair ids, lengths and three rendered rows of the snapshot file `rows`."""
     read = [(row, tokenize(row, tokenizer)) for row in read_rows(rows)]
-    keys = Counter(_key(row) for row, _ in read)
+    rows_read = [row for row, _ in read]
     good = [(row, tokens) for row, tokens in read if usable(row, tokens, settings)]
-    both = _prompts(read, Split.TRAIN) & _prompts(read, Split.HELDOUT)
 
     def ids(found: Iterable[tuple[Row, Tokens]]) -> tuple[int, ...]:
         return tuple(row.pair for row, _ in found)
@@ -160,29 +168,46 @@ def preflight(rows: Path, tokenizer: PreTrainedTokenizerBase, settings: Settings
         trained=sum(row.part is Split.TRAIN for row, _ in good),
         evaluated=sum(row.part is Split.HELDOUT for row, _ in good),
         identical=ids(r for r in read if r[0].identical),
-        duplicate=ids(r for r in read if keys[_key(r[0])] > 1),
-        contradictory=ids(r for r in read if not r[0].identical and keys[_key(r[0], swapped=True)]),
+        duplicate=repeated(rows_read),
+        contradictory=contradicted(rows_read),
         dropped=ids(r for r in read if len(r[1].prompt) >= settings.max_length),
         cut=ids(r for r in good if _length(r[1]) > settings.max_length),
         shifted=ids(r for r in read if r[1].lost),
         unended=ids(r for r in read if not _ends(r[1], tokenizer)),
-        split_prompts=ids(r for r in read if _prompt_key(r[0]) in both),
-        lengths=_quantiles([_length(tokens) for _, tokens in read]),
+        split_prompts=split_prompts(rows_read),
+        lengths=quantiles([_length(tokens) for _, tokens in read]),
         rendered=tuple(_rendered(row, tokens, tokenizer, settings) for row, tokens in read[:SHOWN]),
         max_length=settings.max_length,
     )
 
 
-def _prompts(read: Iterable[tuple[Row, Tokens]], part: Split) -> set[tuple[tuple[str, str], ...]]:
-    return {_prompt_key(row) for row, _ in read if row.part is part}
+def split_prompts(rows: Sequence[Row]) -> tuple[int, ...]:
+    """The pairs whose prompt stands in both parts."""
+    parts: dict[object, set[Split]] = {}
+    for row in rows:
+        parts.setdefault(_prompt_key(row), set()).add(row.part)
+    return tuple(row.pair for row in rows if len(parts[_prompt_key(row)]) > 1)
+
+
+def repeated(rows: Sequence[Row]) -> tuple[int, ...]:
+    """The pairs that are in the file more than once."""
+    keys = Counter(_key(row) for row in rows)
+    return tuple(row.pair for row in rows if keys[_key(row)] > 1)
+
+
+def contradicted(rows: Sequence[Row]) -> tuple[int, ...]:
+    """The pairs that stand in the file the other way round as well."""
+    keys = {_key(row) for row in rows}
+    return tuple(row.pair for row in rows if not row.identical and _key(row, swapped=True) in keys)
 
 
 def _row(path: Path, number: int, line: str) -> Row:
     where = f"{path.name}, line {number}"
     try:
         raw = json.loads(line)
-        prompt, chosen, rejected = (_messages(raw[key]) for key in ("prompt", "chosen", "rejected"))
-        row = Row(int(raw.get("pair", number)), Split(raw.get("part", "train")), prompt, chosen, rejected)
+        prompt, chosen, rejected = (messages_of(raw[key]) for key in ("prompt", "chosen", "rejected"))
+        row = Row(int(raw.get("pair", number)), Split(raw.get("part", "train")), prompt, chosen, rejected,
+                  float(raw.get("margin") or 0.0))  # fmt: skip
     except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as e:
         raise UserError(
             f"{where} is not a preference pair ({type(e).__name__}: {e})",
@@ -195,15 +220,17 @@ def _row(path: Path, number: int, line: str) -> Row:
     return row
 
 
-def _messages(raw: object) -> tuple[Message, ...]:
+def messages_of(raw: object) -> tuple[Message, ...]:
+    """Messages as a file holds them; TypeError, KeyError or ValueError where they are none."""
     if not isinstance(raw, list):
         raise TypeError("messages must be a list")
     return tuple({"role": str(m["role"]), "content": str(m["content"])} for m in raw)
 
 
-def _ids(
+def token_ids(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], add_generation_prompt: bool = False
 ) -> list[int]:
+    """The messages rendered by the chat template, in tokens; UserError where the template refuses them."""
     from jinja2 import TemplateError
 
     try:
@@ -215,7 +242,7 @@ def _ids(
     return list(rendered["input_ids"])
 
 
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
+def common(a: Sequence[int], b: Sequence[int]) -> int:
     """Length of the longest common beginning."""
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
@@ -225,9 +252,12 @@ def _length(tokens: Tokens) -> int:
 
 
 def _ends(tokens: Tokens, tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether both answers end their turn: a special token among the last three (a line break may follow it)."""
-    special = set(tokenizer.all_special_ids)
-    return all(special & set(ids[-3:]) for ids in (tokens.chosen, tokens.rejected))
+    return all(ended(ids, tokenizer) for ids in (tokens.chosen, tokens.rejected))
+
+
+def ended(answer: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether an answer ends its turn: a special token among the last three (a line break may follow it)."""
+    return bool(set(tokenizer.all_special_ids) & set(answer[-3:]))
 
 
 def _rendered(
@@ -248,7 +278,7 @@ def _rendered(
     )
 
 
-def _quantiles(lengths: Sequence[int]) -> dict[str, int]:
+def quantiles(lengths: Sequence[int]) -> dict[str, int]:
     """Smallest, median, 90th and 99th percentile (nearest rank) and largest length."""
     ordered = sorted(lengths)
     if not ordered:
@@ -257,7 +287,8 @@ def _quantiles(lengths: Sequence[int]) -> dict[str, int]:
     return {name: ordered[round(share * (len(ordered) - 1))] for name, share in at.items()}
 
 
-def _texts(messages: Sequence[Message]) -> tuple[str, ...]:
+def texts_of(messages: Sequence[Message]) -> tuple[str, ...]:
+    """What the messages say, without the white space around it."""
     return tuple(m["content"].strip() for m in messages)
 
 
@@ -267,13 +298,10 @@ def _prompt_key(row: Row) -> tuple[tuple[str, str], ...]:
 
 def _key(row: Row, swapped: bool = False) -> tuple[object, ...]:
     first, second = (row.rejected, row.chosen) if swapped else (row.chosen, row.rejected)
-    return _prompt_key(row), _texts(first), _texts(second)
+    return _prompt_key(row), texts_of(first), texts_of(second)
 
 
-def _pairs(ids: Sequence[int]) -> str:
-    return "1 pair" if len(ids) == 1 else f"{len(ids)} pairs"
-
-
-def _some(ids: Sequence[int]) -> str:
-    shown = ", ".join(map(str, ids[:5]))
-    return f"pair {shown}" + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
+def in_words(ids: Sequence[int], what: str = "pair", where: str = "pair") -> tuple[str, str]:
+    """("3 pairs", "pair 1, 2, 7"): how many there are, and the first five of them."""
+    shown = ", ".join(map(str, ids[:5])) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
+    return f"{len(ids)} {what}{'s' if len(ids) != 1 else ''}", f"{where} {shown}"

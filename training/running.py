@@ -1,17 +1,26 @@
 """What the runs of every kind share: the trainer's common arguments, the adapter, and what a run hands back. Heavy."""
 
+import json
 import platform
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from peft import LoraConfig
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
 from db.errors import UserError
-from training.monitoring import ReferenceProof
-from training.settings import Settings
+from training.folders import written_aside
+from training.loading import PLAIN_TEMPLATE, load_policy, quiet, stored_dtype
+from training.monitoring import Monitor, ReferenceProof
+from training.presets import warnings_for
+from training.settings import ModelFiles, Optimizer, RunSpec, Settings, to_json
+
+FEWEST = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,129 @@ class Trained:
     versions: dict[str, str]
 
 
+class Report(Protocol):
+    """What a pre-flight of any kind of rows says."""
+
+    @property
+    def train(self) -> int:
+        """rows that are there to train on"""
+
+    @property
+    def trained(self) -> int:
+        """rows that train"""
+
+    @property
+    def evaluated(self) -> int:
+        """rows that are held out"""
+
+    @property
+    def dropped(self) -> tuple[int, ...]:
+        """rows too long to train at all"""
+
+    @property
+    def identical(self) -> tuple[int, ...]:
+        """rows that say nothing, or nothing new"""
+
+    @property
+    def cut(self) -> tuple[int, ...]:
+        """rows that lose their end"""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """what a person should know before starting"""
+
+
+class Start(NamedTuple):
+    """The model to train, its tokenizer, and what it was loaded from."""
+
+    policy: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    files: ModelFiles
+    dtype: torch.dtype | None
+
+
+def load_start(spec: RunSpec[Any]) -> Start:
+    """The language model a run starts from, ready to be trained; UserError where it cannot be."""
+    quiet()
+    s = spec.settings
+    start = ModelFiles(spec.start.source, spec.start.adapter, s.quantize or spec.start.quantize)
+    if start.adapter and not s.lora:
+        raise UserError(
+            "full training starts from a whole checkpoint",
+            "merge the start's adapter first, or set lora=true",
+        )
+    # Rates as small as those of full training vanish in 16-bit weights.
+    dtype = None if s.lora else torch.float32
+    return Start(*load_policy(start, trainable=True, dtype=dtype), start, dtype)
+
+
+@contextmanager
+def memory_explained(s: Settings) -> Iterator[None]:
+    """Turns running out of memory into one line that says what to set."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as e:
+        raise UserError(
+            f"out of memory with batches of {s.batch_size} rows of up to {s.max_length} tokens",
+            f"set batch_size={max(1, s.batch_size // 2)} gradient_accumulation={s.gradient_accumulation * 2} "
+            "checkpointing=true, or a shorter max_length",
+        ) from e
+
+
+def begin(spec: RunSpec[Any], report: Report, rows: str, *, split_prompts: tuple[int, ...]) -> None:
+    """Refuse rows no honest run can start from (UserError), then write down what the run is set by."""
+    if split_prompts:
+        raise UserError(
+            f"{len(split_prompts)} {rows} have a prompt that both trains and is held out",
+            "freeze the snapshot again, so that each prompt stands on one side",
+        )
+    if report.trained < FEWEST:
+        reasons = "; ".join(report.problems)
+        raise UserError(
+            f"{report.trained} of {report.train} {rows} can train" + (f" ({reasons})" if reasons else ""),
+            f"give at least {FEWEST} {rows} on prompts that are not held out",
+        )
+    spec.folder.mkdir(parents=True, exist_ok=True)
+    (spec.folder / "settings.json").write_text(to_json(spec.settings) + "\n", encoding="utf-8")
+
+
+def save_policy(spec: RunSpec[Any], trainer: Trainer, tokenizer: PreTrainedTokenizerBase) -> Path:
+    """Write the adapter (or the whole model, in its start's number type) with its tokenizer; sealed at the end."""
+    folder = spec.folder / "model"
+    with written_aside(folder) as aside:
+        if spec.settings.lora:
+            # Naming the adapter leaves the frozen copy `ref` out.
+            trainer.model.save_pretrained(str(aside), selected_adapters=["default"])
+        else:
+            trainer.model.to(stored_dtype(spec.start.source)).save_pretrained(str(aside))
+        tokenizer.save_pretrained(str(aside))
+    return folder
+
+
+def result(
+    spec: RunSpec[Any], trainer: Trainer, monitor: Monitor, report: Report, folder: Path, *, is_adapter: bool
+) -> Trained:
+    """What a run hands back, written beside its model as result.json."""
+    trained = Trained(
+        model_folder=folder,
+        is_adapter=is_adapter,
+        reference_proof=monitor.proof,
+        metrics=monitor.last,
+        seconds=monitor.seconds,
+        steps=trainer.state.global_step,
+        counts=Counts(
+            report.trained, report.evaluated, len(report.dropped), len(report.identical), len(report.cut)
+        ),
+        plain_template=trainer.processing_class.chat_template == PLAIN_TEMPLATE,
+        notes=report.problems + warnings_for(spec.settings, report.trained) + tuple(monitor.notes),
+        versions=versions(),
+    )
+    (spec.folder / "result.json").write_text(
+        json.dumps(asdict(trained), default=str) + "\n", encoding="utf-8"
+    )
+    return trained
+
+
 def lora(s: Settings, task: str = "CAUSAL_LM") -> LoraConfig:
     """LoRA on every linear layer but the output, which the trainers read past."""
     return LoraConfig(
@@ -60,6 +192,9 @@ def common_arguments(s: Settings, folder: Path, trained: int, evaluated: int) ->
     cuda = torch.cuda.is_available()
     if torch.cuda.device_count() > 1:
         raise UserError("more than one GPU is visible", "choose one, for example CUDA_VISIBLE_DEVICES=0")
+    if s.optimizer is Optimizer.PAGED_ADAMW_8BIT and not cuda:
+        raise UserError("the paged optimizer moves its state out of a full GPU, and there is no GPU here",
+                        "set optimizer=adamw_8bit, or adamw_torch")  # fmt: skip
     steps = s.max_steps or -(-trained // s.effective_batch) * s.epochs
     return {
         "output_dir": str(folder / "trainer"),
@@ -71,6 +206,7 @@ def common_arguments(s: Settings, folder: Path, trained: int, evaluated: int) ->
         "gradient_accumulation_steps": s.gradient_accumulation,
         "max_length": s.max_length,
         "warmup_steps": s.warmup_ratio,
+        "optim": s.optimizer.value,
         "lr_scheduler_type": s.schedule.value,
         "max_grad_norm": s.max_grad_norm,
         "seed": s.seed,

@@ -165,12 +165,12 @@ class KtoSettings(Settings):
 class RewardSettings(Settings):
     """The settings of a reward model's run.
 
-    `margin` asks for that much more score between the answers of a pair whose raters said "clearly" (half of it
-    without a strength), so 0 leaves strength unused. `center` pulls the mean score to 0 (2312.09244, eq. 2).
+    `margin` asks for that much more score between the answers of a pair that was voted "clearly" better, and half
+    of it for "slightly"; votes that say neither ask for none. `center` pulls the mean score to 0 (2312.09244, eq. 2).
     """
 
     learning_rate: float = 1e-4
-    margin: float = 0.0
+    margin: float = 1.0
     center: float = 0.01
 
     def bounds(self) -> list[Bound]:
