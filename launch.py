@@ -1009,6 +1009,21 @@ def train_dpo(as_json: bool, preflight_: bool, **options: Any) -> None:  # noqa:
     show(result, as_json, lambda: [f"{k}: {v}" for k, v in result.items()])
 
 
+@train.command("resume")
+@click.argument("run")
+@as_json
+def train_resume(run: str, as_json: bool) -> None:
+    """Let a run that failed, was cancelled or killed go on from its newest checkpoint that verifies."""
+    from arena.rounds import resume
+
+    with working() as (here, db, job):
+        made = resume(db, here, run, job)
+    if made.note:
+        click.echo(made.note, err=True)
+    result = run_row(made.run)
+    show(result, as_json, lambda: [f"{k}: {v}" for k, v in result.items()])
+
+
 def preflight_lines(shown: "Preflight") -> list[str]:
     """What a trainer would see, for a person."""
     counts = f"{shown.trained} of {shown.train} pairs would train, {shown.evaluated} of {shown.heldout} are held out"
@@ -1135,7 +1150,7 @@ def jobs_cancel(job: int) -> None:
 @jobs_.command("resume")
 @click.argument("job", type=int)
 def jobs_resume(job: int) -> None:
-    """Start a finished or failed job's command again, as a new job."""
+    """Start a finished job's command again, as a new job; a training without a model goes on where it was."""
     from arena.registry import resume_job
 
     with writing() as (here, db):

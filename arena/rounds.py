@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -35,6 +36,7 @@ from db.entities import (
 )
 from db.errors import Conflict, UserError
 from labeling.policy import PairPolicy, policy_of
+from training import checkpoints
 from training.folders import count_parameters
 from training.presets import default_preset, preset
 from training.settings import DpoSettings, DpoSpec, RunSpec, Settings, from_mapping, with_overrides
@@ -162,12 +164,41 @@ def retrain(db: Database, home: Home, request: Request, job: jobs.ThisJob) -> Ou
     """Run the whole turn. The run stays succeeded if what comes after it fails."""
     job.say(0.0, "freezing the pairs")
     made = plan(db, home, request)
-    run = _begin(db, home, made, job)
+    against = request.against if request.rematch else None
+    return _finish(db, home, made, _begin(db, home, made, against, job), against, job)
+
+
+def resume(db: Database, home: Home, name: str, job: jobs.ThisJob) -> Outcome:
+    """Let a run that failed or was cancelled go on, under its name, from its newest checkpoint that verifies."""
+    jobs.reconcile(db)
+    run = runs.get_run(db, name)
+    made = plan_of(db, run)
+    run = runs.restart_run(db, run.id, job=job.id, pid=os.getpid(), pid_started=jobs.own_start())
+    # A model that was written but never registered belongs to no run: it is made again.
+    shutil.rmtree(Path(home.locate(run.folder)) / "model", ignore_errors=True)
+    against = run.settings.get("against")
+    return _finish(db, home, made, run, None if against is None else str(against), job)
+
+
+def plan_of(db: Database, run: Run) -> Plan:
+    """The plan a run was begun with, as its row tells it."""
+    snapshot, settings = runs.get_snapshot(db, run.snapshot), settings_of(run)
+    assert isinstance(settings, DpoSettings)
+    return Plan(
+        run.name, get_model(db, run.parent), get_model(db, str(run.settings["reference"])), snapshot,
+        settings, str(run.settings["preset"]), _campaign_of(db, snapshot),
+    )  # fmt: skip
+
+
+def _finish(
+    db: Database, home: Home, made: Plan, run: Run, against: str | None, job: jobs.ThisJob
+) -> Outcome:
+    """Train and register, then let the candidate meet its rival (None: no rematch)."""
     model = _train(db, home, made, run, job)
     note = ""
-    if request.rematch:
+    if against is not None:
         try:
-            open_rematch(db, home, model, made.campaign, request.against, job.say, job.should_stop)
+            open_rematch(db, home, model, made.campaign, against, job.say, job.should_stop)
         except UserError as error:
             opened = runs.run_by_id(db, run.id).rematch
             lacks = "its rematch lacks something" if opened else "it has no rematch"
@@ -176,13 +207,18 @@ def retrain(db: Database, home: Home, request: Request, job: jobs.ThisJob) -> Ou
     return Outcome(run, run.rematch, note)
 
 
-def _begin(db: Database, home: Home, made: Plan, job: jobs.ThisJob) -> Run:
+def _begin(db: Database, home: Home, made: Plan, against: str | None, job: jobs.ThisJob) -> Run:
     """The run's row, where no other is active and its folder is free."""
     jobs.reconcile(db)
     folder = home.runs / made.name
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty", "choose another --name")
-    settings = {**asdict(made.settings), "preset": made.preset, "reference": made.reference.name}
+    settings = {
+        **asdict(made.settings),
+        "preset": made.preset,
+        "reference": made.reference.name,
+        "against": against,
+    }
     return runs.add_run(
         db, made.name, RunKind.DPO, parent=made.parent.name, snapshot=made.snapshot.id,
         folder=home.relative(folder), settings=settings,
@@ -201,7 +237,9 @@ def _train(db: Database, home: Home, made: Plan, run: Run, job: jobs.ThisJob) ->
         from training.dpo import train
 
         trained = train(spec_of(home, made, folder), _observer(db, run, job), job.should_stop)
-        return _register(db, home, made, run, trained)
+        model = _register(db, home, made, run, trained)
+        checkpoints.drop(folder)  # from here on the model is what the run made
+        return model
     except BaseException as error:
         status = RunStatus.CANCELLED if job.should_stop() else RunStatus.FAILED
         runs.end_run(db, run.id, status, str(error) or type(error).__name__)
@@ -359,7 +397,7 @@ def _free_name(db: Database, name: str) -> str:
 
 def settings_of(run: Run) -> Settings:
     """The trainer's settings as a run recorded them."""
-    extra = ("preset", "reference")
+    extra = ("preset", "reference", "against")
     return from_mapping({k: v for k, v in run.settings.items() if k not in extra}, run.kind)
 
 

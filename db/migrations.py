@@ -906,3 +906,16 @@ WHERE v.outcome IN ('a', 'b')
   AND trim(a.text, ' ' || char(9, 10, 13)) <> trim(b.text, ' ' || char(9, 10, 13))""",
     )
     _append_only(db, "gold_pairs", "withdrawals", "reveals", "adjudications", "snapshot_answers")
+
+
+@migrations()
+def m007_following(db: Database) -> None:
+    """Runs that go on in a second job: which jobs worked on a run before its present one."""
+    _run(
+        db,
+        """
+CREATE TABLE run_jobs (
+  run INTEGER NOT NULL REFERENCES runs(id), job INTEGER NOT NULL REFERENCES jobs(id),
+  PRIMARY KEY (run, job)
+) STRICT, WITHOUT ROWID""",
+    )

@@ -238,7 +238,7 @@ def get_run(db: Database, name: str) -> Run:
     """A run by name; NotFound."""
     row = db.conn.execute(f"{_RUN} WHERE r.name = ?", (name,)).fetchone()
     if row is None:
-        raise NotFound(f"there is no run {name!r}")
+        raise NotFound(f"there is no run {name!r}", "`jobs list` shows which were started")
     return _run(row)
 
 
@@ -317,6 +317,27 @@ def end_run(db: Database, run_id: int, status: RunStatus, error: str) -> None:
         )
 
 
+def restart_run(db: Database, run_id: int, *, job: int, pid: int, pid_started: float) -> Run:
+    """A run that ended without a model goes on under its name; Conflict where it has one, or another run is active."""
+    with transaction(db):
+        run = run_by_id(db, run_id)
+        if run.status is RunStatus.SUCCEEDED:
+            raise Conflict(f"run {run.name!r} has its model already", "start a new run with `train`")
+        active = active_run(db)
+        if active is not None:
+            raise Conflict(
+                f"run {active.name!r} is training", "wait for it or cancel its job, then try again"
+            )
+        db.conn.execute("INSERT OR IGNORE INTO run_jobs SELECT id, job FROM runs WHERE id = ? AND job IS NOT NULL",
+                        (run_id,))  # fmt: skip
+        db.conn.execute(
+            """UPDATE runs SET status = 'running', finished_at = NULL, error = NULL, job = ?, pid = ?, pid_started = ?
+            WHERE id = ?""",
+            (job, pid, pid_started, run_id),
+        )
+        return run_by_id(db, run_id)
+
+
 def note_rematch(db: Database, run_id: int, rematch: str) -> None:
     """Remember the campaign in which a run's model meets its parent."""
     with transaction(db):
@@ -334,7 +355,7 @@ def champion(db: Database) -> str | None:
 # -- jobs ------------------------------------------------------------------------------------------------------
 
 _JOB = """SELECT j.id, j.command, j.status, j.progress, j.message, j.log, j.pid, j.exit_code,
-  (SELECT r.id FROM runs r WHERE r.job = j.id), j.created_at, j.started_at, j.finished_at FROM jobs j"""
+  coalesce((SELECT r.id FROM runs r WHERE r.job = j.id), (SELECT e.run FROM run_jobs e WHERE e.job = j.id)), j.created_at, j.started_at, j.finished_at FROM jobs j"""
 
 
 def _job(r: Sequence[object]) -> Job:
