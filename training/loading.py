@@ -7,7 +7,7 @@ UserError; weights are held in 32 bits on a CPU, in bfloat16 (float16 on older c
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,6 +89,9 @@ def load_base(source: str, quantize: str | None = None, dtype: torch.dtype | Non
         raise UserError(
             f"{source} holds an adapter, not a whole model", "name its base as source and it as adapter"
         )
+    if is_scorer(source):
+        raise UserError(f"{source} is a reward model: it scores answers and writes none",
+                        "name a language model; score with `judge --with reward --model`")  # fmt: skip
     device = "cuda" if torch.cuda.is_available() else "cpu"
     held = {"quantization_config": quantization(quantize), "device_map": {"": device}} if quantize else {}
     with explained(source):
@@ -161,8 +164,57 @@ def stored_dtype(source: str) -> torch.dtype:
         return AutoConfig.from_pretrained(source).dtype or torch.float32
 
 
-def quantization(quantize: str) -> BitsAndBytesConfig:
-    """The bitsandbytes settings for `4bit` (NF4, double quantisation) or `8bit`; UserError where it does not load."""
+def is_scorer(source: str) -> bool:
+    """Whether a checkpoint gives scores (a reward model) instead of text."""
+    from transformers import AutoConfig
+
+    _refuse_missing_folder(source)
+    with explained(source):
+        config = AutoConfig.from_pretrained(source)
+    return any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
+
+
+def load_scorer(
+    source: str, quantize: str | None = None, dtype: torch.dtype | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """(model, tokenizer) that give one score for a text: a reward model, or a language model with a new head.
+
+    A language model's chats are rendered as it was taught; a reward model keeps the form it was published with.
+    UserError: nothing there, a model that gives several values.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    if is_scorer(source):
+        with explained(source):
+            tokenizer = AutoTokenizer.from_pretrained(source)
+            if tokenizer.pad_token_id is None:
+                tokenizer.pad_token = tokenizer.eos_token
+    else:
+        tokenizer = load_tokenizer(source)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    held = (
+        {"quantization_config": quantization(quantize, HEADS), "device_map": {"": device}} if quantize else {}
+    )
+    with explained(source):
+        model = AutoModelForSequenceClassification.from_pretrained(
+            source, num_labels=1, dtype=dtype or working_dtype(), **held
+        )
+    model.config.pad_token_id = tokenizer.pad_token_id
+    if quantize == "4bit" and device == "cpu":
+        _leave_narrow_layers_unpacked(model)
+    return model if quantize else model.to(device), tokenizer
+
+
+HEADS = ["score", "classifier", "pooler", "lm_head"]
+"""layers that stay whole where the rest is quantised"""
+
+
+def quantization(quantize: str, whole: Sequence[str] = ()) -> BitsAndBytesConfig:
+    """The bitsandbytes settings for `4bit` (NF4, double quantisation) or `8bit`; UserError where it does not load.
+
+    `whole` names layers that keep their number type.
+    """
     from transformers import BitsAndBytesConfig
 
     try:
@@ -172,8 +224,9 @@ def quantization(quantize: str) -> BitsAndBytesConfig:
             f"quantize={quantize} needs bitsandbytes, which does not load here ({e})",
             "install the version in requirements.txt, or leave quantize out",
         ) from e
+    skipped = {"llm_int8_skip_modules": list(whole)} if whole else {}
     if quantize == "8bit":
-        return BitsAndBytesConfig(load_in_8bit=True)
+        return BitsAndBytesConfig(load_in_8bit=True, **skipped)
     if quantize != "4bit":
         raise UserError(f"quantize={quantize} is unknown", "use 4bit or 8bit")
     return BitsAndBytesConfig(
@@ -181,6 +234,7 @@ def quantization(quantize: str) -> BitsAndBytesConfig:
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=working_dtype(),
+        **skipped,
     )
 
 

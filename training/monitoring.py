@@ -148,7 +148,7 @@ class Monitor:
         """One log of the trainer. The proof comes first, so that a wrong reference leaves no row behind."""
         values = {key: float(value) for key, value in logs.items() if isinstance(value, int | float)}
         refuse_not_a_number(step, values)
-        if self.prove is not None and self.proof is None and "rewards/margins" in values and step == 1:
+        if self.prove is not None and self.proof is None and "loss" in values and step == 1:
             self.proof = self.prove(values)
         metric = Metric(step, total, values)
         self.file.write(json.dumps(asdict(metric)) + "\n")
