@@ -315,6 +315,7 @@ def test_a_database_of_a_newer_version_is_left_alone(home):
     assert home.database.read_bytes() == before
 
 
+@pytest.mark.slow  # the hub's library tries five times
 def test_a_hub_model_without_a_network_is_one_line(home, db):
     run(home, "models", "add", "far", "--source", "owner/no-such-model")
     line = refused(run(home, "generate", "--models", "far", "--prompts", "all"))
