@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from arena.jobs import ThisJob
     from db.connection import Home
     from db.entities import Run
-    from training.preflight import Preflight
+    from training.answers import AnswerPreflight
+    from training.preflight import Preflight, RenderedToken
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 
@@ -972,41 +973,87 @@ def train() -> None:
     """Freeze a snapshot of votes, train, register the candidate, open its blind rematch."""
 
 
-@train.command("dpo")
-@click.option("--from", "parent", required=True, help="Model to start from.")
-@click.option(
-    "--campaign", "campaigns", multiple=True, help="Campaign whose votes train; may be given again."
-)
-@click.option("--pairs", help="A named pair set, or a file of pairs.")
-@click.option("--snapshot", help="A snapshot frozen before, by its hash.")
-@click.option(
-    "--preset", help="starter, lora, qlora, full or smoke; the one that suits the model by default."
-)
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be given again."
-)
-@pairs_made("majority")
-@click.option("--preflight", "preflight_", is_flag=True, help="Only show what would be trained on.")
-@click.option("--reference", default="parent", show_default=True, help="parent, or a model.")
-@click.option("--against", default="parent", show_default=True, help="parent, base, champion or a model.")
-@click.option("--no-rematch", is_flag=True, help="Only train and register.")
-@click.option("--name", help="The candidate's name; PARENT-r1, -r2, ... by default.")
-@as_json
-def train_dpo(as_json: bool, preflight_: bool, **options: Any) -> None:  # noqa: ANN401
-    """Direct preference optimisation on the votes of a campaign, a pair set or a snapshot."""
+def run_options(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options of `train KIND`."""
+    options: list[Callable[..., Any]] = [
+        click.option("--from", "parent", required=True, help="Model to start from."),
+        click.option("--campaign", "campaigns", multiple=True, help="Campaign whose votes train; may be given again."),
+        click.option("--pairs", help="A named pair set, or a file of pairs."),
+        click.option("--snapshot", help="A snapshot frozen before, by its hash."),
+        click.option("--preset",
+                     help="starter, lora, qlora, full or smoke; the one that suits the model by default."),
+        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
+                     help="Change a setting; may be given again."),
+        pairs_made("majority"),
+        click.option("--preflight", "preflight_", is_flag=True, help="Only show what would be trained on."),
+        click.option("--name", help="The candidate's name; PARENT-r1, -r2, ... by default."),
+    ]  # fmt: skip
+    if kind == "sft":
+        options.append(click.option("--data", help="Answers to learn: a file of questions and answers (qa, alpaca, "
+                                    "sharegpt, lima), or the name such a file was imported under."))  # fmt: skip
+    if kind == "dpo":
+        options.append(
+            click.option("--reference", default="parent", show_default=True, help="parent, or a model.")
+        )
+    if kind != "reward":
+        options += [
+            click.option("--against", default="parent", show_default=True,
+                         help="parent, base, champion or a model."),
+            click.option("--no-rematch", is_flag=True, help="Only train and register."),
+        ]  # fmt: skip
+
+    def add(verb: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            verb = option(verb)
+        return as_json(verb)
+
+    return add
+
+
+def train_kind(kind: str, as_json: bool, preflight_: bool, options: dict[str, Any]) -> None:
+    """What every `train KIND` does."""
     from arena.rounds import preflight, request_from, retrain
+    from db.entities import RunKind
 
     if preflight_:
         with writing() as (here, db), contextlib.redirect_stdout(sys.stderr):
-            shown = preflight(db, here, request_from(here, options))
+            shown = preflight(db, here, request_from(here, options, RunKind(kind)))
         show(asdict(shown) | {"problems": shown.problems}, as_json, lambda: preflight_lines(shown))
         return
     with working() as (here, db, job):
-        made = retrain(db, here, request_from(here, options), job)
+        made = retrain(db, here, request_from(here, options, RunKind(kind)), job)
     if made.note:
         click.echo(made.note, err=True)
     result = run_row(made.run)
     show(result, as_json, lambda: [f"{k}: {v}" for k, v in result.items()])
+
+
+@train.command("sft")
+@run_options("sft")
+def train_sft(as_json: bool, preflight_: bool, **options: Any) -> None:  # noqa: ANN401
+    """Learn answers as they stand: a file's, the chosen sides of pairs, and what raters wrote."""
+    train_kind("sft", as_json, preflight_, options)
+
+
+@train.command("dpo")
+@run_options("dpo")
+def train_dpo(as_json: bool, preflight_: bool, **options: Any) -> None:  # noqa: ANN401
+    """Direct preference optimisation on the votes of a campaign, a pair set or a snapshot."""
+    train_kind("dpo", as_json, preflight_, options)
+
+
+@train.command("kto")
+@run_options("kto")
+def train_kto(as_json: bool, preflight_: bool, **options: Any) -> None:  # noqa: ANN401
+    """Learn from answers judged one by one: good or bad, with or without a partner."""
+    train_kind("kto", as_json, preflight_, options)
+
+
+@train.command("reward")
+@run_options("reward")
+def train_reward(as_json: bool, preflight_: bool, **options: Any) -> None:  # noqa: ANN401
+    """A reward model of your own, for `judge --with reward --model`; compared with the one in use on held-out pairs."""
+    train_kind("reward", as_json, preflight_, options)
 
 
 @train.command("resume")
@@ -1024,20 +1071,35 @@ def train_resume(run: str, as_json: bool) -> None:
     show(result, as_json, lambda: [f"{k}: {v}" for k, v in result.items()])
 
 
-def preflight_lines(shown: "Preflight") -> list[str]:
+def preflight_lines(shown: "AnswerPreflight | Preflight") -> list[str]:
     """What a trainer would see, for a person."""
-    counts = f"{shown.trained} of {shown.train} pairs would train, {shown.evaluated} of {shown.heldout} are held out"
-    lines = [counts, *shown.problems]
+    from training.answers import AnswerPreflight
+
+    def text(tokens: "Sequence[RenderedToken]") -> str:
+        return repr("".join(token.text for token in tokens))
+
+    rows = "answers" if isinstance(shown, AnswerPreflight) else "pairs"
+    lines = [
+        f"{shown.trained} of {shown.train} {rows} would train, {shown.evaluated} of {shown.heldout} are held out"
+    ]
+    lines += shown.problems
+    if isinstance(shown, AnswerPreflight):
+        for one in shown.rendered:
+            lines += [
+                f"row {one.row}: {one.prompt!r}",
+                f"  {'good' if one.good else 'bad '}      {text(one.answer)}",
+            ]
+        return lines
     for row in shown.rendered:
-        chosen, rejected = ("".join(token.text for token in side) for side in (row.chosen, row.rejected))
-        lines += [f"pair {row.pair}: {row.prompt!r}", f"  chosen    {chosen!r}", f"  rejected  {rejected!r}"]
+        lines += [f"pair {row.pair}: {row.prompt!r}", f"  chosen    {text(row.chosen)}",
+                  f"  rejected  {text(row.rejected)}"]  # fmt: skip
     return lines
 
 
 def run_row(run: "Run") -> dict[str, object]:
     """A run as `train --json` prints it."""
     return {
-        "run": run.name, "model": run.model, "parent": run.parent, "snapshot": run.snapshot,
+        "run": run.name, "kind": run.kind, "model": run.model, "parent": run.parent, "snapshot": run.snapshot,
         "reference_proof": run.reference_proof, "metrics": run.metrics, "seconds": run.seconds,
         "rematch": run.rematch, "status": run.status,
     }  # fmt: skip

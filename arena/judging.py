@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from db.catalog import add_scores, get_setting, responses_without_score
+from db.catalog import add_scores, find_model, get_setting, responses_without_score
 from db.connection import Home
-from db.entities import Campaign, Score
+from db.entities import Campaign, ModelKind, Score
 from db.errors import UserError
 from training.starter import REWARD_MODEL, weights_of
 
@@ -26,6 +26,9 @@ class Judge(NamedTuple):
 def reward_judge(db: Database, home: Home, model: str | None = None) -> Judge:
     """The reward model that is named (a folder or hub id), else the home's own, else the stock one."""
     model = model or get_setting(db, "reward_model") or STOCK
+    registered = find_model(db, model)
+    if registered is not None and registered.kind is ModelKind.CHECKPOINT:
+        return Judge(registered.name, home.locate(registered.source or ""))
     if model == REWARD_MODEL:
         return Judge(REWARD_MODEL, str(weights_of(REWARD_MODEL)))
     source = str(Path(model).resolve()) if Path(model).is_dir() else home.locate(model)

@@ -3,7 +3,6 @@
 import math
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, count
@@ -12,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlite_utils import Database
 
-from arena import jobs
+from arena import jobs, kinds
 from arena.demo import ensure_starter
 from arena.generating import files_of, generate, settings_like
-from arena.judging import reward_judge, score_campaign
+from arena.judging import Judge, reward_judge, score_campaign
 from arena.players import GenerationSettings
 from arena.registry import NothingToCompare, compare
 from db import runs
@@ -38,11 +37,12 @@ from db.errors import Conflict, UserError
 from labeling.policy import PairPolicy, policy_of
 from training import checkpoints
 from training.folders import count_parameters
-from training.presets import default_preset, preset
-from training.settings import DpoSettings, DpoSpec, RunSpec, Settings, from_mapping, with_overrides
-from training.snapshots import Source, freeze, write_rows
+from training.presets import default_preset, preset_of
+from training.settings import RunSpec, Settings, from_mapping, with_overrides
+from training.snapshots import Source, write_rows
 
 if TYPE_CHECKING:
+    from training.answers import AnswerPreflight
     from training.monitoring import Metric
     from training.preflight import Preflight
     from training.running import Trained
@@ -59,10 +59,11 @@ Say = Callable[[float | None, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What `train dpo` is asked to do."""
+    """What `train KIND` is asked to do."""
 
     parent: str
     source: Source
+    kind: RunKind = RunKind.DPO
     snapshot: str | None = None
     policy: PairPolicy = field(default_factory=PairPolicy)
     preset: str | None = None
@@ -73,32 +74,55 @@ class Request:
     rematch: bool = True
 
 
-def request_from(home: Home, options: Mapping[str, Any]) -> Request:
-    """A request from the options of `train dpo`. A file of pairs is imported first, under its own name."""
-    pairs = options["pairs"]
-    if pairs is not None and Path(pairs).is_file():
-        from labeling.importing import ImportKind, import_file
-
-        pairs = import_file(home, ImportKind.PAIRS, pairs).pair_set
-    sources = bool(options["campaigns"]) + (pairs is not None) + (options["snapshot"] is not None)
-    if sources != 1:
-        raise UserError("say once what to train on", "give one of --campaign, --pairs or --snapshot")
+def request_from(home: Home, options: Mapping[str, Any], kind: RunKind = RunKind.DPO) -> Request:
+    """A request from the options of `train KIND`. A file is imported first, under its own name."""
+    given = [options["campaigns"], options["pairs"], options["snapshot"], options.get("data")]
+    if sum(bool(source) for source in given) != 1:
+        data = ", --data" if "data" in options else ""
+        raise UserError("say once what to train on", f"give one of --campaign, --pairs{data} or --snapshot")
+    source = Source(
+        tuple(options["campaigns"]),
+        _pairs_named(home, options["pairs"]),
+        _data_named(home, options.get("data")),
+    )
     return Request(
-        parent=options["parent"], source=Source(tuple(options["campaigns"]), pairs), snapshot=options["snapshot"],
-        policy=policy_of(options),
-        preset=options["preset"], overrides=options["overrides"], reference=options["reference"],
-        against=options["against"], name=options["name"], rematch=not options["no_rematch"],
+        parent=options["parent"], source=source, kind=kind, snapshot=options["snapshot"], policy=policy_of(options),
+        preset=options["preset"], overrides=options["overrides"], reference=options.get("reference", "parent"),
+        against=options.get("against", "parent"), name=options["name"],
+        rematch=not options.get("no_rematch", True),
     )  # fmt: skip
+
+
+def _pairs_named(home: Home, pairs: str | None) -> str | None:
+    """The pair set, imported first where a file is named."""
+    if pairs is None or not Path(pairs).is_file():
+        return pairs
+    from labeling.importing import ImportKind, import_file
+
+    return import_file(home, ImportKind.PAIRS, pairs).pair_set
+
+
+def _data_named(home: Home, data: str | None) -> str | None:
+    """The name of a file's answers once they are imported, or the name as it is."""
+    if data is None or not Path(data).is_file():
+        return data
+    from labeling.importing import ImportKind, import_file
+
+    made = import_file(home, ImportKind.RESPONSES, data)
+    if made.prompt_set is None:
+        raise UserError(f"no row of {data} could be read", f"see {made.refused_file}")
+    return made.prompt_set
 
 
 class Plan(NamedTuple):
     """A request made concrete: nothing is written yet but the snapshot."""
 
     name: str
+    kind: RunKind
     parent: Model
     reference: Model
     snapshot: Snapshot
-    settings: DpoSettings
+    settings: Settings
     preset: str
     campaign: Campaign | None
 
@@ -109,7 +133,10 @@ def plan(db: Database, home: Home, request: Request) -> Plan:
     files = files_of(home, parent)  # UserError: a model without weights cannot be trained
     reference = parent if request.reference == "parent" else ensure_starter(db, request.reference)
     chosen = request.preset or default_preset(count_parameters(files.source), parent.quantize)
-    settings = with_overrides(preset(chosen).settings, request.overrides)
+    settings = preset_of(request.kind, chosen).settings
+    with_overrides(
+        settings, [o for o in request.overrides if o != kinds.MEASURED]
+    )  # UserError before freezing
     name = checked_name(request.name or next_name(db, parent), "model")
     if request.rematch and request.against not in RELATIVE:
         ensure_starter(db, request.against)  # UserError now rather than after the training
@@ -118,9 +145,13 @@ def plan(db: Database, home: Home, request: Request) -> Plan:
     snapshot = (
         runs.get_snapshot(db, request.snapshot)
         if request.snapshot
-        else freeze(db, request.source, request.policy)
+        else kinds.frozen(db, request.kind, request.source, request.policy)
     )
-    return Plan(name, parent, reference, snapshot, settings, chosen, _campaign_of(db, snapshot))
+    kinds.check_shape(db, request.kind, snapshot)
+    settings = with_overrides(settings, kinds.with_measured(db, request.overrides, snapshot, request.policy))
+    return Plan(
+        name, request.kind, parent, reference, snapshot, settings, chosen, _campaign_of(db, snapshot)
+    )  # fmt: skip
 
 
 def _campaign_of(db: Database, snapshot: Snapshot) -> Campaign | None:
@@ -140,16 +171,10 @@ def next_name(db: Database, parent: Model) -> str:
             return f"{stem}-r{n}"
 
 
-def preflight(db: Database, home: Home, request: Request) -> "Preflight":
+def preflight(db: Database, home: Home, request: Request) -> "AnswerPreflight | Preflight":
     """What the trainer would see of a request, without training."""
-    from training.loading import tokenizer_for
-    from training.preflight import preflight as look
-
     made = plan(db, home, request)
-    with tempfile.TemporaryDirectory() as folder:
-        rows = Path(folder) / "pairs.jsonl"
-        write_rows(db, made.snapshot.id, rows)
-        return look(rows, tokenizer_for(files_of(home, made.parent)), made.settings)
+    return kinds.look(db, made.kind, made.snapshot, files_of(home, made.parent), made.settings)
 
 
 class Outcome(NamedTuple):
@@ -183,9 +208,8 @@ def resume(db: Database, home: Home, name: str, job: jobs.ThisJob) -> Outcome:
 def plan_of(db: Database, run: Run) -> Plan:
     """The plan a run was begun with, as its row tells it."""
     snapshot, settings = runs.get_snapshot(db, run.snapshot), settings_of(run)
-    assert isinstance(settings, DpoSettings)
     return Plan(
-        run.name, get_model(db, run.parent), get_model(db, str(run.settings["reference"])), snapshot,
+        run.name, run.kind, get_model(db, run.parent), get_model(db, str(run.settings["reference"])), snapshot,
         settings, str(run.settings["preset"]), _campaign_of(db, snapshot),
     )  # fmt: skip
 
@@ -220,7 +244,7 @@ def _begin(db: Database, home: Home, made: Plan, against: str | None, job: jobs.
         "against": against,
     }
     return runs.add_run(
-        db, made.name, RunKind.DPO, parent=made.parent.name, snapshot=made.snapshot.id,
+        db, made.name, made.kind, parent=made.parent.name, snapshot=made.snapshot.id,
         folder=home.relative(folder), settings=settings,
         campaign=made.campaign.id if made.campaign else None, job=job.id, pid=os.getpid(),
         pid_started=jobs.own_start(),
@@ -234,10 +258,8 @@ def _train(db: Database, home: Home, made: Plan, run: Run, job: jobs.ThisJob) ->
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_rows(db, made.snapshot.id, folder / "pairs.jsonl")
-        from training.dpo import train
-
-        trained = train(spec_of(home, made, folder), _observer(db, run, job), job.should_stop)
-        model = _register(db, home, made, run, trained)
+        trained = kinds.train(spec_of(home, made, folder), _observer(db, run, job), job.should_stop)
+        model = _register(db, home, made, run, trained, _compared(db, home, made, folder))
         checkpoints.drop(folder)  # from here on the model is what the run made
         return model
     except BaseException as error:
@@ -246,7 +268,17 @@ def _train(db: Database, home: Home, made: Plan, run: Run, job: jobs.ThisJob) ->
         raise
 
 
-def _register(db: Database, home: Home, made: Plan, run: Run, trained: "Trained") -> Model:
+def _compared(db: Database, home: Home, made: Plan, folder: Path) -> dict[str, object]:
+    """What a reward model is worth beside the home's own, on held-out pairs; nothing for the other kinds."""
+    if made.kind is not RunKind.REWARD:
+        return {}
+    own = Judge(made.name, str(folder / "model"))
+    return {"heldout": kinds.heldout_accuracies(db, home, folder / "pairs.jsonl", own)}
+
+
+def _register(
+    db: Database, home: Home, made: Plan, run: Run, trained: "Trained", compared: Mapping[str, object]
+) -> Model:
     """The run succeeded and its candidate is there, in one transaction."""
     files = home.relative(trained.model_folder)
     kind, source, adapter = (
@@ -255,9 +287,9 @@ def _register(db: Database, home: Home, made: Plan, run: Run, trained: "Trained"
     )  # fmt: skip
     return runs.finish_run(
         db, run.id, model=made.name, kind=kind, source=source, adapter=adapter,
-        quantize=made.settings.quantize or made.parent.quantize,
+        quantize=(made.settings.quantize or made.parent.quantize) if trained.is_adapter else None,
         reference_proof=asdict(trained.reference_proof) if trained.reference_proof else None,
-        metrics=_results(trained),
+        metrics={**_results(trained), **compared},
         versions=trained.versions, seconds=trained.seconds,
     )  # fmt: skip
 
@@ -269,11 +301,11 @@ def _results(trained: "Trained") -> dict[str, object]:
             "plain_template": trained.plain_template}  # fmt: skip
 
 
-def spec_of(home: Home, made: Plan, folder: Path) -> DpoSpec:
+def spec_of(home: Home, made: Plan, folder: Path) -> RunSpec[Any]:
     """What the trainer is handed."""
     reference = None if made.reference.name == made.parent.name else files_of(home, made.reference)
     return RunSpec(
-        RunKind.DPO, folder, folder / "pairs.jsonl", files_of(home, made.parent), reference, made.settings
+        made.kind, folder, folder / "pairs.jsonl", files_of(home, made.parent), reference, made.settings
     )
 
 

@@ -174,6 +174,19 @@ def is_scorer(source: str) -> bool:
     return any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
 
 
+def scorer_tokenizer(source: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a reward model as it is, or of a language model with its chat template."""
+    from transformers import AutoTokenizer
+
+    if not is_scorer(source):
+        return load_tokenizer(source)
+    with explained(source):
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
 def load_scorer(
     source: str, quantize: str | None = None, dtype: torch.dtype | None = None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -183,15 +196,9 @@ def load_scorer(
     UserError: nothing there, a model that gives several values.
     """
     import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
 
-    if is_scorer(source):
-        with explained(source):
-            tokenizer = AutoTokenizer.from_pretrained(source)
-            if tokenizer.pad_token_id is None:
-                tokenizer.pad_token = tokenizer.eos_token
-    else:
-        tokenizer = load_tokenizer(source)
+    tokenizer = scorer_tokenizer(source)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     held = (
         {"quantization_config": quantization(quantize, HEADS), "device_map": {"": device}} if quantize else {}

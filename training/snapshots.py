@@ -1,7 +1,9 @@
 """Freezing the pairs or answers of a run: hashed, stored, and written to the file its trainer reads."""
 
 import json
+import math
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +18,7 @@ from db.answers import (
 )
 from db.catalog import add_responses
 from db.connection import transaction
-from db.entities import PreferencePair, Response, Snapshot, Split, content_id
+from db.entities import Outcome, PreferencePair, Response, Snapshot, Split, content_id
 from db.errors import UserError
 from db.runs import add_snapshot, pairs_of_set, snapshot_rows
 from labeling.pairs import PairPolicy, Pairs, pairs_of_campaigns, read_votes
@@ -116,6 +118,34 @@ def _why(found: Pairs) -> str:
 def snapshot_id(pairs: Sequence[PreferencePair], policy: Mapping[str, object]) -> str:
     """The hash of exactly these pairs, in this order, with their votes, under this policy."""
     return content_id("snapshot", policy, [(p.prompt, p.chosen, p.rejected, p.votes) for p in pairs])
+
+
+def measured_flips(db: Database, snapshot: Snapshot, policy: PairPolicy) -> float:
+    """The flip rate of the votes behind a snapshot; UserError where they cannot show one."""
+    kind, _, names = snapshot.source.partition(":")
+    campaigns = () if names == "all" else tuple(names.split(","))
+    votes = read_votes(db, campaigns, training=True).votes if kind == "votes" else ()
+    counts: dict[int, Counter[Outcome]] = {}
+    for vote in votes:
+        if vote.outcome.decisive and policy.takes(vote):
+            counts.setdefault(vote.battle, Counter())[vote.outcome] += 1
+    return flip_rate([(n[Outcome.A], n[Outcome.B]) for n in counts.values()])
+
+
+def flip_rate(battles: Sequence[tuple[int, int]]) -> float:
+    """The share of votes that say the opposite of what was meant, from the votes for either answer of each battle.
+
+    If each vote is turned round with probability e, two votes on one battle differ with 2 e (1 - e); so e is
+    (1 - sqrt(1 - 2 d)) / 2 for the share d of pairs of votes that differ, held below 1/2. UserError without overlap.
+    """
+    differ = sum(a * b for a, b in battles)
+    seen = sum((a + b) * (a + b - 1) // 2 for a, b in battles)
+    if not seen:
+        raise UserError(
+            "the flip rate cannot be measured: no two votes are on one battle",
+            "write label_smoothing=0.1 or so, or collect votes with overlap",
+        )
+    return min(0.45, (1 - math.sqrt(max(0.0, 1 - 2 * differ / seen))) / 2)
 
 
 def answers_id(answers: Sequence[SnapshotAnswer], policy: Mapping[str, object]) -> str:
