@@ -15,6 +15,7 @@ from training.dpo import train
 from training.folders import MARKER, seal, verify
 from training.monitoring import Cancelled, read_metrics
 from training.presets import PRESETS
+from training.samples import read_samples
 from training.settings import ModelFiles, RunSpec, with_overrides
 
 SETTINGS = with_overrides(
@@ -52,11 +53,15 @@ def curve(spec, *keys):
     return {(step, k): v for step, k, v in wanted}
 
 
-CURVES = ("loss", "eval_loss", "rewards/margins", "eval_rewards/margins", "learning_rate", "grad_norm")
+CURVES = (
+    "loss", "eval_loss", "rewards/margins", "eval_rewards/margins", "learning_rate", "grad_norm", "num_tokens",
+    "neutral/perplexity", "neutral/divergence", "samples/tokens", "samples/stopped", "samples/repetition",
+)  # fmt: skip
 
 
 def same_end(one, other):
     assert curve(one, *CURVES) == pytest.approx(curve(other, *CURVES), rel=1e-5, abs=1e-6)
+    assert read_samples(one.folder) == read_samples(other.folder)
     first, second = weights(one), weights(other)
     assert first.keys() == second.keys()
     for name, value in first.items():

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from db.errors import UserError
-from training import checkpoints
+from training import checkpoints, samples
 from training.settings import DpoLoss, DpoSettings, RunSpec
 
 if TYPE_CHECKING:
@@ -116,6 +116,38 @@ def refuse_not_a_number(step: int, values: Mapping[str, float]) -> None:
 
 
 @dataclass
+class Pace:
+    """How fast a run is and what it holds: the seconds of its steps alone, without evaluations and checkpoints."""
+
+    began: float = 0.0
+    seconds: float = 0.0
+    tokens: float = 0.0
+
+    def figures(self, logs: Mapping[str, object]) -> dict[str, float]:
+        """Tokens a second since the last log of the steps, and the most memory held so far in GiB."""
+        tokens = logs.get("num_tokens")
+        if "loss" not in logs or not isinstance(tokens, int | float):
+            return {}
+        found = {"memory_gib": memory_held() / 2**30}
+        if self.seconds and tokens > self.tokens:
+            found["tokens_per_second"] = (tokens - self.tokens) / self.seconds
+        self.tokens, self.seconds = float(tokens), 0.0
+        return found
+
+
+def memory_held() -> int:
+    """The most bytes this process has held: on the GPU where it trains on one, else in memory."""
+    import resource
+
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(held if sys.platform == "darwin" else held * 1024)
+
+
+@dataclass
 class Monitor:
     """Receives every log of a run: writes it down, passes it on, keeps its checkpoints, and says when to stop.
 
@@ -134,10 +166,13 @@ class Monitor:
     last: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     earlier: float = 0.0
+    tokens_before: float = 0.0
     started: float = field(default_factory=time.monotonic)
     stopped_at: int | None = None
     kept_at: int | None = None
     owes_evaluation: bool = False
+    owes_look: bool = False
+    pace: Pace = field(default_factory=lambda: Pace())
 
     @property
     def seconds(self) -> float:
@@ -148,6 +183,8 @@ class Monitor:
         """One log of the trainer. The proof comes first, so that a wrong reference leaves no row behind."""
         values = {key: float(value) for key, value in logs.items() if isinstance(value, int | float)}
         refuse_not_a_number(step, values)
+        for key in values.keys() & {"num_tokens", "eval_num_tokens"}:
+            values[key] += self.tokens_before  # the trainer counts from where it went on
         if self.prove is not None and self.proof is None and "loss" in values and step == 1:
             self.proof = self.prove(values)
         metric = Metric(step, total, values)
@@ -166,7 +203,7 @@ class Monitor:
         """Make what the trainer wrote after a step a checkpoint, with what the run has shown so far."""
         proof = asdict(self.proof) if self.proof else None
         carried = {"mark": self.mark, "proof": proof, "last": self.last, "seconds": self.seconds,
-                   "owes_evaluation": self.owes_evaluation}  # fmt: skip
+                   "owes_evaluation": self.owes_evaluation, "owes_look": self.stopped_at is not None}  # fmt: skip
         checkpoints.keep(written, self.folder, step, carried)
         checkpoints.prune(self.folder)
         self.kept_at = step
@@ -186,10 +223,11 @@ def follow(
     found = checkpoints.newest(spec.folder, checkpoints.mark_of(spec))
     path = spec.folder / "metrics.jsonl"
     cut_after(path, found.checkpoint.step if found.checkpoint else None)
+    samples.cut_after(spec.folder, found.checkpoint.step if found.checkpoint else None)
     with path.open("a", encoding="utf-8") as file:
         monitor = Monitor(spec.folder, file, checkpoints.mark_of(spec), observe, should_stop, prove)
         go_on_from(monitor, found)
-        attach(trainer, monitor)
+        attach(trainer, spec, monitor)
         _leave_layers_unpacked(trainer)
         if should_stop():
             raise Cancelled("the run was cancelled before its first step", "start it again when it suits")
@@ -220,17 +258,22 @@ def go_on_from(monitor: Monitor, found: checkpoints.Found) -> None:
         monitor.proof = ReferenceProof(**proof) if proof else None
         monitor.last = dict(past.carried["last"])
         monitor.earlier = float(past.carried["seconds"])
+        monitor.tokens_before = monitor.last.get("num_tokens", 0.0)
+        monitor.owes_look = bool(past.carried["owes_look"])
         monitor.notes.append(f"the run went on from its checkpoint after step {past.step}")
     for note in monitor.notes:
         print(note, file=sys.stderr)  # the job's log
 
 
-def attach(trainer: Trainer, monitor: Monitor) -> None:
-    """Let the monitor hear a trainer, whatever it trains; nothing is printed to standard output."""
+def attach(trainer: Trainer, spec: RunSpec[Any], monitor: Monitor) -> None:
+    """Let the monitor hear a trainer, whatever it trains, and look at its model; standard output stays empty."""
     from transformers.trainer_callback import PrinterCallback
+
+    from training import looks
 
     trainer.remove_callback(PrinterCallback)  # standard output belongs to --json
     trainer.add_callback(as_callback(monitor))
+    looks.attach(trainer, spec, monitor)
 
 
 def as_callback(monitor: Monitor) -> TrainerCallback:
@@ -242,11 +285,16 @@ def as_callback(monitor: Monitor) -> TrainerCallback:
 
         def on_log(self, _args: Args, state: TrainerState, _control: TrainerControl,
                    logs: dict[str, float] | None = None, **_: object) -> None:  # fmt: skip
-            monitor.logged(state.global_step, state.max_steps, logs or {})
+            found = monitor.pace.figures(logs or {})
+            monitor.logged(state.global_step, state.max_steps, {**(logs or {}), **found})
+
+        def on_step_begin(self, *_: object, **__: object) -> None:
+            monitor.pace.began = time.monotonic()
 
         def on_step_end(
             self, args: Args, state: TrainerState, control: TrainerControl, **_: object
         ) -> TrainerControl:
+            monitor.pace.seconds += time.monotonic() - monitor.pace.began
             step, total = state.global_step, state.max_steps
             if monitor.wants_stop(step):
                 control.should_training_stop = True
