@@ -1108,8 +1108,8 @@ def run_row(run: "Run") -> dict[str, object]:
 @cli.command()
 @click.argument("model")
 @click.option("--as", "name", required=True, help="Name of the merged model.")
-@click.option("--mode", type=click.Choice(["base16"]), default="base16", show_default=True,
-              help="How the base is held while merging.")  # fmt: skip
+@click.option("--mode", type=click.Choice(["base16", "nf4"]), default="base16", show_default=True,
+              help="The base to add to: as it is kept, or rounded to 4 bits as QLoRA taught on it.")  # fmt: skip
 @as_json
 def merge(model: str, name: str, mode: str, as_json: bool) -> None:
     """Make a standalone checkpoint of an adapter model, checked against the adapter's own outputs."""

@@ -8,7 +8,7 @@ import tiny
 
 from db.errors import UserError
 from training.folders import MARKER, verify
-from training.loading import load_policy
+from training.loading import leave_unpacked, load_policy
 from training.merging import PROMPTS, greedy, merge
 from training.settings import ModelFiles
 
@@ -83,6 +83,26 @@ def test_a_merge_that_answers_differently_is_refused_and_leaves_nothing(tmp_path
 def test_a_checkpoint_without_adapter_has_nothing_to_merge(base, tmp_path):
     with pytest.raises(UserError, match="nothing to merge"):
         merge(ModelFiles(str(base)), tmp_path / "merged")
+
+
+def test_a_four_bit_adapter_is_merged_into_the_base_it_was_taught_on(tmp_path):
+    """nf4 gives the same answers as 4-bit base plus adapter; the whole base gives others and is refused."""
+    base = tiny.tiny_llama(tmp_path / "base", hidden=64)
+    adapter = tiny.tiny_adapter(base, tmp_path / "adapter")
+    files = ModelFiles(str(base), str(adapter), "4bit")
+    with pytest.raises(UserError, match="merge with --mode nf4"):
+        merge(files, tmp_path / "whole")
+    report = merge(files, tmp_path / "rounded", mode="nf4")
+    assert report.max_difference <= report.tolerance
+    assert report.same_texts == report.prompts
+    model, tokenizer = load_policy(files)
+    leave_unpacked(model)
+    adapted = [greedy(model, tokenizer, [{"role": "user", "content": t}]).ids[0].tolist() for t in PROMPTS]
+    out = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PEFT, str(tmp_path / "rounded"), json.dumps(PROMPTS)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert json.loads(out.stdout) == adapted
 
 
 def test_an_unknown_mode_names_the_known_one(base, tmp_path):

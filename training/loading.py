@@ -7,7 +7,7 @@ UserError; weights are held in 32 bits on a CPU, in bfloat16 (float16 on older c
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,10 +103,15 @@ def load_base(source: str, quantize: str | None = None, dtype: torch.dtype | Non
 
 def _leave_narrow_layers_unpacked(model: PreTrainedModel) -> None:
     """Keep bitsandbytes from repacking layers for AVX512-BF16 that do not fill its blocks of 64 by 32: it fails on them."""
+    leave_unpacked(model, lambda layer: bool(layer.in_features % 64 or layer.out_features % 32))
+
+
+def leave_unpacked(model: PreTrainedModel, which: Callable[[torch.nn.Module], bool] = lambda _: True) -> None:
+    """Keep 4-bit layers on a CPU from being repacked at their first use; packed ones compute in bfloat16."""
     from bitsandbytes.nn import Linear4bit
 
     for layer in model.modules():
-        if isinstance(layer, Linear4bit) and (layer.in_features % 64 or layer.out_features % 32):
+        if isinstance(layer, Linear4bit) and which(layer):
             layer.support_avx512bf16_for_cpu = False
 
 

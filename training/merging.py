@@ -1,7 +1,8 @@
 """An adapter folded into its base, checked against the adapter's own answers before it may serve.
 
 Heavy. The base is loaded in 32 bits, the adapter added, and the sum rounded to the number type the base is kept
-in. The written folder is then read back and held against base plus adapter on fixed prompts.
+in. With `nf4` the base is first rounded to 4 bits and back, which is the base a QLoRA adapter was taught on: the
+outcome is as large as with `base16`, and closer to the adapter over its 4-bit base. The written folder is then read back and held against base plus adapter on fixed prompts.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from db.entities import Message
 from db.errors import UserError
 from training.folders import written_aside
-from training.loading import attach_adapter, load_base, load_policy, quiet, stored_dtype
+from training.loading import attach_adapter, leave_unpacked, load_base, load_policy, quiet, stored_dtype
 from training.settings import ModelFiles
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ PROMPTS = (
     "Write one line of Python that prints the numbers from 1 to 10.",
 )
 NEW_TOKENS = 32
+NF4, FOUR_BIT = "nf4", "4bit"
+MODES = ("base16", NF4)
+ALONE = "serve the base with its adapter instead"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +64,19 @@ def merge(files: ModelFiles, out: Path, mode: str = "base16") -> MergeReport:
         raise UserError(
             f"{files.source} has no adapter, there is nothing to merge", "name a model made by a LoRA run"
         )
-    if mode != "base16":
-        raise UserError(f"there is no merge mode {mode!r}", "use base16")
+    if mode not in MODES:
+        raise UserError(f"there is no merge mode {mode!r}", f"use {' or '.join(MODES)}")
     dtype = stored_dtype(files.source)
+    if mode == NF4:
+        files = ModelFiles(files.source, files.adapter, FOUR_BIT)
     own, tokenizer = load_policy(files, dtype=torch.float32)
+    if files.quantize == FOUR_BIT:
+        leave_unpacked(own)  # else a CPU's own rounding to bfloat16 would hide what merging changes
     answers = [greedy(own, tokenizer, [{"role": "user", "content": text}]) for text in PROMPTS]
     expected = [logits_over(own, answer) for answer in answers]
-    if files.quantize:  # weights rounded to 4 or 8 bits take no sum; the whole base does
+    if mode == NF4:
+        own = attach_adapter(rounded_base(files.source), files, trainable=False)
+    elif files.quantize:  # weights rounded to 4 or 8 bits take no sum; the whole base does
         own = attach_adapter(load_base(files.source, dtype=torch.float32), files, trainable=False)
     merged = own.merge_and_unload().to(dtype)
     tolerance = tolerance_of(dtype)
@@ -86,18 +96,35 @@ def merge(files: ModelFiles, out: Path, mode: str = "base16") -> MergeReport:
                 same_text(mine, its, answer) for (mine, its), answer in zip(pairs, answers, strict=True)
             ),
         )
-        refuse_different(report, [tie_only(mine, its, tolerance) for mine, its in pairs])
+        rounded = bool(files.quantize) and mode != NF4
+        remedy = "merge with --mode nf4, on the base it was taught on" if rounded else ALONE
+        refuse_different(report, [tie_only(mine, its, tolerance) for mine, its in pairs], remedy)
     return report
 
 
-def refuse_different(report: MergeReport, ties_only: Sequence[bool]) -> None:
+def rounded_base(source: str) -> PreTrainedModel:
+    """The base in 32 bits with every weight that 4-bit loading would round set to what it reads there."""
+    import torch
+    from bitsandbytes.functional import dequantize_4bit
+    from bitsandbytes.nn import Linear4bit
+
+    base = load_base(source, dtype=torch.float32)
+    for name, layer in load_base(source, FOUR_BIT, torch.float32).named_modules():
+        if isinstance(layer, Linear4bit):
+            packed = layer.weight
+            whole = base.get_submodule(name).weight
+            whole.data = dequantize_4bit(packed.data, packed.quant_state).to(whole.dtype).reshape(whole.shape)
+    return base
+
+
+def refuse_different(report: MergeReport, ties_only: Sequence[bool], remedy: str = ALONE) -> None:
     """UserError where the merged model would answer differently from the adapter."""
     if not report.max_difference <= report.tolerance or not all(ties_only):  # a NaN must not pass
         raise UserError(
             f"the merged model does not answer as the adapter does: logits differ by {report.max_difference:.4f} "
             f"(at most {report.tolerance:g} is rounding) and {report.same_texts} of {report.prompts} answers are "
             "the same; it was not kept",
-            "serve the base with its adapter instead",
+            remedy,
         )
 
 
