@@ -1,0 +1,115 @@
+"""Record the curves that the alarms are tested on: small models sent wrong on purpose, each in one way.
+
+python -m bench.curves FOLDER      one JSON file a run, as tests/curves/ holds them
+"""
+
+import json
+import math
+import random
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from db.entities import RunKind
+from tests import tiny
+from training.alarms import Course, alarms
+from training.monitoring import read_metrics
+from training.presets import PRESETS
+from training.settings import ModelFiles, RunSpec, with_overrides
+from training.starter import WEIGHTS
+
+WORDS = ["red", "blue", "tea", "rain", "stone", "bread", "north", "cloud", "lamp", "river"]
+
+
+def noise(n: int, part: str, lot: random.Random) -> list[dict[str, object]]:
+    """Pairs that prefer at random: what is learned of them is learned by heart."""
+
+    def text() -> str:
+        return " ".join(lot.choices(WORDS, k=6))
+
+    return [tiny.pair(lot.randrange(10**9), f"Say {text()}", text(), text(), part) for _ in range(n)]
+
+
+def padded(n: int, part: str) -> list[dict[str, object]]:
+    """Pairs in which the longer answer is always preferred."""
+    more = "Let me say more about that. There is a lot to tell. I will go on for a while. It is good to know it all."
+    return [
+        tiny.pair(i, f"What is {WORDS[i % 10]} number {i}?", f"It is {i}. {more}", f"It is {i}.", part)
+        for i in range(n)
+    ]
+
+
+def polite(train: int = 24, heldout: int = 6) -> list[dict[str, object]]:
+    """Pairs that can be learned."""
+    return tiny.some_pairs(train, heldout)
+
+
+def record(
+    folder: Path, name: str, start: ModelFiles, rows: Sequence[dict[str, object]], overrides: Sequence[str]
+) -> None:
+    """Run it and keep its curves."""
+    from training.dpo import train
+
+    with tempfile.TemporaryDirectory() as work:
+        spec = RunSpec(RunKind.DPO, Path(work) / "run", tiny.write_rows(Path(work) / "rows.jsonl", list(rows)), start,
+                       None, with_overrides(PRESETS["starter"].settings, list(overrides)))  # fmt: skip
+        train(spec)
+        curves: dict[str, list[tuple[int, float]]] = {}
+        for m in read_metrics(spec.folder / "metrics.jsonl"):
+            for key, value in m.values.items():
+                curves.setdefault(key, []).append(
+                    (m.step, round(value, 5) if math.isfinite(value) else value)
+                )
+    kept = {k: v for k, v in sorted(curves.items()) if k.split("/")[0].removeprefix("eval_") in KEPT}
+    (folder / f"{name}.json").write_text(
+        json.dumps({"kind": "dpo", "settings": list(overrides), "curves": kept}) + "\n"
+    )
+    print(name, *(f"\n  {a.kind}: {a.what}" for a in alarms(Course(RunKind.DPO, kept))))
+
+
+KEPT = {"loss", "rewards", "logps", "grad_norm", "samples", "neutral"}
+
+
+def main(folder: Path) -> None:
+    """Every run in turn."""
+    folder.mkdir(exist_ok=True)
+    lot = random.Random(0)
+    starter = ModelFiles(str(WEIGHTS / "sft"))
+    with tempfile.TemporaryDirectory() as work:
+        small = ModelFiles(str(tiny.tiny_llama(Path(work) / "small")))
+        wide = ModelFiles(str(tiny.tiny_llama(Path(work) / "wide", hidden=64)))
+        record(folder, "healthy", starter, polite(64, 16), ["epochs=2"])
+        record(folder, "nothing", small, polite(), ["learning_rate=1e-8", "sft_weight=0", "batch_size=4"])
+        by_heart = [*noise(16, "train", lot), *noise(24, "heldout", lot)]
+        record(
+            folder,
+            "overfit",
+            wide,
+            by_heart,
+            ["learning_rate=5e-3", "sft_weight=0", "epochs=20", "batch_size=8"],
+        )
+        record(
+            folder,
+            "blown",
+            small,
+            polite(),
+            [
+                "learning_rate=0.9",
+                "lora=false",
+                "epochs=8",
+                "batch_size=4",
+                "max_grad_norm=1e6",
+                "schedule=constant_with_warmup",
+                "warmup_ratio=0.3",
+            ],
+        )
+        record(folder, "forgot", starter, polite(64, 16), ["learning_rate=2e-2", "epochs=4"])
+        longer = [*padded(48, "train"), *padded(8, "heldout")]
+        for n, row in enumerate(longer):
+            row["prompt"] = [{"role": "user", "content": f"{row['prompt'][0]['content']} {row['part']} {n}"}]  # type: ignore[index]
+        record(folder, "longer", starter, longer, ["learning_rate=5e-3", "epochs=8"])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
