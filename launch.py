@@ -986,6 +986,7 @@ def run_options(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
                      help="Change a setting; may be given again."),
         pairs_made("majority"),
         click.option("--preflight", "preflight_", is_flag=True, help="Only show what would be trained on."),
+        click.option("--dry-run", is_flag=True, help="Only show what the run would be: rows, settings, steps, warnings."),
         click.option("--name", help="The candidate's name; PARENT-r1, -r2, ... by default."),
     ]  # fmt: skip
     if kind == "sft":
@@ -1012,9 +1013,14 @@ def run_options(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
 
 def train_kind(kind: str, as_json: bool, preflight_: bool, options: dict[str, Any]) -> None:
     """What every `train KIND` does."""
-    from arena.rounds import preflight, request_from, retrain
+    from arena.rounds import dry_run, preflight, request_from, retrain
     from db.entities import RunKind
 
+    if options.pop("dry_run"):
+        with writing() as (here, db), contextlib.redirect_stdout(sys.stderr):
+            would = dry_run(db, here, request_from(here, options, RunKind(kind)))._asdict()
+        show(would, as_json, lambda: [f"{k}: {v}" for k, v in would.items()])
+        return
     if preflight_:
         with writing() as (here, db), contextlib.redirect_stdout(sys.stderr):
             shown = preflight(db, here, request_from(here, options, RunKind(kind)))

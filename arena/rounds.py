@@ -37,7 +37,7 @@ from db.errors import Conflict, UserError
 from labeling.policy import PairPolicy, policy_of
 from training import checkpoints
 from training.folders import count_parameters
-from training.presets import default_preset, preset_of
+from training.presets import default_preset, preset_of, warnings_for
 from training.settings import RunSpec, Settings, from_mapping, with_overrides
 from training.snapshots import Source, write_rows
 
@@ -175,6 +175,37 @@ def preflight(db: Database, home: Home, request: Request) -> "AnswerPreflight | 
     """What the trainer would see of a request, without training."""
     made = plan(db, home, request)
     return kinds.look(db, made.kind, made.snapshot, files_of(home, made.parent), made.settings)
+
+
+class DryRun(NamedTuple):
+    """What a request would do: nothing is trained, registered or opened, only its rows are frozen."""
+
+    kind: RunKind
+    name: str
+    parent: str
+    reference: str
+    snapshot: str
+    preset: str
+    why: str
+    settings: dict[str, object]
+    trained: int
+    evaluated: int
+    steps: int
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def dry_run(db: Database, home: Home, request: Request) -> DryRun:
+    """Everything that is known of a run before it starts; UserError where it could not start."""
+    made = plan(db, home, request)
+    seen = kinds.look(db, made.kind, made.snapshot, files_of(home, made.parent), made.settings)
+    s = made.settings
+    steps = s.max_steps or math.ceil(-(-seen.trained // s.effective_batch) * s.epochs)
+    return DryRun(
+        made.kind, made.name, made.parent.name, made.reference.name, made.snapshot.id, made.preset,
+        preset_of(made.kind, made.preset).why, asdict(s), seen.trained, seen.evaluated, steps, seen.problems,
+        warnings_for(s, seen.trained),
+    )  # fmt: skip
 
 
 class Outcome(NamedTuple):

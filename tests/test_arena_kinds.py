@@ -12,7 +12,7 @@ from db import runs
 from db.answers import snapshot_answers
 from db.campaigns import create_campaign
 from db.catalog import get_model
-from db.entities import CampaignSettings, ModelKind, Split
+from db.entities import CampaignSettings, ModelKind, RunKind, Split
 from db.errors import UserError
 from db.figures import trained_prompts
 from tests.workshop import give_votes, refused, run, trainable_home, weights
@@ -162,3 +162,19 @@ def test_the_robust_loss_takes_the_measured_rate(home, voted):
     assert made.code == 0, made.err
     recorded = runs.get_run(voted, made.json["run"]).settings
     assert recorded["label_smoothing"] == pytest.approx((1 - (1 - 2 * 2 / 8) ** 0.5) / 2, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", RunKind)
+def test_a_dry_run_says_what_would_be_and_leaves_no_run(home, voted, kind):
+    would = run(home, "train", kind, "--from", "one", "--campaign", "first", "--dry-run", "--json",
+                "--set", "learning_rate=9e-5", "--set", "lora=false", "--set", "epochs=2")  # fmt: skip
+    assert would.code == 0, would.err
+    rows = {RunKind.KTO: 16}.get(kind, 8)
+    assert (would.json["kind"], would.json["name"], would.json["preset"]) == (kind, "one-r1", "starter")
+    assert (would.json["trained"], would.json["steps"]) == (rows, 2)
+    assert would.json["settings"]["learning_rate"] == 9e-5
+    assert any("learning_rate" in w for w in would.json["warnings"])
+    assert any("under 200" in w for w in would.json["warnings"])
+    assert would.json["why"].endswith(".")
+    assert runs.list_runs(voted) == []
+    assert not (home.runs / "one-r1").exists()
