@@ -5,6 +5,7 @@ Pure, but for the KEY=@FILE of the command line.
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -57,6 +58,9 @@ MEANING: Mapping[str, str] = {
 }
 
 NONE = {"", "none"}
+MOST = 1_000_000_000
+"""the largest number of votes or ballots that a setting takes"""
+YEAR = 366 * 24 * 3600
 YES, NO = {"yes", "true", "on", "1"}, {"no", "false", "off", "0"}
 
 
@@ -82,14 +86,18 @@ def changed(settings: CampaignSettings, typed: Mapping[str, str]) -> CampaignSet
 
 def check(settings: CampaignSettings) -> None:
     """UserError where settings are out of their bounds or do not fit together."""
+    numbers = [v for f in dataclasses.fields(settings) if isinstance(v := getattr(settings, f.name), float)]
     for fine, what, remedy in (
-        (settings.overlap >= 1, "overlap is the number of votes wanted for each battle", "give 1 or more"),
-        (settings.target is None or settings.target >= 1, "target is a number of votes", "give 1 or more, or none"),
-        (settings.rater_cap is None or settings.rater_cap >= 1, "rater_cap is a number of ballots",
-         "give 1 or more, or none"),
-        (settings.undo_seconds >= 0, "undo_seconds cannot be negative", "give 0 or more"),
-        (settings.lease_seconds >= 1, "lease_seconds is a time", "give 1 or more"),
-        (settings.time_floor >= 0, "time_floor cannot be negative", "give 0 or more"),
+        (all(map(math.isfinite, numbers)), "a setting is no number that can be reckoned with", "give a plain number"),
+        (1 <= settings.overlap <= MOST, "overlap is the number of votes wanted for each battle",
+         f"give 1 to {MOST}"),
+        (settings.target is None or 1 <= settings.target <= MOST, "target is a number of votes",
+         f"give 1 to {MOST}, or none"),
+        (settings.rater_cap is None or 1 <= settings.rater_cap <= MOST, "rater_cap is a number of ballots",
+         f"give 1 to {MOST}, or none"),
+        (0 <= settings.undo_seconds <= YEAR, "undo_seconds is a time of a year at most", f"give 0 to {YEAR}"),
+        (1 <= settings.lease_seconds <= YEAR, "lease_seconds is a time of a year at most", f"give 1 to {YEAR}"),
+        (0 <= settings.time_floor <= YEAR, "time_floor is a time of a year at most", f"give 0 to {YEAR}"),
         (0 <= settings.practice <= 50, "practice is a number of ballots", "give 0 to 50"),
         (all(0 <= r <= 0.5 for r in (settings.gold_rate, settings.repeat_rate)), "gold_rate and repeat_rate are shares",
          "give 0 to 0.5"),
@@ -133,7 +141,8 @@ def _of_file(name: str, path: str) -> str:
     try:
         return Path(path).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{name}: cannot read {path} ({error})", "name a text file") from None
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UserError(f"{name}: cannot read {path} ({why})", "name a text file") from None
 
 
 def shown(settings: CampaignSettings, name: str) -> str:
@@ -155,19 +164,12 @@ def shown(settings: CampaignSettings, name: str) -> str:
 
 
 def _value(name: str, text: str) -> object:
+    parse = _PARSERS.get(name, _text)
     try:
-        return _PARSERS.get(name, _text)(text)
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{name}={text[:60]} does not fit: {MEANING[name]}", _remedy(error)) from None
-
-
-def _remedy(error: Exception) -> str:
-    said = str(error)
-    return (
-        said
-        if isinstance(error, ValueError) and "is not a valid" not in said and said
-        else "type it as shown"
-    )
+        return parse(text)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        typed = " ".join(text[:60].split())
+        raise UserError(f"{name}={typed} does not fit: {MEANING[name]}", FITS[parse]) from None
 
 
 def _text(text: str) -> str:
@@ -176,12 +178,24 @@ def _text(text: str) -> str:
 
 def _yes_or_no(text: str) -> bool:
     if text.strip().lower() not in YES | NO:
-        raise ValueError("say yes or no")
+        raise ValueError
     return text.strip().lower() in YES
 
 
 def _optional_int(text: str) -> int | None:
-    return None if text.strip().lower() in NONE else int(text)
+    return None if text.strip().lower() in NONE else _int(text)
+
+
+def _int(text: str) -> int:
+    return int(text)
+
+
+def _float(text: str) -> float:
+    return float(text)
+
+
+def _reveal(text: str) -> str:
+    return Reveal(text.strip()).value
 
 
 def _list(text: str) -> tuple[str, ...]:
@@ -208,9 +222,22 @@ def _quiz(text: str) -> tuple[QuizQuestion, ...]:
 
 _PARSERS: Mapping[str, Callable[[str], object]] = {
     "purpose": Purpose, "sampling": Sampling, "guard": Guard, "recruit": Recruit,
-    "reveal": lambda text: Reveal(text.strip()).value, "quiz": _quiz, "criteria": _list, "reason_tags": _list,
+    "reveal": _reveal, "quiz": _quiz, "criteria": _list, "reason_tags": _list,
     "starts_at": _time, "ends_at": _time, "target": _optional_int, "rater_cap": _optional_int,
-    **dict.fromkeys(("overlap", "undo_seconds", "lease_seconds", "practice"), int),
-    **dict.fromkeys(("time_floor", "gold_rate", "repeat_rate", "random_share", "warn_below", "block_below"), float),
+    **dict.fromkeys(("overlap", "undo_seconds", "lease_seconds", "practice"), _int),
+    **dict.fromkeys(("time_floor", "gold_rate", "repeat_rate", "random_share", "warn_below", "block_below"), _float),
     **{f.name: _yes_or_no for f in dataclasses.fields(CampaignSettings) if f.type is bool},
 }  # fmt: skip
+
+
+def _one_of(words: type[StrEnum]) -> str:
+    return "give one of: " + ", ".join(words)
+
+
+FITS: Mapping[Callable[[str], object], str] = {
+    Purpose: _one_of(Purpose), Sampling: _one_of(Sampling), Guard: _one_of(Guard), Recruit: _one_of(Recruit),
+    _reveal: _one_of(Reveal), _int: "give a whole number, e.g. 3", _optional_int: "give a whole number, or none",
+    _float: "give a number, e.g. 0.1", _yes_or_no: "say yes or no", _time: "give a date like 2026-12-01T09:00, or none",
+    _quiz: 'give a list like [{"question": "Which?", "answers": ["this", "that"], "correct": 0}], or @FILE',
+}  # fmt: skip
+"""what to type, by how a setting is read"""

@@ -44,13 +44,28 @@ def test_a_consent_text_gets_a_version_of_its_own_until_it_changes():
     ("random_share", "0"), ("practice", "99"), ("reveal", "sometimes"), ("guard", "none"), ("ask_better", "perhaps"),
     ("starts_at", "tomorrow"), ("quiz", "{"), ("quiz", '[{"question": "x", "answers": ["a"], "correct": 0}]'),
     ("quiz", '[{"question": "x", "answers": ["a", "b"], "correct": 2}]'), ("block_below", "0.5"),
-    ("completion_url", "javascript:alert(1)"), ("time_floor", "nan5"),
+    ("completion_url", "javascript:alert(1)"), ("time_floor", "nan5"), ("time_floor", "inf"), ("time_floor", "nan"),
+    ("overlap", "9" * 20), ("target", "9" * 20), ("rater_cap", "9" * 20), ("lease_seconds", "9" * 12), ("undo_seconds", "9" * 12),
+    ("starts_at", "0001-01-01T00:00+14:00"), ("quiz", "[" * 20_000),
+    ("quiz", '[{"question": "x", "answers": ["a", "b"], "correct": 1e999}]'),
 ])  # fmt: skip
 def test_what_does_not_fit_is_one_line_that_says_what_to_do(key, value):
     with pytest.raises(UserError) as error:
         changed(PLAIN, {key: value})
     assert error.value.remedy
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("key", "value", "fits"), [
+    ("overlap", "many", "a whole number"), ("target", "1.5", "a whole number, or none"), ("time_floor", "x", "a number"),
+    ("starts_at", "tomorrow", "2026-12-01T09:00"), ("ask_better", "perhaps", "yes or no"), ("quiz", "{", "[{"),
+    ("sampling", "odd", "least_covered, uniform"), ("reveal", "sometimes", "never, each, end"), ("purpose", "x", "collect, evaluate"),
+])  # fmt: skip
+def test_the_remedy_says_what_fits_in_plain_words(key, value, fits):
+    with pytest.raises(UserError) as error:
+        changed(PLAIN, {key: value})
+    assert fits in error.value.remedy
+    assert not any(w in str(error.value) for w in ("literal", "isoformat", "could not", "Expecting", "Errno"))
 
 
 def test_a_session_does_not_end_before_it_starts():
