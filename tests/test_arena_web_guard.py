@@ -1,5 +1,6 @@
 """The guard: who reaches what, how odd spellings and other sites' posts are met, what every answer carries."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from starlette.routing import Mount, Route
 from arena.web.guard import EVENTS, canonical, target_of
 from arena.web.sessions import Page
 from db.errors import UserError
+from labeling.submission import MAX_TEXT
 from tests.factories import make_home
 from tests.serving import Running, running
 
@@ -204,11 +206,22 @@ def test_a_post_that_a_form_could_send_is_refused(people: dict[str, httpx.Client
 def test_large_bodies_are_refused_however_they_come(people: dict[str, httpx.Client]) -> None:
     json_type = {"content-type": "application/json"}
     rater = people["rater"]
-    assert rater.post("/api/vote", content=b"x" * (64 * 1024 + 1), headers=json_type).status_code == 413
+    assert rater.post("/api/undo", content=b"x" * (64 * 1024 + 1), headers=json_type).status_code == 413
+    assert rater.post("/api/vote", content=b"x" * (1024 * 1024 + 1), headers=json_type).status_code == 413
     assert rater.post("/api/vote", content=b"x" * 10_000_000, headers=json_type).status_code == 413
-    pieces = (b"x" * 1000 for _ in range(100))  # without a length
+    pieces = (b"x" * 20_000 for _ in range(100))  # without a length
     assert rater.post("/api/vote", content=pieces, headers=json_type).status_code == 413
     assert rater.post("/api/vote", content=b"x" * 60_000, headers=json_type).status_code == 422
+
+
+@pytest.mark.parametrize("letter", ["\u6f22", "\U0001f600"])
+def test_a_vote_with_every_text_at_its_limit_is_read_whole(
+    people: dict[str, httpx.Client], letter: str
+) -> None:
+    texts = dict.fromkeys(("comment", "better", "reason", "report"), letter * MAX_TEXT)
+    body = json.dumps({"assignment": "0" * 32, "choice": "left", "key": "long", **texts})
+    answer = people["rater"].post("/api/vote", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code in (403, 404), answer.text
 
 
 @pytest.mark.parametrize(

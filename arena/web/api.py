@@ -124,13 +124,14 @@ async def join(request: Request, token: str) -> Response:
     """An invited rater comes in: a cookie, and on to the rating page."""
     web = web_of(request)
     address = address_of(request)
-    if web.tries.too_many(address):
-        return _said(request, "Too many tries", "Wait a minute, then open your link again.", 429)
     cookie = web.door.rater_cookie(request)
     try:
         found = joining.recruited_from(request.query_params)
         value = await written(request, lambda db: joining.join(db, token, cookie, now(), found))
     except NotFound as error:
+        # only failures are slowed down: many good links may come from one address
+        if web.tries.too_many(address):
+            return _said(request, "Too many tries", "Wait a minute, then open your link again.", 429)
         web.tries.note(address)
         return _said(request, "This link does not work", error.what, 404, error.remedy)
     except Conflict as error:
