@@ -231,7 +231,7 @@ def resume(db: Database, home: Home, name: str, job: jobs.ThisJob) -> Outcome:
     made = plan_of(db, run)
     run = runs.restart_run(db, run.id, job=job.id, pid=os.getpid(), pid_started=jobs.own_start())
     # A model that was written but never registered belongs to no run: it is made again.
-    shutil.rmtree(Path(home.locate(run.folder)) / "model", ignore_errors=True)
+    shutil.rmtree(home.root / run.folder / "model", ignore_errors=True)
     against = run.settings.get("against")
     return _finish(db, home, made, run, None if against is None else str(against), job)
 

@@ -41,6 +41,7 @@ from labeling.owners import open_studio
 from labeling.pairs import PairPolicy
 from tests.factories import make_home, seat
 from tests.test_arena_loop import give
+from training.samples import Sample, write
 from training.snapshots import Source, freeze
 
 
@@ -507,6 +508,30 @@ def test_a_failed_run_says_why_and_an_unmoved_one_that_nothing_was_learned(demo)
     assert "out of memory &lt;b&gt;" in html
     assert "Nothing learned" in html
     assert "registered" not in html
+
+
+def test_the_page_says_when_answers_just_got_longer_and_shows_them_side_by_side(demo):
+    seen = measured(demo)
+    for step, tokens in ((0, 8.0), (3, 40.0)):
+        demo.writer.call(lambda w, s=step, t=tokens: runs.add_metrics(
+            w, seen.run.id, s, 6, {"samples/tokens": t, "learning_rate": 5e-6, "grad_norm": 1.5}))  # fmt: skip
+    said = [
+        Sample(0, "How are you?", "Well.", 8, True, 0.0),
+        Sample(3, "How are you?", "<b>Well</b>, well, well", 40, False, 0.6),
+    ]
+    folder = demo.home.root / seen.run.folder
+    folder.mkdir(parents=True)
+    write(folder, said)
+    seen = run_view.newest(demo.readers.get())
+    html = run_view.shown(seen)
+    assert "the answers just got longer: 40 tokens on average instead of 8" in html
+    assert "set loss=sigmoid_norm" in html
+    assert "5.0e-06" in run_view.more_charts(seen)
+    html = run_view.samples(demo.home, seen)
+    text = plain(html)
+    assert text.index("Step 0") < text.index("Step 3")
+    assert "40 tokens, cut off, 60 % repeated" in text
+    assert "<b>Well</b>" not in html
 
 
 def test_no_run_yet_is_said(demo):

@@ -143,6 +143,11 @@ def chart(
 
     return Chart(
         title, help_, " ".join(f"{x},{y}" for x, y in (place(s, v) for s, v in line)),
-        tuple(place(s, v) for s, v in dots), f"{line[-1][1]:.3f}", f"{low:.2f}", f"{high:.2f}", first, last,
+        tuple(place(s, v) for s, v in dots), _short(line[-1][1], 3), _short(low, 2), _short(high, 2), first, last,
         None if level is None else place(first, level)[1],
     )  # fmt: skip
+
+
+def _short(value: float, digits: int) -> str:
+    """A figure of a chart: so many decimals, or in powers of ten where they would show nothing but zeros."""
+    return f"{value:.1e}" if 0 < abs(value) < 10.0**-digits else f"{value:,.{digits}f}"

@@ -1,7 +1,11 @@
-"""How a retrain is shown while it runs and after: progress, proof, charts, what came of it. From the database alone."""
+"""How a retrain is shown while it runs and after: progress, proof, alarms, charts, samples, what came of it.
+
+From the database alone, but for the samples, which stand in the run's folder.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from arena import jobs
 from arena.web.pages.studio.markup import Cell, Chart, Chip, chart, chip, render, table
@@ -9,10 +13,48 @@ from db.campaigns import Coverage, coverage, find_campaign
 from db.connection import Database, Home
 from db.entities import Job, Run, RunStatus
 from db.runs import get_snapshot, list_jobs, list_runs, metrics_of, run_by_id, run_progress
+from training.alarms import Alarm, Course, alarms
+from training.samples import Sample, read_samples
 
 Metrics = Mapping[str, Sequence[tuple[int, float]]]
 NOTHING_LEARNED = 0.69
 """a loss that is still at ln 2 = 0.693: the model answers as it did before"""
+
+
+class Drawn(NamedTuple):
+    """A chart: its title, what it means, the metric, and a level worth a thin line."""
+
+    title: str
+    words: str
+    key: str
+    level: float | None = None
+
+
+FIRST_CHARTS = (
+    Drawn("Loss", "falls as the model learns to tell chosen from rejected", "loss"),
+    Drawn(
+        "Margin", "how much more it favours the chosen answer than its parent does", "rewards/margins", 0.0
+    ),
+    Drawn("Accuracy", "share of pairs it has the right way round", "rewards/accuracies", 0.5),
+)
+MORE_CHARTS = (
+    Drawn("Reward of chosen", "how much likelier the chosen answers became", "rewards/chosen", 0.0),
+    Drawn("Reward of rejected", "how much likelier the rejected answers became", "rewards/rejected", 0.0),
+    Drawn("Chosen log-probability", "of the whole answer; far below its start is a bad sign", "logps/chosen"),
+    Drawn("Rejected log-probability", "of the whole answer; it should fall", "logps/rejected"),
+    Drawn("Entropy", "how open the next word is; near 0 it always says the same", "entropy"),
+    Drawn("Gradient norm", "how hard a step pulls; jumps mean the rate is too high", "grad_norm"),
+    Drawn("Learning rate", "how far a step moves the model", "learning_rate"),
+    Drawn("Tokens a second", "read while training", "tokens_per_second"),
+    Drawn("Memory", "the most held so far, in GiB", "memory_gib"),
+    Drawn("Perplexity of plain text", "rises where it forgets what nobody voted on", "neutral/perplexity"),
+    Drawn(
+        "Distance on plain text",
+        "nats a token from the start model, where nobody voted",
+        "neutral/divergence",
+    ),
+    Drawn("Length of its answers", "mean tokens on the fixed prompts below", "samples/tokens"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +84,25 @@ class Retrain:
         """Whether it still runs."""
         return not self.job.status.over
 
-    @property
-    def unmoved(self) -> bool:
-        """Whether it ended with a loss that says nothing was learned."""
-        losses = self.metrics.get("loss", ())
-        return not self.active and len(losses) > 1 and losses[-1][1] >= NOTHING_LEARNED
+    def alarms(self) -> tuple[Alarm, ...]:
+        """What its curves say is wrong by now, each with what to change."""
+        if self.run is None:
+            return ()
+        own = self.run.settings.get("reference", self.run.parent) == self.run.parent
+        return alarms(Course(self.run.kind, self.metrics, ended=not self.active, own_reference=own))
 
     def charts(self) -> list[Chart]:
-        """Loss, margin and accuracy over the steps, held-out pairs as dots."""
-        kinds = (
-            ("Loss", "falls as the model learns to tell chosen from rejected", "loss", None),
-            (
-                "Margin",
-                "how much more it favours the chosen answer than its parent does",
-                "rewards/margins",
-                0.0,
-            ),
-            ("Accuracy", "share of pairs it has the right way round", "rewards/accuracies", 0.5),
-        )
+        """Loss, margin and accuracy over the steps, held-out rows as dots."""
+        return self._drawn(FIRST_CHARTS)
+
+    def more_charts(self) -> list[Chart]:
+        """What else the trainer and the looks at the model measured."""
+        return self._drawn(MORE_CHARTS)
+
+    def _drawn(self, kinds: Sequence[Drawn]) -> list[Chart]:
         drawn = (
-            chart(title, words, self.metrics.get(key, ()), self.metrics.get(f"eval_{key}", ()), total=self.total, level=level)
-            for title, words, key, level in kinds
+            chart(k.title, k.words, self.metrics.get(k.key, ()), self.metrics.get(f"eval_{k.key}", ()), total=self.total, level=k.level)
+            for k in kinds
         )  # fmt: skip
         return [c for c in drawn if c is not None]
 
@@ -102,7 +142,26 @@ def shown(seen: Retrain | None) -> str:
         return render("no_run")
     progress = seen.job.progress or (1.0 if seen.job.status.value == "succeeded" else 0.0)
     return render("run", seen=seen, job=seen.job, run=seen.run, status=chip(seen.job.status.value), charts=seen.charts(),
-                  percent=f"{100 * progress:.0f}", command=jobs.shown(seen.job.command))  # fmt: skip
+                  alarms=seen.alarms(), percent=f"{100 * progress:.0f}", command=jobs.shown(seen.job.command))  # fmt: skip
+
+
+def more_charts(seen: Retrain | None) -> str:
+    """What else was measured, drawn."""
+    return render("run_more", charts=[] if seen is None else seen.more_charts())
+
+
+def samples(home: Home, seen: Retrain | None) -> str:
+    """What the newest retrain's model said on the fixed prompts so far, side by side."""
+    said = [] if seen is None or seen.run is None else read_samples(home.root / seen.run.folder)
+    return render("samples", gallery=gallery(said))
+
+
+def gallery(said: Sequence[Sample]) -> list[tuple[str, list[Sample]]]:
+    """(prompt, its answers in the order of the steps), to be read side by side."""
+    found: dict[str, list[Sample]] = {}
+    for sample in said:
+        found.setdefault(sample.prompt, []).append(sample)
+    return list(found.items())
 
 
 def log(home: Home, seen: Retrain | None) -> str:

@@ -85,11 +85,15 @@ def build(context: Context) -> Part:
     shown = panel(elem_id="run")
     with gr.Row(elem_classes="tb-buttons"):
         stop = gr.Button("Cancel the run", variant="stop", visible=False, elem_id="cancel-run")
+    with gr.Accordion("More charts", open=False):
+        more = panel(elem_id="more-charts")
+    with gr.Accordion("What it says on fixed prompts, step by step", open=False):
+        said_so_far = panel(elem_id="samples")
     with gr.Accordion("Log", open=False):
         log = panel()
     runs = panel()
     timer = gr.Timer(EVERY, active=False)
-    live = [shown, log, stop, runs]
+    live = [shown, log, stop, runs, more, said_so_far]
     _wire(context, inputs, seen)
     go.click(
         told(lambda *a: _started(context, read_form(*a))), inputs, [said, *live], api_visibility="private"
@@ -183,8 +187,8 @@ def _filled(context: Context) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def watch(context: Context) -> tuple[str, str, gr.Button, str]:
-    """The newest retrain, its log, whether it can be cancelled, and the history."""
+def watch(context: Context) -> tuple[str, str, gr.Button, str, str, str]:
+    """The newest retrain, its log, whether it can be cancelled, the history, more charts and what its model says."""
     reconcile(context)
     db = context.readers.get()
     seen = run_view.newest(db)
@@ -194,6 +198,8 @@ def watch(context: Context) -> tuple[str, str, gr.Button, str]:
         run_view.log(context.home, seen),
         gr.Button(visible=active),
         run_view.history(db),
+        run_view.more_charts(seen),
+        run_view.samples(context.home, seen),
     )
 
 
