@@ -676,12 +676,14 @@ def campaign_list(as_json: bool) -> None:
 @campaign.command("preview")
 @click.argument("name")
 @click.option("--n", default=3, show_default=True, help="How many ballots.")
-def campaign_preview(name: str, n: int) -> None:
+@as_json
+def campaign_preview(name: str, n: int, as_json: bool) -> None:
     """Print the first ballots of a campaign as a rater would read them."""
-    from arena.registry import preview
+    from arena.registry import preview, preview_lines
 
     with writing() as (_, db):
-        click.echo("\n".join(preview(db, name, n)))
+        ballots = preview(db, name, n)
+        show(ballots, as_json, lambda: preview_lines(ballots))
 
 
 def _status_verb(word: str, status: str, text: str) -> None:

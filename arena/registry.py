@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from db.entities import (
     CampaignSettings,
     CampaignStatus,
     Job,
+    Message,
     Model,
     ModelKind,
     Purpose,
@@ -236,17 +238,32 @@ def campaign_listing(db: Database) -> list[dict[str, object]]:
     return [campaign_row(db, c) for c in list_campaigns(db)]
 
 
-def preview(db: Database, name: str, n: int) -> list[str]:
-    """The first ballots of a campaign in plain text, models unnamed."""
-    lines: list[str] = []
+@dataclass(frozen=True, slots=True)
+class PreviewedBallot:
+    """A ballot as a rater would read it, models unnamed."""
+
+    prompt: tuple[Message, ...]
+    left: str
+    right: str
+
+
+def preview(db: Database, name: str, n: int) -> list[PreviewedBallot]:
+    """The first ballots of a campaign."""
     chosen = get_campaign(db, name)
+    found = []
     for battle in campaigns.battles_of(db, chosen.id)[:n]:
-        prompt = get_prompt(db, battle.prompt)
-        lines += [f"[{m['role']}] {m['content']}" for m in prompt.messages]
         texts = (get_response(db, battle.response_a).text, get_response(db, battle.response_b).text)
-        for side, text in zip(("left", "right"), as_served(db, chosen, battle.id, *texts), strict=True):
-            lines.append(f"  {side:5} | {text}")
-        lines.append("")
+        left, right = as_served(db, chosen, battle.id, *texts)
+        found.append(PreviewedBallot(get_prompt(db, battle.prompt).messages, left, right))
+    return found
+
+
+def preview_lines(ballots: Sequence[PreviewedBallot]) -> list[str]:
+    """The same in plain text."""
+    lines: list[str] = []
+    for ballot in ballots:
+        lines += [f"[{m['role']}] {m['content']}" for m in ballot.prompt]
+        lines += [f"  left  | {ballot.left}", f"  right | {ballot.right}", ""]
     return lines
 
 

@@ -78,7 +78,22 @@ REPORTS = [p for p, c in VERBS.items() if "as_json" in {o.name for o in c.params
 def test_every_verb_that_reports_takes_json():
     lists = {" ".join(p) for p in REPORTS}
     assert {
-        w for w in WORDS if w.endswith((" list", " show", " add", " create", " invite", " freeze"))
+        w
+        for w in WORDS
+        if w.endswith(
+            (
+                " list",
+                " show",
+                " add",
+                " create",
+                " invite",
+                " freeze",
+                " preview",
+                " live",
+                " plan",
+                " links",
+            )
+        )
     } <= lists
     assert {
         "import",
@@ -129,7 +144,7 @@ def test_one_json_document_and_nothing_else_on_stdout(tmp_path):
     "words",
     [
         ["models", "list"], ["models", "show", "model-one"], ["models", "add", "old", "--recorded"],
-        ["campaign", "list"], ["campaign", "invite", "first"], ["campaign", "links", "first"], ["campaign", "live", "first"],
+        ["campaign", "list"], ["campaign", "preview", "first"], ["campaign", "invite", "first"], ["campaign", "links", "first"], ["campaign", "live", "first"],
         ["campaign", "plan", "first", "--difference", "0.3"], ["raters", "list"], ["snapshot", "freeze"],
         ["snapshot", "show"], ["jobs", "list"], ["check"], ["report"], ["report", "first"],
         ["campaign", "create", "x", "--models", "model-one,model-two", "--prompts", "all"],
