@@ -103,18 +103,24 @@ def merge(files: ModelFiles, out: Path, mode: str = "base16") -> MergeReport:
 
 
 def rounded_base(source: str) -> PreTrainedModel:
-    """The base in 32 bits with every weight that 4-bit loading would round set to what it reads there."""
+    """The base in 32 bits, rounded as 4-bit loading rounds it."""
     import torch
+
+    return rounded(load_base(source, dtype=torch.float32), load_base(source, FOUR_BIT, torch.float32))
+
+
+def rounded(whole: PreTrainedModel, packed: PreTrainedModel) -> PreTrainedModel:
+    """The whole model with each weight that the 4-bit one holds packed set to what is read from there."""
     from bitsandbytes.functional import dequantize_4bit
     from bitsandbytes.nn import Linear4bit
 
-    base = load_base(source, dtype=torch.float32)
-    for name, layer in load_base(source, FOUR_BIT, torch.float32).named_modules():
+    for name, layer in packed.named_modules():
         if isinstance(layer, Linear4bit):
-            packed = layer.weight
-            whole = base.get_submodule(name).weight
-            whole.data = dequantize_4bit(packed.data, packed.quant_state).to(whole.dtype).reshape(whole.shape)
-    return base
+            mine = whole.get_submodule(name)
+            values = dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(mine.weight.dtype)
+            # GPT-2 keeps its linear layers the other way round; in 4 bits they are as everyone's.
+            mine.weight.data = values.T.contiguous() if type(mine).__name__ == "Conv1D" else values
+    return whole
 
 
 def refuse_different(report: MergeReport, ties_only: Sequence[bool], remedy: str = ALONE) -> None:

@@ -19,13 +19,23 @@ from db.entities import Split
 from db.errors import UserError
 from training.folders import written_aside
 from training.loading import load_scorer, quiet, stored_dtype, working_dtype
+from training.merging import FOUR_BIT, rounded
 from training.monitoring import Metric, follow
 from training.preflight import Row, read_rows
-from training.running import Trained, begin, common_arguments, lora, memory_explained, result
+from training.running import (
+    Trained,
+    begin,
+    common_arguments,
+    going_on_with_less,
+    lora,
+    memory_explained,
+    result,
+)
 from training.scoring import SIDES, encode_side, preflight_scored
 from training.settings import RewardSettings, RunSpec
 
 
+@going_on_with_less
 def train(
     spec: RunSpec[RewardSettings],
     observe: Callable[[Metric], None] = lambda _: None,
@@ -91,13 +101,15 @@ def as_dataset(
 
 
 def save(spec: RunSpec[RewardSettings], trainer: RewardTrainer, tokenizer: PreTrainedTokenizerBase) -> Path:
-    """Write the whole model in its start's number type, an adapter folded into a base that is not quantised."""
+    """Write the whole model in its start's number type, an adapter folded into the base it was taught on, unpacked."""
     folder = spec.folder / "model"
     with written_aside(folder) as aside:
         model = trainer.model
         if spec.settings.lora:
             model.save_pretrained(str(aside / "adapter"))
             base, _ = load_scorer(spec.start.source, dtype=torch.float32)
+            if (spec.settings.quantize or spec.start.quantize) == FOUR_BIT:  # the base it was taught on
+                base = rounded(base, load_scorer(spec.start.source, FOUR_BIT, torch.float32)[0])
             model = PeftModel.from_pretrained(base, str(aside / "adapter")).merge_and_unload()
             for file in (aside / "adapter").iterdir():
                 file.unlink()
