@@ -30,6 +30,7 @@ from training.running import (
     Trained,
     begin,
     common_arguments,
+    going_on_with_less,
     load_start,
     lora,
     memory_explained,
@@ -48,6 +49,7 @@ class Loaded:
     reference: PreTrainedModel | None
 
 
+@going_on_with_less
 def train(
     spec: DpoSpec,
     observe: Callable[[Metric], None] = lambda _: None,

@@ -24,6 +24,7 @@ from training.running import (
     Trained,
     begin,
     common_arguments,
+    going_on_with_less,
     load_start,
     lora,
     memory_explained,
@@ -33,6 +34,7 @@ from training.running import (
 from training.settings import KtoSettings, RunSpec
 
 
+@going_on_with_less
 def train(
     spec: RunSpec[KtoSettings],
     observe: Callable[[Metric], None] = lambda _: None,

@@ -1,13 +1,16 @@
 """What the runs of every kind share: the trainer's common arguments, the adapter, and what a run hands back. Heavy."""
 
+import gc
 import json
 import platform
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import torch
 from peft import LoraConfig
@@ -21,6 +24,11 @@ from training.presets import warnings_for
 from training.settings import ModelFiles, Optimizer, RunSpec, Settings, to_json
 
 FEWEST = 2
+RETRIES = 2
+"""times a run that is out of memory goes on with a smaller batch"""
+
+P = ParamSpec("P")
+Spec = TypeVar("Spec", bound=RunSpec[Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +117,65 @@ def load_start(spec: RunSpec[Any]) -> Start:
     return Start(*load_policy(start, trainable=True, dtype=dtype), start, dtype)
 
 
+class OutOfMemory(UserError):
+    """A batch did not fit."""
+
+
 @contextmanager
 def memory_explained(s: Settings) -> Iterator[None]:
     """Turns running out of memory into one line that says what to set."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as e:
-        raise UserError(
+        raise OutOfMemory(
             f"out of memory with batches of {s.batch_size} rows of up to {s.max_length} tokens",
             f"set batch_size={max(1, s.batch_size // 2)} gradient_accumulation={s.gradient_accumulation * 2} "
             "checkpointing=true, or a shorter max_length",
         ) from e
+
+
+def going_on_with_less(
+    train: Callable[Concatenate[Spec, P], Trained],
+) -> Callable[Concatenate[Spec, P], Trained]:
+    """Let a run that is out of memory go on from its checkpoint with half the batch and twice the accumulation.
+
+    A step of the optimizer still sees as many rows. At most twice; then, or where the batch cannot be halved, the
+    OutOfMemory stands. What was changed is printed to the job's log and is the first of the run's notes.
+    """
+
+    @wraps(train)
+    def run(spec: Spec, /, *args: P.args, **kwargs: P.kwargs) -> Trained:
+        notes: list[str] = []
+        while True:
+            try:
+                trained = train(spec, *args, **kwargs)
+                break
+            except OutOfMemory:
+                smaller = halved(spec.settings)
+                if smaller is None or len(notes) == RETRIES:
+                    raise
+            gc.collect()  # the models of the attempt, which the error's traceback had held
+            torch.cuda.empty_cache()
+            notes.append(f"out of memory: it goes on with batches of {smaller.batch_size} instead of "
+                         f"{spec.settings.batch_size}, and {smaller.gradient_accumulation} of them a step")  # fmt: skip
+            print(notes[-1], file=sys.stderr)
+            spec = replace(spec, settings=smaller)
+        return write_result(spec, replace(trained, notes=(*notes, *trained.notes))) if notes else trained
+
+    return run
+
+
+def halved(s: Settings) -> Settings | None:
+    """The settings with half the batch (an odd one becomes 1) and as many rows a step; None where that is not possible."""
+    size = s.batch_size // 2 if s.batch_size % 2 == 0 else 1
+    if s.batch_size == 1:
+        return None
+    try:
+        return replace(
+            s, batch_size=size, gradient_accumulation=s.gradient_accumulation * s.batch_size // size
+        )
+    except UserError:  # the kind of run needs a larger batch
+        return None
 
 
 def begin(spec: RunSpec[Any], report: Report, rows: str, *, split_prompts: tuple[int, ...]) -> None:
@@ -170,6 +226,11 @@ def result(
         notes=report.problems + warnings_for(spec.settings, report.trained) + tuple(monitor.notes),
         versions=versions(),
     )
+    return write_result(spec, trained)
+
+
+def write_result(spec: RunSpec[Any], trained: Trained) -> Trained:
+    """What the run hands back, also as result.json in its folder."""
     (spec.folder / "result.json").write_text(
         json.dumps(asdict(trained), default=str) + "\n", encoding="utf-8"
     )

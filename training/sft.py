@@ -17,6 +17,7 @@ from training.running import (
     Trained,
     begin,
     common_arguments,
+    going_on_with_less,
     load_start,
     lora,
     memory_explained,
@@ -26,6 +27,7 @@ from training.running import (
 from training.settings import RunSpec, SftSettings
 
 
+@going_on_with_less
 def train(
     spec: RunSpec[SftSettings],
     observe: Callable[[Metric], None] = lambda _: None,
