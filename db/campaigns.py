@@ -335,9 +335,12 @@ def decide_rater(db: Database, name: str, *, counted: bool, reason: str) -> None
     if not reason.strip():
         raise UserError("a decision about a rater needs a reason", "give one with --reason")
     with transaction(db):
+        rater = get_rater(db, name).id
+        if db.conn.execute("SELECT 1 FROM withdrawals WHERE rater = ?", (rater,)).fetchone():
+            raise Conflict(f"{name} has withdrawn", "their votes stay out of every figure")
         db.conn.execute(
             "INSERT INTO rater_decisions(rater, counted, reason) VALUES (?, ?, ?)",
-            (get_rater(db, name).id, int(counted), reason.strip()),
+            (rater, int(counted), reason.strip()),
         )
 
 
@@ -450,7 +453,8 @@ class Session(NamedTuple):
     consent_version: str | None
     open_link: int | None = None
     quiz_tries: int = 0
-    quiz_passed: bool = False
+    quiz_passed: str | None = None
+    """which comprehension check the seat has passed"""
     screened_out: bool = False
     owner_name: str | None = None
     viewer: bool = False
@@ -485,7 +489,7 @@ def session_of(db: Database, token_hash: str, now: str) -> Session | None:
     row = db.conn.execute(
         """SELECT x.id, x.role, s.id, s.rater, s.campaign, s.lineage, s.owner, s.session = x.id,
           s.token_used = 0 AND s.token_hash = x.link, s.revoked_at IS NOT NULL, s.created_at, s.consent_version,
-          s.open_link, coalesce(s.quiz_tries, 0), s.quiz_passed_at IS NOT NULL, s.screened_out_at IS NOT NULL,
+          s.open_link, coalesce(s.quiz_tries, 0), s.quiz_passed, s.screened_out_at IS NOT NULL,
           o.name, o.role = 'viewer'
         FROM sessions x LEFT JOIN seats s ON s.id = x.seat
         LEFT JOIN owners o ON o.id = x.owner AND o.removed_at IS NULL
@@ -496,7 +500,7 @@ def session_of(db: Database, token_hash: str, now: str) -> Session | None:
     if row is None:
         return None
     return Session(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]), bool(row[7]), bool(row[8]),
-                   bool(row[9]), row[10], row[11], row[12], row[13], bool(row[14]), bool(row[15]), row[16], bool(row[17]))  # fmt: skip
+                   bool(row[9]), row[10], row[11], row[12], row[13], row[14], bool(row[15]), row[16], bool(row[17]))  # fmt: skip
 
 
 def bind_seat(db: Database, seat: int, session: int) -> None:
@@ -557,7 +561,8 @@ def open_assignments(db: Database, campaign: int, rater: int) -> list[Assignment
     """The rater's assignments in a campaign that wait for a vote, expired ones too, oldest first."""
     rows = db.conn.execute(
         f"""{_ASSIGNMENT} JOIN open_leases o ON o.assignment = s.id JOIN battles b ON b.id = s.battle
-        WHERE o.rater = ? AND b.campaign = ? ORDER BY s.number""",
+        LEFT JOIN battle_cover c ON c.battle = b.id
+        WHERE coalesce(c.held, 0) = 0 AND o.rater = ? AND b.campaign = ? ORDER BY s.number""",
         (rater, campaign),
     )
     return [_assignment(r) for r in rows]
@@ -566,9 +571,9 @@ def open_assignments(db: Database, campaign: int, rater: int) -> list[Assignment
 def next_assignment(db: Database, assignment: Assignment) -> Assignment | None:
     """The assignment that lent the same battle to the same rater again, after this one."""
     row = db.conn.execute(
-        f"""{_ASSIGNMENT} WHERE s.rater = ? AND s.battle = ?
+        f"""{_ASSIGNMENT} WHERE s.rater = ? AND s.battle = ? AND s.kind = ?
         AND s.number > (SELECT number FROM assignments WHERE id = ?) ORDER BY s.number LIMIT 1""",
-        (assignment.rater, assignment.battle, assignment.id),
+        (assignment.rater, assignment.battle, assignment.kind, assignment.id),
     ).fetchone()
     return _assignment(row) if row else None
 
@@ -576,6 +581,14 @@ def next_assignment(db: Database, assignment: Assignment) -> Assignment | None:
 def expire_leases(db: Database, now: str) -> None:
     """Let go of battles whose lease is over; the assignment stays with its rater for a late vote."""
     db.conn.execute("UPDATE open_leases SET live = 0 WHERE live = 1 AND expires_at <= ?", (now,))
+
+
+def live_leases(db: Database, campaign: int) -> int:
+    """How many ballots of a campaign are out and could become votes that cover a battle."""
+    row = db.conn.execute(
+        "SELECT coalesce(sum(leases), 0) FROM battle_cover WHERE campaign = ?", (campaign,)
+    ).fetchone()
+    return int(row[0])
 
 
 def least_covered(db: Database, campaign: Campaign, rater: int, n: int) -> list[int]:

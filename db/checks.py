@@ -133,6 +133,16 @@ def checks_of_rater(db: Database, rater: int, campaign: int) -> dict[BallotKind,
     return {BallotKind(r[0]): int(r[1]) for r in rows}
 
 
+def answered(db: Database, rater: int, campaign: int) -> int:
+    """How many check questions a rater has answered, skips and practice left out."""
+    row = db.conn.execute(
+        """SELECT coalesce(sum(n - skipped), 0) FROM check_counts
+        WHERE rater = ? AND campaign = ? AND kind <> 'practice'""",
+        (rater, campaign),
+    ).fetchone()
+    return int(row[0])
+
+
 def practised(db: Database, rater: int, campaign: int) -> int:
     """How many practice ballots a rater has answered."""
     return checks_of_rater(db, rater, campaign).get(BallotKind.PRACTICE, 0)

@@ -520,7 +520,7 @@ def m006_sessions(db: Database) -> None:
     for column in (
         "version INTEGER NOT NULL DEFAULT 1 CHECK (version >= 1)",
         "previous INTEGER REFERENCES campaigns(id)",
-        "starts_at TEXT", "ends_at TEXT",
+        "starts_at TEXT", "ends_at TEXT", "scanned_at TEXT",
         "ask_strength INTEGER NOT NULL DEFAULT 0 CHECK (ask_strength IN (0, 1))",
         "ask_acceptable INTEGER NOT NULL DEFAULT 0 CHECK (ask_acceptable IN (0, 1))",
         "ask_comment INTEGER NOT NULL DEFAULT 0 CHECK (ask_comment IN (0, 1))",
@@ -562,11 +562,12 @@ def m006_sessions(db: Database) -> None:
         "ALTER TABLE open_leases ADD COLUMN covers INTEGER NOT NULL DEFAULT 1 CHECK (covers IN (0, 1))",
         "ALTER TABLE battle_cover ADD COLUMN held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1))",
         "ALTER TABLE battle_cover ADD COLUMN leaked INTEGER NOT NULL DEFAULT 0 CHECK (leaked IN (0, 1))",
+        "ALTER TABLE battle_cover ADD COLUMN reported INTEGER NOT NULL DEFAULT 0 CHECK (reported IN (0, 1))",
         "ALTER TABLE campaign_sizes ADD COLUMN held INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE seats ADD COLUMN open_link INTEGER REFERENCES open_links(id)",
         "ALTER TABLE seats ADD COLUMN external TEXT",
         "ALTER TABLE seats ADD COLUMN quiz_tries INTEGER NOT NULL DEFAULT 0",
-        "ALTER TABLE seats ADD COLUMN quiz_passed_at TEXT",
+        "ALTER TABLE seats ADD COLUMN quiz_passed TEXT",
         "ALTER TABLE seats ADD COLUMN screened_out_at TEXT",
         "ALTER TABLE sessions ADD COLUMN owner INTEGER REFERENCES owners(id)",
         "ALTER TABLE owner_tokens ADD COLUMN owner INTEGER REFERENCES owners(id)",
@@ -603,7 +604,7 @@ CREATE VIEW snapshot_rows AS
 SELECT snapshot, part, prompt, votes FROM snapshot_pairs
 UNION ALL SELECT snapshot, part, prompt, votes FROM snapshot_answers
 --
-CREATE INDEX seats_by_external ON seats(open_link, external) WHERE external IS NOT NULL
+CREATE INDEX seats_by_external ON seats(lineage, external) WHERE external IS NOT NULL
 --
 CREATE TABLE gold_pairs (
   battle INTEGER PRIMARY KEY REFERENCES battles(id),
@@ -636,37 +637,64 @@ CREATE TABLE battle_findings (
   what TEXT NOT NULL,
   found_at TEXT NOT NULL DEFAULT ({NOW}),
   dismissed_at TEXT, dismissed_by TEXT,
+  weighs INTEGER NOT NULL DEFAULT 1 CHECK (weighs IN (0, 1)),
   PRIMARY KEY (battle, slot, kind, what),
   CHECK ((dismissed_at IS NULL) = (dismissed_by IS NULL))
 ) STRICT, WITHOUT ROWID
 --
 CREATE INDEX battle_cover_leaked ON battle_cover(battle) WHERE leaked = 1
 --
+CREATE INDEX battle_cover_reported ON battle_cover(campaign) WHERE reported = 1
+--
+CREATE INDEX battle_findings_by_rater ON battle_findings(what) WHERE kind = 'reported'
+--
+CREATE VIEW report_weights AS
+SELECT f.battle, f.slot, f.kind, f.what, r.id AS rater, f.weighs,
+  NOT EXISTS (SELECT 1 FROM excluded_raters x WHERE x.rater = r.id)
+  AND (SELECT count(*) FROM (
+    SELECT 1 FROM campaigns l JOIN votes v ON v.campaign = l.id AND v.rater = r.id
+    WHERE l.lineage = k.lineage AND v.outcome <> 'skip' AND v.import IS NULL
+    AND NOT EXISTS (SELECT 1 FROM retractions t WHERE t.vote = v.id) LIMIT 5)) = 5 AS due
+FROM battle_findings f JOIN raters r ON r.id = CAST(f.what AS INTEGER) JOIN battles b ON b.id = f.battle
+JOIN campaigns k ON k.id = b.campaign WHERE f.kind = 'reported'
+--
+CREATE VIEW report_states AS
+SELECT c.battle, (SELECT count(*) FROM battle_findings f
+    WHERE f.battle = c.battle AND f.dismissed_at IS NULL AND f.kind = 'reported' AND f.weighs = 1) >= 2
+  AND (c.reported = 1 OR 20 * (1 + (SELECT count(*) FROM battle_cover o WHERE o.campaign = c.campaign AND o.reported = 1))
+    <= (SELECT battles FROM campaign_sizes z WHERE z.campaign = c.campaign)) AS reported
+FROM battle_cover c
+--
 CREATE VIEW guard_states AS
 SELECT c.battle, c.campaign,
-  EXISTS (SELECT 1 FROM battle_findings f WHERE f.battle = c.battle AND f.dismissed_at IS NULL AND (
-    f.kind = 'by_hand' OR (f.kind IN ('near_identical', 'empty') AND k.guard <> 'allow')
-    OR (f.kind IN ('identity', 'template') AND k.guard = 'hold')))
-  OR (SELECT count(*) FROM battle_findings f
-      WHERE f.battle = c.battle AND f.dismissed_at IS NULL AND f.kind = 'reported') >= 2 AS held,
+  c.reported = 1 OR EXISTS (SELECT 1 FROM battle_findings f
+    WHERE f.battle = c.battle AND f.dismissed_at IS NULL AND (f.kind IN ('by_hand', 'empty')
+    OR (f.kind = 'near_identical' AND k.guard <> 'allow')
+    OR (f.kind IN ('identity', 'template') AND k.guard = 'hold'))) AS held,
   k.guard <> 'redact' AND EXISTS (SELECT 1 FROM battle_findings f
     WHERE f.battle = c.battle AND f.dismissed_at IS NULL AND f.kind IN ('identity', 'template')) AS leaked
 FROM battle_cover c JOIN campaigns k ON k.id = c.campaign
 --
 CREATE TRIGGER battle_findings_added AFTER INSERT ON battle_findings
 BEGIN
+  UPDATE battle_cover SET reported = (SELECT reported FROM report_states WHERE battle = new.battle)
+  WHERE battle = new.battle AND new.kind = 'reported';
   UPDATE battle_cover SET (held, leaked) = (SELECT held, leaked FROM guard_states WHERE battle = new.battle)
   WHERE battle = new.battle;
 END
 --
 CREATE TRIGGER battle_findings_decided AFTER UPDATE ON battle_findings
 BEGIN
+  UPDATE battle_cover SET reported = (SELECT reported FROM report_states WHERE battle = new.battle)
+  WHERE battle = new.battle AND new.kind = 'reported';
   UPDATE battle_cover SET (held, leaked) = (SELECT held, leaked FROM guard_states WHERE battle = new.battle)
   WHERE battle = new.battle;
 END
 --
 CREATE TRIGGER battle_findings_gone AFTER DELETE ON battle_findings
 BEGIN
+  UPDATE battle_cover SET reported = (SELECT reported FROM report_states WHERE battle = old.battle)
+  WHERE battle = old.battle AND old.kind = 'reported';
   UPDATE battle_cover SET (held, leaked) = (SELECT held, leaked FROM guard_states WHERE battle = old.battle)
   WHERE battle = old.battle;
 END
@@ -680,10 +708,35 @@ END
 --
 CREATE TRIGGER votes_reported AFTER INSERT ON votes WHEN trim(coalesce(new.report, '')) <> ''
 BEGIN
-  INSERT INTO battle_findings(battle, slot, kind, what)
-  SELECT new.battle, 'both', 'reported', CAST(new.rater AS TEXT) WHERE NOT EXISTS (
+  INSERT INTO battle_findings(battle, slot, kind, what, weighs)
+  SELECT new.battle, 'both', 'reported', CAST(new.rater AS TEXT), 0 WHERE NOT EXISTS (
     SELECT 1 FROM battle_findings WHERE (battle, slot, kind, what)
       = (new.battle, 'both', 'reported', CAST(new.rater AS TEXT)));
+  UPDATE battle_findings SET weighs = 1 WHERE (battle, slot, kind, what) IN (
+    SELECT battle, slot, kind, what FROM report_weights
+    WHERE what = CAST(new.rater AS TEXT) AND weighs = 0 AND due = 1);
+END
+--
+CREATE TRIGGER votes_weigh_reports AFTER INSERT ON votes
+WHEN EXISTS (SELECT 1 FROM battle_findings WHERE kind = 'reported' AND what = CAST(new.rater AS TEXT) AND weighs = 0)
+BEGIN
+  UPDATE battle_findings SET weighs = 1 WHERE (battle, slot, kind, what) IN (
+    SELECT battle, slot, kind, what FROM report_weights
+    WHERE what = CAST(new.rater AS TEXT) AND weighs = 0 AND due = 1);
+END
+--
+CREATE TRIGGER retractions_weigh_reports AFTER INSERT ON retractions
+BEGIN
+  UPDATE battle_findings SET weighs = 0 WHERE (battle, slot, kind, what) IN (
+    SELECT battle, slot, kind, what FROM report_weights
+    WHERE what = (SELECT CAST(rater AS TEXT) FROM votes WHERE id = new.vote) AND weighs = 1 AND due = 0);
+END
+--
+CREATE TRIGGER rater_decisions_weigh_reports AFTER INSERT ON rater_decisions
+BEGIN
+  UPDATE battle_findings SET weighs = 1 - weighs WHERE (battle, slot, kind, what) IN (
+    SELECT battle, slot, kind, what FROM report_weights
+    WHERE what = CAST(new.rater AS TEXT) AND weighs <> due);
 END
 --
 CREATE TRIGGER retractions_reported AFTER INSERT ON retractions
@@ -736,7 +789,7 @@ CREATE INDEX adjudications_by_battle ON adjudications(battle, id)
 --
 CREATE TABLE check_counts (
   campaign INTEGER NOT NULL, rater INTEGER NOT NULL, kind TEXT NOT NULL, n INTEGER NOT NULL,
-  PRIMARY KEY (campaign, rater, kind)
+  skipped INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (campaign, rater, kind)
 ) STRICT, WITHOUT ROWID
 --
 DROP INDEX battle_cover_order
@@ -803,8 +856,10 @@ CREATE TRIGGER votes_counted AFTER INSERT ON votes WHEN new.import IS NULL
  AND (SELECT kind FROM assignments WHERE id = new.assignment) = 'battle'
 BEGIN
   DELETE FROM open_leases WHERE rater = new.rater AND battle = new.battle;
-  UPDATE battle_cover SET votes = votes + 1 WHERE battle = new.battle AND new.outcome <> 'skip';
-  UPDATE campaign_sizes SET votes = votes + 1 WHERE campaign = new.campaign AND new.outcome <> 'skip';
+  UPDATE battle_cover SET votes = votes + 1 WHERE battle = new.battle AND new.outcome <> 'skip'
+    AND NOT EXISTS (SELECT 1 FROM excluded_raters WHERE rater = new.rater);
+  UPDATE campaign_sizes SET votes = votes + 1 WHERE campaign = new.campaign AND new.outcome <> 'skip'
+    AND NOT EXISTS (SELECT 1 FROM excluded_raters WHERE rater = new.rater);
   INSERT INTO vote_counts SELECT new.campaign, model_a, model_b, new.rater, new.outcome, 1
     FROM battles WHERE id = new.battle
   ON CONFLICT DO UPDATE SET n = n + 1;
@@ -814,8 +869,8 @@ CREATE TRIGGER votes_checked AFTER INSERT ON votes WHEN new.import IS NULL
  AND (SELECT kind FROM assignments WHERE id = new.assignment) <> 'battle'
 BEGIN
   DELETE FROM open_leases WHERE rater = new.rater AND battle = new.battle;
-  INSERT INTO check_counts SELECT new.campaign, new.rater, kind, 1 FROM assignments WHERE id = new.assignment
-  ON CONFLICT DO UPDATE SET n = n + 1;
+  INSERT INTO check_counts SELECT new.campaign, new.rater, kind, 1, new.outcome = 'skip' FROM assignments
+  WHERE id = new.assignment ON CONFLICT DO UPDATE SET n = n + 1, skipped = skipped + excluded.skipped;
 END
 --
 DROP TRIGGER retractions_counted
@@ -825,9 +880,11 @@ WHEN (SELECT coalesce(s.kind, 'battle') FROM votes v LEFT JOIN assignments s ON 
       WHERE v.id = new.vote) = 'battle'
 BEGIN
   UPDATE battle_cover SET votes = votes - 1
-  WHERE battle = (SELECT battle FROM votes WHERE id = new.vote AND outcome <> 'skip');
+  WHERE battle = (SELECT battle FROM votes v WHERE id = new.vote AND outcome <> 'skip'
+                  AND NOT EXISTS (SELECT 1 FROM excluded_raters x WHERE x.rater = v.rater));
   UPDATE campaign_sizes SET votes = votes - 1
-  WHERE campaign = (SELECT campaign FROM votes WHERE id = new.vote AND outcome <> 'skip');
+  WHERE campaign = (SELECT campaign FROM votes v WHERE id = new.vote AND outcome <> 'skip'
+                    AND NOT EXISTS (SELECT 1 FROM excluded_raters x WHERE x.rater = v.rater));
   UPDATE vote_counts SET n = n - 1
   WHERE (campaign, model_a, model_b, rater, outcome) = (
     SELECT v.campaign, b.model_a, b.model_b, v.rater, v.outcome
@@ -836,9 +893,29 @@ END
 --
 CREATE TRIGGER retractions_checked AFTER INSERT ON retractions
 BEGIN
-  UPDATE check_counts SET n = n - 1 WHERE (campaign, rater, kind) = (
+  UPDATE check_counts SET n = n - 1, skipped = skipped - (SELECT outcome = 'skip' FROM votes WHERE id = new.vote)
+  WHERE (campaign, rater, kind) = (
     SELECT v.campaign, v.rater, s.kind FROM votes v JOIN assignments s ON s.id = v.assignment
     WHERE v.id = new.vote AND s.kind <> 'battle');
+END
+--
+CREATE VIEW covering_votes AS
+SELECT v.id AS vote, v.rater, v.battle, v.campaign FROM votes v
+LEFT JOIN assignments s ON s.id = v.assignment LEFT JOIN imports i ON i.id = v.import
+WHERE v.outcome <> 'skip' AND coalesce(s.kind, 'battle') = 'battle'
+  AND (v.import IS NULL OR i.finished_at IS NOT NULL)
+  AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)
+--
+CREATE TRIGGER rater_decisions_cover AFTER INSERT ON rater_decisions
+WHEN new.counted <> coalesce((SELECT counted FROM rater_decisions WHERE rater = new.rater AND id < new.id
+                              ORDER BY id DESC LIMIT 1), 1)
+BEGIN
+  UPDATE battle_cover SET votes = votes + (2 * new.counted - 1)
+    * (SELECT count(*) FROM covering_votes c WHERE c.rater = new.rater AND c.battle = battle_cover.battle)
+  WHERE battle IN (SELECT battle FROM votes WHERE rater = new.rater);
+  UPDATE campaign_sizes SET votes = votes + (2 * new.counted - 1)
+    * (SELECT count(*) FROM covering_votes c WHERE c.rater = new.rater AND c.campaign = campaign_sizes.campaign)
+  WHERE campaign IN (SELECT campaign FROM votes WHERE rater = new.rater);
 END
 --
 DROP TRIGGER votes_no_update

@@ -83,22 +83,38 @@ def mark_seat(db: Database, seat: Seat, link: int, worker: str | None, parameter
     db.conn.execute("UPDATE raters SET external = ? WHERE id = ?", (parameters, seat.rater))
 
 
-def seat_of_external(db: Database, link: int, worker: str) -> int | None:
-    """The seat that a worker of a crowd platform has through a link."""
+class Participant(NamedTuple):
+    """The seat that a worker of a crowd platform has in a lineage, and what the platform said of them."""
+
+    seat: int
+    revoked: bool
+    parameters: str | None
+
+
+def participant(db: Database, lineage: int, worker: str) -> Participant | None:
+    """The seat a worker took before, by whichever open link of the lineage, closed or not; the newest one."""
     row = db.conn.execute(
-        "SELECT id FROM seats WHERE open_link = ? AND external = ? AND revoked_at IS NULL", (link, worker)
+        """SELECT s.id, s.revoked_at IS NOT NULL, t.external FROM seats s JOIN raters t ON t.id = s.rater
+        WHERE s.lineage = ? AND s.external = ? ORDER BY s.id DESC LIMIT 1""",
+        (lineage, worker),
     ).fetchone()
-    return int(row[0]) if row else None
+    return Participant(int(row[0]), bool(row[1]), row[2]) if row else None
 
 
-def note_quiz(db: Database, seat: int, *, passed: bool, tries_left: int) -> None:
-    """One more try at the comprehension check; without a try left the seat is screened out."""
+def worker_of_seat(db: Database, seat: int) -> str | None:
+    """The crowd platform's id of whoever has a seat."""
+    row = db.conn.execute("SELECT external FROM seats WHERE id = ?", (seat,)).fetchone()
+    return None if row is None or row[0] is None else str(row[0])
+
+
+def note_quiz(db: Database, seat: int, *, passed: str | None, tries_left: int) -> None:
+    """One more try at a comprehension check; the one that is passed is remembered, without a try left the seat is screened out."""
     db.conn.execute(
-        """UPDATE seats SET quiz_tries = quiz_tries + 1,
-          quiz_passed_at = CASE WHEN ?2 THEN strftime('%Y-%m-%dT%H:%M:%fZ', 'now') END,
-          screened_out_at = CASE WHEN NOT ?2 AND ?3 <= 0 THEN strftime('%Y-%m-%dT%H:%M:%fZ', 'now') END
+        """UPDATE seats SET quiz_tries = CASE WHEN ?2 IS NULL THEN quiz_tries + 1 ELSE 0 END,
+          quiz_passed = coalesce(?2, quiz_passed),
+          screened_out_at = CASE WHEN ?2 IS NULL AND ?3 <= 0 THEN strftime('%Y-%m-%dT%H:%M:%fZ', 'now') END
         WHERE id = ?1""",
-        (seat, int(passed), tries_left),
+        (seat, passed, tries_left),
     )
 
 

@@ -102,6 +102,7 @@ STANDING = """votes v JOIN battles b ON b.id = v.battle LEFT JOIN imports i ON i
   LEFT JOIN assignments s ON s.id = v.assignment
   WHERE coalesce(s.kind, 'battle') = 'battle' AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)
   AND (v.import IS NULL OR i.finished_at IS NOT NULL)"""
+COUNTING = "v.rater NOT IN (SELECT rater FROM excluded_raters)"
 
 # What must hold beyond what the schema enforces by itself: (sentence, query that finds exceptions).
 INVARIANTS = (
@@ -125,20 +126,20 @@ INVARIANTS = (
         UNION ALL SELECT campaign FROM (SELECT * FROM kept EXCEPT SELECT * FROM standing)"""),
     ("the counts of a battle equal its standing votes and live leases",
      f"""SELECT c.battle FROM battle_cover c
-        LEFT JOIN (SELECT v.battle, count(*) AS n FROM {STANDING} AND v.outcome <> 'skip' GROUP BY 1) w USING (battle)
+        LEFT JOIN (SELECT v.battle, count(*) AS n FROM {STANDING} AND v.outcome <> 'skip' AND {COUNTING} GROUP BY 1) w USING (battle)
         LEFT JOIN (SELECT battle, count(*) AS n FROM open_leases WHERE live = 1 AND covers = 1 GROUP BY 1) l USING (battle)
         WHERE c.votes <> coalesce(w.n, 0) OR c.leases <> coalesce(l.n, 0)"""),
     ("the sizes of a campaign equal its battles and standing votes",
      f"""SELECT c.id FROM campaigns c LEFT JOIN campaign_sizes z ON z.campaign = c.id
         WHERE coalesce(z.battles, 0) <> (SELECT count(*) FROM battles WHERE campaign = c.id AND id NOT IN (SELECT battle FROM gold_pairs))
         OR coalesce(z.held, 0) <> (SELECT count(*) FROM battle_cover WHERE campaign = c.id AND held = 1)
-        OR coalesce(z.votes, 0) <> (SELECT count(*) FROM {STANDING} AND v.outcome <> 'skip' AND v.campaign = c.id)"""),
+        OR coalesce(z.votes, 0) <> (SELECT count(*) FROM {STANDING} AND v.outcome <> 'skip' AND {COUNTING} AND v.campaign = c.id)"""),
     ("what the guard holds and marks as leaked follows from its findings",
      """SELECT c.battle FROM battle_cover c JOIN guard_states g ON g.battle = c.battle
         WHERE c.held <> g.held OR c.leaked <> g.leaked"""),
     ("the counts of check questions equal their standing votes",
-     """WITH standing AS (SELECT v.campaign, v.rater, s.kind, count(*) AS n FROM votes v
-          JOIN assignments s ON s.id = v.assignment AND s.kind <> 'battle'
+     """WITH standing AS (SELECT v.campaign, v.rater, s.kind, count(*) AS n, sum(v.outcome = 'skip') AS skipped
+          FROM votes v JOIN assignments s ON s.id = v.assignment AND s.kind <> 'battle'
           WHERE NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id) GROUP BY 1, 2, 3),
         kept AS (SELECT * FROM check_counts WHERE n <> 0)
         SELECT campaign FROM (SELECT * FROM standing EXCEPT SELECT * FROM kept)

@@ -11,7 +11,7 @@ from db.campaigns import Session
 from db.entities import BallotKind, Campaign, CampaignSettings, Recruit
 from db.errors import Conflict, Refused
 from labeling.joining import rater_session, take_seat
-from labeling.lending import QUIZ_TRIES, campaigns_for, completed
+from labeling.lending import QUIZ_TRIES, campaigns_for, completed, quiz_key
 from labeling.submission import Malformed
 
 
@@ -33,10 +33,12 @@ def briefing(db: Database, session: Session | None, assignment: str | None, now:
     Refused where the ballot is another rater's.
     """
     rater = rater_session(session)
+    if not rater.bound and not rater.may_bind:
+        raise Refused("this seat is in use in another browser", "go on there, or ask for a new link")
     if assignment is None:
         offers = campaigns_for(db, rater, now)
         campaign = offers[0] if offers else campaigns.campaign_by_id(db, rater.campaign or 0)
-        return Briefing(campaign.settings, campaign.demo, None, _finish_url(db, campaign, rater))
+        return Briefing(campaign.settings, campaign.demo, None, _finish_url(db, campaign, rater, now))
     held = campaigns.get_assignment(db, assignment)
     if held is None or held.rater != rater.rater:
         raise Refused("this ballot is not yours", "reload the page")
@@ -48,13 +50,13 @@ def briefing(db: Database, session: Session | None, assignment: str | None, now:
     return Briefing(campaign.settings, campaign.demo, practice)
 
 
-def _finish_url(db: Database, campaign: Campaign, session: Session) -> str:
+def _finish_url(db: Database, campaign: Campaign, session: Session, now: datetime) -> str:
     wanted = campaign.settings
     if wanted.recruit is Recruit.LINK:
         return ""
     if session.screened_out:
         return wanted.screenout_url
-    return wanted.completion_url if completed(db, campaign, session.rater or 0) else ""
+    return wanted.completion_url if completed(db, campaign, session.rater or 0, now) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +76,16 @@ def answer_quiz(db: Database, session: Session | None, answers: object, now: dat
     """
     rater = rater_session(session)
     take_seat(db, rater)
-    asked = next((c.settings.quiz for c in campaigns_for(db, rater, now) if c.settings.quiz), ())
-    if not asked or rater.quiz_passed or rater.screened_out:
+    quizzes = (c.settings.quiz for c in campaigns_for(db, rater, now) if c.settings.quiz)
+    asked = next((q for q in quizzes if quiz_key(q) != rater.quiz_passed), ())
+    if not asked or rater.screened_out:
         raise Conflict("nothing is asked here", "reload the page")
     given = _answers(answers, len(asked))
     wrong = tuple(
         i for i, (question, answer) in enumerate(zip(asked, given, strict=True)) if question.correct != answer
     )
     left = QUIZ_TRIES - rater.quiz_tries - 1
-    open_links.note_quiz(db, rater.seat or 0, passed=not wrong, tries_left=left)
+    open_links.note_quiz(db, rater.seat or 0, passed=None if wrong else quiz_key(asked), tries_left=left)
     return QuizResult(not wrong, max(0, left), wrong)
 
 
@@ -93,8 +96,9 @@ def _answers(value: object, n: int) -> Sequence[int]:
 
 
 def withdraw(db: Database, session: Session | None) -> Mapping[str, bool]:
-    """The rater on this seat withdraws: what identifies them goes, and their votes leave every figure."""
+    """The rater who holds this seat withdraws: what identifies them goes, and their votes leave every figure."""
     rater = rater_session(session)
+    take_seat(db, rater)
     if rater.owner_seat:
         raise Conflict("the owner's own seat cannot withdraw", "exclude it in the studio instead")
     open_links.withdraw(db, rater.rater or 0)

@@ -20,14 +20,15 @@ from db.campaigns import Session
 from db.catalog import get_setting
 from db.entities import RaterKind, Recruit
 from db.errors import Conflict, NotFound, Refused, UserError
+from labeling.submission import Malformed
 
 RATER_DAYS = 60
 PLATFORMS = {Recruit.PROLIFIC: "Prolific", Recruit.MTURK: "Amazon Mechanical Turk"}
-PARAMETERS = (
-    ("PROLIFIC_PID", ("PROLIFIC_PID", "STUDY_ID", "SESSION_ID")),
-    ("workerId", ("workerId", "assignmentId", "hitId")),
-)
-"""the worker's id and what is kept beside it, as the platforms name the parameters of a study's address"""
+PARAMETERS = {
+    Recruit.PROLIFIC: ("PROLIFIC_PID", "SESSION_ID", "STUDY_ID"),
+    Recruit.MTURK: ("workerId", "assignmentId", "hitId"),
+}
+"""the worker's id, this participation's and the study's, as the platforms name the parameters of a study's address"""
 _PLATFORM_ID = re.compile(r"[A-Za-z0-9_-]{4,64}")
 
 
@@ -97,7 +98,10 @@ def invite_openly(db: Database, campaign: str, seats: int, expires_at: str | Non
 class Recruited:
     """What a crowd platform says of a participant: their id there and the study's, as the link's parameters."""
 
+    platform: Recruit
     worker: str
+    session: str
+    """what the platform calls this participation, which only the participant and the study know; empty where not given"""
     parameters: tuple[tuple[str, str], ...]
 
     def to_json(self) -> str:
@@ -107,10 +111,11 @@ class Recruited:
 
 def recruited_from(query: Mapping[str, str]) -> Recruited | None:
     """Prolific's or MTurk's parameters of a link; None where there are none, or they are not such ids."""
-    for worker, names in PARAMETERS:
+    for platform, (worker, session, other) in PARAMETERS.items():
         if _PLATFORM_ID.fullmatch(query.get(worker, "")):
-            kept = ((n, query[n]) for n in names if _PLATFORM_ID.fullmatch(query.get(n, "")))
-            return Recruited(query[worker], tuple(kept))
+            names = (worker, session, other)
+            kept = {n: query[n] for n in names if _PLATFORM_ID.fullmatch(query.get(n, ""))}
+            return Recruited(platform, query[worker], kept.get(session, ""), tuple(kept.items()))
     return None
 
 
@@ -160,24 +165,42 @@ def _join_openly(db: Database, token: str, cookie: str | None, now: datetime, fo
     link = open_links.link_of_token(db, hashed(token), stamp(now))
     if link is None:
         raise NotFound("this link is unknown or no longer valid", "ask whoever invited you for a new one")
-    here = session_from(db, cookie, now)
-    if here is not None and here.open_link == link.id and not here.revoked:
-        return cookie or ""
     campaign = campaigns.campaign_by_id(db, link.campaign)
-    if campaign.settings.recruit is not Recruit.LINK and found is None:
-        raise Refused(f"this link is for participants who come from {PLATFORMS[campaign.settings.recruit]}",
-                      "open the study there")  # fmt: skip
-    known = open_links.seat_of_external(db, link.id, found.worker) if found else None
-    if known is None and link.taken >= link.seats:
-        raise Conflict("this session is full", "thank you for your interest")
+    wanted = campaign.settings.recruit
+    found = found if found is not None and found.platform is wanted else None
+    if wanted is not Recruit.LINK and found is None:
+        raise Refused(
+            f"this link is for participants who come from {PLATFORMS[wanted]}", "open the study there"
+        )
+    here = session_from(db, cookie, now)
+    if here is not None and here.open_link == link.id and not here.revoked and (here.bound or here.may_bind):
+        own = found is None or open_links.worker_of_seat(db, here.seat or 0) == found.worker
+        if own:  # the place of whoever used this browser before is not theirs
+            return cookie or ""
+    known = open_links.participant(db, campaign.lineage, found.worker) if found else None
     secret = hashed(new_secret())
-    if known is not None:
-        return _let_in(db, campaigns.reissue_seat(db, known, secret).id, secret, now)
+    if known is not None and found is not None:
+        _check_return(known, found)
+        return _let_in(db, campaigns.reissue_seat(db, known.seat, secret).id, secret, now)
+    if link.taken >= link.seats:
+        raise Conflict("this session is full", "thank you for your interest")
     seat = campaigns.add_seat(db, campaign, secret)
     open_links.mark_seat(
         db, seat, link.id, found.worker if found else None, found.to_json() if found else None
     )
     return _let_in(db, seat.id, secret, now)
+
+
+def _check_return(known: open_links.Participant, found: Recruited) -> None:
+    """Refused where a worker's place was closed, or was taken under another session than the one they come with now.
+
+    A worker's id is not secret; their session with the platform is, so it is what opens the place in another browser.
+    """
+    if known.revoked:
+        raise Refused("this seat was closed by the owner", "ask whoever invited you")
+    if not found.session or found.session not in json.loads(known.parameters or "{}").values():
+        raise Refused("this participant has a place here already, taken in another session",
+                      "go on in the browser it was taken in, or write to whoever runs the study")  # fmt: skip
 
 
 def take_seat(db: Database, session: Session) -> None:
@@ -214,6 +237,15 @@ def holder_session(session: Session | None) -> Session:
 
 
 def agree(db: Database, session: Session | None, version: str) -> None:
-    """The rater agrees to the consent text of this version."""
+    """The rater agrees to the consent text of this version; Malformed where none of their campaigns has it."""
     rater = rater_session(session)
+    take_seat(db, rater)
+    lineage = None if rater.owner_seat else rater.lineage
+    known = {
+        c.settings.consent_version
+        for c in campaigns.list_campaigns(db, lineage=lineage)
+        if c.settings.consent_text
+    }
+    if version not in known:
+        raise Malformed("version", "is not the version of a text you were shown")
     campaigns.agree(db, rater.seat or 0, version)

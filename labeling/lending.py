@@ -105,8 +105,9 @@ def next_ballots(
     end: End | None = None
     for one in offers:
         check_gates(one, rater)
-        end = _no_more(db, one, rater) or end
-        held = [] if end else _lend(db, one, rater.rater or 0, n, now)
+        no_more = _no_more(db, one, rater, now)
+        end = end or no_more
+        held = [] if no_more else _lend(db, one, rater.rater or 0, n, now)
         if held:
             done, target = progress(db, one, rater.rater or 0)
             ballots = tuple(_ballot(db, one, a) for a in held)
@@ -115,7 +116,7 @@ def next_ballots(
 
 
 def _ended(db: Database, rater: Session, offers: Sequence[Campaign], end: End) -> Next:
-    done, target = progress(db, offers[0] if offers else None, rater.rater or 0)
+    done, target = progress(db, offers[0] if offers else _own(db, rater), rater.rater or 0)
     return Next((), done, target, end)
 
 
@@ -124,12 +125,17 @@ def briefing_key(campaign: Campaign, assignment: Assignment) -> str:
     return content_id("briefing", campaign.id, assignment.kind is BallotKind.PRACTICE)[:16]
 
 
+def quiz_key(quiz: Sequence[QuizQuestion]) -> str:
+    """What stands for a comprehension check on a seat that has passed it: another check is asked anew."""
+    return content_id("quiz", [(q.question, list(q.answers), q.correct) for q in quiz])
+
+
 def check_gates(campaign: Campaign, session: Session) -> None:
     """Consent, then the comprehension check; ConsentRequired, QuizRequired."""
     wanted = campaign.settings
     if wanted.consent_text and session.consent_version != wanted.consent_version:
         raise ConsentRequired(wanted.consent_version, wanted.consent_text)
-    if wanted.quiz and not session.quiz_passed:
+    if wanted.quiz and session.quiz_passed != quiz_key(wanted.quiz):
         raise QuizRequired(wanted.quiz, QUIZ_TRIES - session.quiz_tries)
 
 
@@ -198,8 +204,8 @@ def _new(
     """New ballots: battles as the campaign samples them, check questions among them at their stated rates."""
     wanted = campaign.settings
     cover = campaigns.coverage(db, campaign)
-    if wanted.target is not None and cover.votes >= wanted.target:
-        return []
+    if wanted.target is not None:
+        n = min(n, wanted.target - cover.votes - campaigns.live_leases(db, campaign.id))
     rates = {
         BallotKind.GOLD: wanted.gold_rate,
         BallotKind.REPEAT: 0.0 if wanted.reveal == "each" else wanted.repeat_rate,
@@ -208,7 +214,7 @@ def _new(
     number = votes.rater_progress(db, rater, [campaign.id]) + len(held)
     given.update(a.kind for a in held)
     made: list[Assignment] = []
-    for drawn in _drawn(db, campaign, rater, n):
+    for drawn in _drawn(db, campaign, rater, n) if n > 0 else ():
         check = _check(db, campaign, rater, kind_of_next(rates, given, number + len(made), LOT), now)
         made.append(check or assign(db, campaign, rater, drawn.battle, now, drawn=drawn))
         given[made[-1].kind] += 1
@@ -272,23 +278,17 @@ def _ballot(db: Database, campaign: Campaign, assignment: Assignment) -> Ballot:
 # -- how far, and the end --------------------------------------------------------------------------------------
 
 
-def progress(db: Database, campaign: Campaign | None, rater: int) -> tuple[int, int]:
+def progress(db: Database, campaign: Campaign, rater: int) -> tuple[int, int]:
     """(ballots answered, those plus the ones still to come) of a rater in a campaign, from the kept counts.
 
     Still to come: what the campaign wants yet, as far as this rater has not rated it. A check question moves both
     numbers as any other ballot does, so that they do not tell which was one. Practice moves neither.
     """
-    if campaign is None:
-        return 0, 0
     done = votes.rater_progress(db, rater, [campaign.id])
-    checked = sum(
-        n
-        for kind, n in checks.checks_of_rater(db, rater, campaign.id).items()
-        if kind is not BallotKind.PRACTICE
-    )
     cover = campaigns.coverage(db, campaign)
-    wanted = cover.battles * campaign.settings.overlap - (cover.votes - cover.held_votes) - checked
-    target = done + max(0, min(cover.battles - done, wanted))
+    wanted = min(cover.battles * campaign.settings.overlap, campaign.settings.target or math.inf)
+    wanted -= cover.votes - cover.held_votes + checks.answered(db, rater, campaign.id)
+    target = done + int(max(0, min(cover.battles - done, wanted)))
     return done, max(done, min(target, campaign.settings.rater_cap or target))
 
 
@@ -296,10 +296,11 @@ def _own(db: Database, session: Session) -> Campaign:
     return campaigns.campaign_by_id(db, session.campaign or 0)
 
 
-def _no_more(db: Database, campaign: Campaign, session: Session) -> End | None:
+def _no_more(db: Database, campaign: Campaign, session: Session, now: datetime) -> End | None:
     """Why this campaign has no ballot for this rater whatever is left in it."""
     if votes.revealed_to(db, session.rater or 0, campaign.id):
-        return End(SEEN)
+        earned = completed(db, campaign, session.rater or 0, now)
+        return End(SEEN, campaign.settings.completion_code if earned else None)
     if campaign.settings.block_below:
         score = checks.gold_score(db, campaign.id, session.rater or 0)
         if blocked(score.right, score.answered, campaign.settings.block_below):
@@ -313,7 +314,7 @@ def _why_none(db: Database, session: Session, offers: Sequence[Campaign], now: d
         return End(NOT_YET)
     if not offers and own.status is CampaignStatus.PAUSED:
         return End(PAUSED)
-    done = completed(db, own, session.rater or 0)
+    done = completed(db, own, session.rater or 0, now)
     if done:
         return End(ALL_DONE, own.settings.completion_code)
     if done is False:
@@ -324,7 +325,7 @@ def _why_none(db: Database, session: Session, offers: Sequence[Campaign], now: d
     return End(CLOSED if own.status is CampaignStatus.CLOSED else OVER if over else NOTHING)
 
 
-def completed(db: Database, campaign: Campaign, rater: int) -> bool | None:
+def completed(db: Database, campaign: Campaign, rater: int, now: datetime) -> bool | None:
     """Whether a rater who is through earned the completion code, by the votes that are stored.
 
     None where the campaign has no code or the rater is not through: through is who gave as many votes as the cap on
@@ -333,15 +334,20 @@ def completed(db: Database, campaign: Campaign, rater: int) -> bool | None:
     if not campaign.settings.completion_code:
         return None
     stored = votes.standing_of_rater(db, rater, campaign.id)
-    if stored.all == 0 or not (
-        stored.all >= (campaign.settings.rater_cap or math.inf) or _out(db, campaign, rater)
-    ):
+    through = stored.all >= (campaign.settings.rater_cap or math.inf) or _out(db, campaign, rater, now)
+    if stored.all == 0 or not through:
         return None
     return stored.all - stored.skipped >= math.ceil((1 - MOST_SKIPPED) * stored.all)
 
 
-def _out(db: Database, campaign: Campaign, rater: int) -> bool:
-    """Whether a campaign has no ballot for this rater, neither held nor new."""
-    return not campaigns.open_assignments(db, campaign.id, rater) and not campaigns.least_covered(
-        db, campaign, rater, 1
+def _out(db: Database, campaign: Campaign, rater: int, now: datetime) -> bool:
+    """Whether a campaign has no ballot for this rater any more: it is over or full, or they hold none and had all."""
+    if campaign.status is CampaignStatus.CLOSED or not _within(campaign, now):
+        return True
+    if campaigns.open_assignments(db, campaign.id, rater):
+        return False
+    full = (
+        campaign.settings.target is not None
+        and campaigns.coverage(db, campaign).votes >= campaign.settings.target
     )
+    return full or not campaigns.least_covered(db, campaign, rater, 1)

@@ -58,7 +58,11 @@ def cast_vote(db: Database, session: Session | None, vote: Submission, now: date
     stored = _repeated(db, rater.rater or 0, vote, assignment, outcome)
     if stored is None:
         _check_open(campaign)
-        stored = _store(db, rater, vote, assignment, campaign, outcome, now)
+        if votes.revealed_to(db, assignment.rater, campaign.id):
+            raise Contradiction(
+                "the models were revealed, so no further vote is taken", None, "your votes are saved"
+            )
+        stored = _store(db, vote, assignment, campaign, outcome, now)
     done, target = progress(db, campaign, rater.rater or 0)
     return Receipt(
         stored.receipt, done, target, _reveal(db, campaign, assignment), _practice(db, assignment, outcome)
@@ -100,15 +104,14 @@ def _repeated(
 
 
 def _store(
-    db: Database, session: Session, vote: Submission, assignment: Assignment, campaign: Campaign, outcome: Outcome,
-    now: datetime,
+    db: Database, vote: Submission, assignment: Assignment, campaign: Campaign, outcome: Outcome, now: datetime
 ) -> votes.StoredVote:  # fmt: skip
     revealed = campaign.settings.reveal == "each"
     votes.add_vote(
         db, receipt=secrets.token_urlsafe(16), assignment=assignment.id, campaign=campaign.id,
         battle=assignment.battle, rater=assignment.rater, outcome=outcome, key=vote.key, body=vote.body,
         details=details_of(vote, assignment.left_is),
-        consent_version=session.consent_version, revealed=revealed, created_at=stamp(now),
+        consent_version=campaign.settings.consent_version or None, revealed=revealed, created_at=stamp(now),
     )  # fmt: skip
     stored = votes.vote_of_assignment(db, assignment.id)
     assert stored is not None
@@ -189,7 +192,12 @@ def reveal_all(db: Database, session: Session | None, now: datetime) -> tuple[Re
     given = {c.id: votes.cast_by(db, rater.rater or 0, c.id) for c in seen}
     if not any(given.values()):
         raise Contradiction("nothing is revealed here")
-    if next_ballots(db, session, 1, now).ballots:
+    out = any(
+        c.status is CampaignStatus.OPEN and campaigns.open_assignments(db, c.id, rater.rater or 0)
+        for c in seen
+    )
+    paused = any(c.status is CampaignStatus.PAUSED for c in seen)
+    if out or paused or next_ballots(db, session, 1, now).ballots:
         raise Contradiction("the models are shown at the end", None, "rate the ballots that are left first")
     shown = []
     for campaign, cast in given.items():

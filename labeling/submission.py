@@ -57,7 +57,7 @@ def parse_submission(body: object) -> Submission:
             raise Malformed(str(name)[:40] or "(unnamed)", "is not a field of a vote")
     sides = {}
     for name in ("acceptable", "criteria", "tags"):
-        sides[name] = body.get(name) or {}
+        sides[name] = {} if body.get(name) is None else body[name]
         if not isinstance(sides[name], dict):
             raise Malformed(name, "must be an object")
     return Submission(

@@ -10,9 +10,11 @@ from db.campaigns import (
     add_seat,
     battles_of,
     coverage,
+    decide_rater,
     expire_leases,
     get_assignment,
     get_campaign,
+    list_raters,
     set_status,
 )
 from db.checks import GoldPair, add_gold_pairs, check_votes, expected, gold_score
@@ -250,6 +252,95 @@ def test_who_misses_the_check_questions_gets_no_more_ballots(tmp_path):
     assert session.rater().next().ballots, "others go on"
 
 
+@pytest.mark.parametrize("choice", ["left", "tie", "both_bad", "skip"])
+def test_no_choice_and_no_undo_tells_by_its_progress_what_a_ballot_is(tmp_path, choice):
+    """The change of progress, asked of every ballot by every choice and its undo, is the same for every kind."""
+    settings = CampaignSettings(gold_rate=0.3, repeat_rate=0.2, overlap=2)
+    session = Session(tmp_path, settings, prompts=40, gold=30)
+    other = session.rater()
+    for _ in range(5):
+        other.vote(other.next().ballots[0])
+    rater, seen = session.rater(), {}
+    for _ in range(40):
+        found = rater.next()
+        ballot = found.ballots[0]
+        said = rater.vote(ballot, choice)
+        with transaction(session.db):
+            back = rating.undo(session.db, rater.seat, ballot.assignment, NOW)
+        delta = tuple(x - y for x, y in zip((said.done, said.target, back.done, back.target),
+                                            (found.done, found.target) * 2, strict=True))  # fmt: skip
+        seen.setdefault(rater.kind(ballot), set()).add(delta)
+        again = next(b for b in rater.next(5).ballots if b.assignment == back.assignment)
+        rater.vote(again, "left")
+    assert len(seen) == 3
+    assert len(set().union(*seen.values())) == 1, seen
+
+
+def test_undo_twice_gives_the_same_answer_while_a_repeat_of_the_battle_is_out(tmp_path):
+    session = Session(tmp_path, CampaignSettings(repeat_rate=0.5), prompts=30)
+    rater = session.rater()
+    cast = {}
+    while rater.kind(ballot := rater.next().ballots[0]) is not BallotKind.REPEAT:
+        rater.vote(ballot)
+        cast[get_assignment(session.db, ballot.assignment).battle] = ballot
+    original = cast[get_assignment(session.db, ballot.assignment).battle]
+    with transaction(session.db):
+        first, second = (rating.undo(session.db, rater.seat, original.assignment, NOW) for _ in range(2))
+    assert first.assignment == second.assignment != ballot.assignment
+
+
+def test_excluded_raters_cover_no_battle_until_they_are_taken_in_again(tmp_path):
+    session = Session(tmp_path, prompts=4)
+    rater, other = session.rater(), session.rater()
+    for _ in range(3):
+        rater.vote(rater.next().ballots[0])
+    name = next(r.name for r in list_raters(session.db) if r.id == rater.seat.rater)
+    decide_rater(session.db, name, counted=False, reason="a test")
+    assert coverage(session.db, session.campaign).votes == 0
+    rater.vote(rater.next().ballots[0])
+    assert coverage(session.db, session.campaign).votes == 0
+    assert check(session.home) == []
+    for _ in range(4):
+        other.vote(other.next().ballots[0])
+    assert coverage(session.db, session.campaign).votes == 4
+    decide_rater(session.db, name, counted=True, reason="looked again")
+    assert coverage(session.db, session.campaign).votes == 8
+    assert check(session.home) == []
+
+
+def test_a_target_is_not_overshot_by_ballots_that_are_out(tmp_path):
+    session = Session(tmp_path, CampaignSettings(target=5))
+    raters = [session.rater() for _ in range(4)]
+    lent = [b for rater in raters for b in rater.next(5).ballots]
+    assert len(lent) == 5
+    assert raters[0].next().target == 5
+
+
+def test_a_battle_that_was_held_meanwhile_is_not_shown_again(tmp_path):
+    session = Session(tmp_path)
+    rater = session.rater()
+    ballot = rater.next().ballots[0]
+    battle = get_assignment(session.db, ballot.assignment).battle
+    session.db.execute("UPDATE battle_cover SET held = 1 WHERE battle = ?", (battle,))
+    session.db.conn.commit()
+    assert rater.next().ballots[0].assignment != ballot.assignment
+    assert rater.vote(ballot).done == 1, "a vote that comes all the same is taken"
+
+
+def test_another_comprehension_check_is_asked_anew(tmp_path):
+    session = Session(tmp_path, CampaignSettings(quiz=QUIZ))
+    rater = session.rater()
+    assert briefing.answer_quiz(session.db, rater.seat, [1], NOW).passed
+    rater.next()
+    session.db.execute(
+        """UPDATE campaigns SET quiz = '[{"question": "New?", "answers": ["a", "b"], "correct": 0}]'"""
+    )
+    session.db.conn.commit()
+    with pytest.raises(lending.QuizRequired) as asked:
+        rater.next()
+    assert asked.value.tries_left == 2
+
+
 # -- the completion code ---------------------------------------------------------------------------------------
 
 
@@ -289,6 +380,29 @@ def test_a_pause_gives_no_code(tmp_path):
     assert (rater.next().end.message, rater.next().end.code) == (lending.PAUSED, None)
 
 
+@pytest.mark.parametrize("how", ["target met", "closed", "over"])
+def test_whoever_is_stopped_by_the_end_of_a_session_gets_the_code(tmp_path, how):
+    settings = CampaignSettings(completion_code="DONE", rater_cap=9, target=2 if how == "target met" else None,
+                                ends_at="2026-01-03T00:00:00.000Z")  # fmt: skip
+    rater = Session(tmp_path, settings).rater()
+    for _ in range(2):
+        rater.vote(rater.next().ballots[0])
+    if how == "closed":
+        set_status(rater.db, "first", CampaignStatus.CLOSED)
+    found = rater.next(now=NOW + timedelta(days=1) if how == "over" else NOW)
+    assert (found.end.code, found.done) == ("DONE", 2)
+
+
+def test_the_code_stays_after_the_models_were_shown(tmp_path):
+    rater = Session(tmp_path, CampaignSettings(completion_code="DONE", reveal="end"), prompts=2).rater()
+    for _ in range(2):
+        rater.vote(rater.next().ballots[0])
+    with transaction(rater.db):
+        rating.reveal_all(rater.db, rater.seat, NOW)
+    end = rater.next().end
+    assert (end.message, end.code) == (lending.SEEN, "DONE")
+
+
 # -- reveal at the end -----------------------------------------------------------------------------------------
 
 
@@ -307,6 +421,25 @@ def test_the_models_are_shown_at_the_end_and_nothing_is_undone_after(tmp_path):
     with pytest.raises(rating.Contradiction, match="revealed"):
         rating.undo(rater.db, rater.seat, last.assignment, NOW)
     assert rater.next().end.message == lending.SEEN
+
+
+def test_nothing_is_shown_in_a_pause_or_with_ballots_out_and_nothing_counts_after(tmp_path):
+    session = Session(tmp_path, CampaignSettings(reveal="end", ends_at="2026-01-03T00:00:00.000Z"))
+    rater = session.rater()
+    rater.vote(rater.next().ballots[0])
+    held = rater.next().ballots[0]
+    set_status(session.db, "first", CampaignStatus.PAUSED)
+    with pytest.raises(rating.Contradiction):
+        rating.reveal_all(session.db, rater.seat, NOW)
+    set_status(session.db, "first", CampaignStatus.OPEN)
+    with pytest.raises(rating.Contradiction):
+        rating.reveal_all(session.db, rater.seat, NOW + timedelta(days=1))
+    set_status(session.db, "first", CampaignStatus.CLOSED)
+    with transaction(session.db):
+        assert len(rating.reveal_all(session.db, rater.seat, NOW)) == 1
+    set_status(session.db, "first", CampaignStatus.OPEN)
+    with pytest.raises(rating.Contradiction, match="revealed"):
+        rater.vote(held)
 
 
 def test_nothing_is_shown_where_the_campaign_never_reveals(tmp_path):

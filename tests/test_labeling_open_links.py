@@ -5,14 +5,14 @@ import sqlite3
 import pytest
 
 from db import open_links
-from db.campaigns import get_rater, list_raters, list_seats
+from db.campaigns import get_rater, list_raters, list_seats, revoke_seat
 from db.connection import open_writer, transaction
 from db.entities import RaterKind, Recruit
 from db.errors import Conflict, NotFound, Refused
 from db.upkeep import check
 from db.votes import counted_votes, counts
 from labeling import briefing, joining, lending, rating
-from labeling.submission import parse_submission
+from labeling.submission import Malformed, parse_submission
 from tests.factories import NOW, make_home
 
 PID = "5f1b2c3d4e5f6a7b8c9d0e1f"
@@ -184,13 +184,13 @@ def test_a_vote_of_who_did_not_withdraw_cannot_be_changed(db):
     with transaction(db):
         body = {"assignment": ballot.assignment, "choice": "left", "key": "k", "comment": "kept"}
         rating.cast_vote(db, session(db, cookie), parse_submission(body), NOW)
-    for change in ("comment = NULL", "outcome = 'b'"):
+    for change in ("comment = NULL", "outcome = 'tie'"):
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             db.execute(f"UPDATE votes SET {change}")
     with transaction(db):
         briefing.withdraw(db, session(db, cookie))
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-        db.execute("UPDATE votes SET outcome = 'b'")
+        db.execute("UPDATE votes SET outcome = 'tie'")
 
 
 def test_the_owner_does_not_withdraw(db):
@@ -198,3 +198,86 @@ def test_the_owner_does_not_withdraw(db):
     cookie = joining.join(db, made.token, None, NOW)
     with pytest.raises(Conflict):
         briefing.withdraw(db, session(db, cookie))
+
+
+# -- whose place is whose --------------------------------------------------------------------------------------
+
+
+def test_a_platforms_id_alone_opens_nobodys_place(db):
+    """A worker's id is not secret; the session on the platform is."""
+    recruiting(db)
+    token = joining.invite_openly(db, "first", 3).token
+    begin(db, joining.join(db, token, None, NOW, prolific()))
+    for stranger in (prolific(SESSION_ID="another"), joining.recruited_from({"PROLIFIC_PID": PID})):
+        with pytest.raises(Refused, match="another session"):
+            joining.join(db, token, None, NOW, stranger)
+
+
+def test_who_lost_their_place_to_their_other_browser_gets_it_back_by_the_link(db):
+    recruiting(db)
+    token = joining.invite_openly(db, "first", 3).token
+    first = joining.join(db, token, None, NOW, prolific())
+    begin(db, first)
+    begin(db, joining.join(db, token, None, NOW, prolific()))
+    back = joining.join(db, token, first, NOW, prolific())
+    assert back != first
+    assert begin(db, back)
+
+
+def test_a_browser_that_somebody_else_used_gives_the_next_one_their_own_place(db):
+    recruiting(db)
+    token = joining.invite_openly(db, "first", 3).token
+    one = joining.join(db, token, None, NOW, prolific())
+    begin(db, one)
+    other = joining.join(db, token, one, NOW, prolific("e" * 24, SESSION_ID="sess2"))
+    assert session(db, other).rater != session(db, one).rater
+
+
+def test_another_platforms_id_is_none_here(db):
+    recruiting(db)
+    token = joining.invite_openly(db, "first", 3).token
+    with pytest.raises(Refused, match="Prolific"):
+        joining.join(
+            db, token, None, NOW, joining.recruited_from({"workerId": "A1B2C3", "assignmentId": "3XYZ"})
+        )
+
+
+def test_one_worker_has_one_place_whichever_link_they_use_and_none_once_it_is_closed(db):
+    recruiting(db)
+    first, second = (joining.invite_openly(db, "first", 3).token for _ in range(2))
+    one = joining.join(db, first, None, NOW, prolific())
+    begin(db, one)
+    same = joining.join(db, second, None, NOW, prolific())
+    assert session(db, same).rater == session(db, one).rater
+    revoke_seat(db, session(db, one).seat)
+    for token in (first, second):
+        with pytest.raises(Refused, match="closed"):
+            joining.join(db, token, None, NOW, prolific())
+
+
+def test_a_second_browser_with_the_link_can_neither_withdraw_nor_agree_nor_read(db):
+    token = joining.invite(db, "first", 1)[0].token
+    holder, other = joining.join(db, token, None, NOW), joining.join(db, token, None, NOW)
+    begin(db, holder)
+    for act in (
+        lambda: briefing.withdraw(db, session(db, other)),
+        lambda: joining.agree(db, session(db, other), "x"),
+        lambda: briefing.briefing(db, session(db, other), None, NOW),
+    ):
+        with pytest.raises(Refused, match="another browser"):
+            act()
+    assert begin(db, holder)
+
+
+def test_only_a_text_that_was_shown_can_be_agreed_to_and_its_own_version_is_stored(db):
+    db.execute("UPDATE campaigns SET consent_text = 'We keep them.', consent_version = 'v1'")
+    db.conn.commit()
+    cookie = joining.join(db, joining.invite(db, "first", 1)[0].token, None, NOW)
+    with pytest.raises(Malformed):
+        joining.agree(db, session(db, cookie), "garbage")
+    joining.agree(db, session(db, cookie), "v1")
+    ballot = begin(db, cookie)
+    with transaction(db):
+        body = {"assignment": ballot.assignment, "choice": "left", "key": "k"}
+        rating.cast_vote(db, session(db, cookie), parse_submission(body), NOW)
+    assert db.execute("SELECT consent_version FROM votes").fetchone() == ("v1",)
