@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import tiny
+import torch
 
 from arena.players.scorer import RewardScorer
 from db.entities import RunKind
@@ -85,3 +86,16 @@ def test_what_the_trainer_will_see(spec, base):
     shown = report.rendered[0]
     assert shown.prompt.endswith("assistant\n")
     assert "".join(t.text for t in shown.chosen) == "Yes, thank you: 0.<|im_end|>"
+
+
+def test_out_of_memory_it_goes_on_with_half_the_batch(spec):
+    full = iter([torch.OutOfMemoryError("tried to allocate more than there is")])
+
+    def observe(metric):
+        if metric.step == 1 and (error := next(full, None)) is not None:
+            raise error
+
+    settings = with_overrides(SETTINGS, ["epochs=2"])
+    trained = train(replace(spec, settings=settings), observe)
+    assert trained.notes[0].startswith("out of memory: it goes on with batches of 2 instead of 4")
+    assert trained.steps == 4
