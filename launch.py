@@ -206,6 +206,8 @@ def serve(host: str, port: int, open_: bool | None, public_url: str | None, root
     with prepared(home(), host, port, contest, public if public_url or root_path else None) as links_for:
         links = links_for(public)
         click.echo(f"Tastebench, home {home().root}")
+        for line in links.scanned:
+            click.echo(f"  {line}")
         if links.rate:
             click.echo(f"  rate    {links.rate}")
         click.echo(f"  studio  {links.studio}")
@@ -692,8 +694,8 @@ def _status_verb(word: str, status: str, text: str) -> None:
     @campaign.command(word, help=text)
     @click.argument("name")
     def change(name: str) -> None:
-        from db.campaigns import set_status
         from db.entities import CampaignStatus
+        from labeling.scanning import set_status
 
         with writing() as (_, db):
             click.echo(f"{name}: {set_status(db, name, CampaignStatus(status)).status}")
@@ -945,6 +947,9 @@ def report(
 )
 @click.option("--allow-personal-data", "allow_personal", is_flag=True,
               help="Write texts that seem to hold mail addresses, phone numbers or keys: you have looked at them.")  # fmt: skip
+@click.option("--with-comments", "comments", is_flag=True,
+              help="Also what raters wrote as comments, reasons and reports: it may tell who they are.")  # fmt: skip
+@click.option("--exact-times", is_flag=True, help="Times to the millisecond instead of the day.")
 @click.option("--preview", "preview_", is_flag=True, help="Only show what would be written.")
 @as_json
 def export(folder: str, format_: str, preview_: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401
@@ -954,12 +959,14 @@ def export(folder: str, format_: str, preview_: bool, as_json: bool, **options: 
     from labeling.policy import policy_of
 
     if preview_:
-        seen = preview(home(), order_of(options["campaign"], format_, policy_of(options)))
+        seen = preview(home(), order_of(options["campaign"], format_, policy_of(options), comments=options["comments"],
+                                        exact_times=options["exact_times"]))  # fmt: skip
         show(seen, as_json, lambda: preview_lines(seen))
         return
     with working() as (here, _, _job):
         made = run(here, Path(folder), campaign=options["campaign"], format=format_, push=options["push"],
-                   public=options["public"], policy=policy_of(options), allow_personal=options["allow_personal"])  # fmt: skip
+                   public=options["public"], policy=policy_of(options), allow_personal=options["allow_personal"],
+                   comments=options["comments"], exact_times=options["exact_times"])  # fmt: skip
     for reason, n in made.left_out.items():
         click.echo(f"left out: {n} votes, {reason}", err=True)
     for refused in made.refused[:20]:

@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlite_utils import Database
@@ -17,6 +17,7 @@ from db.connection import Home, Lock, open_writer, server_of
 from db.errors import NotFound, UserError
 from labeling.joining import owner_invitation, public_address
 from labeling.owners import owner_link_token
+from labeling.scanning import scan_unscanned
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Links:
 
     rate: str | None
     studio: str
+    scanned: tuple[str, ...] = ()
+    """what the blinding guard did first, a line for each campaign of an older version"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,9 @@ def prepared(
             else:
                 seed(db)
             set_setting(db, "public_url", public_url or "")
+            scanned = tuple(scan_unscanned(db))
             lock.announce(address_of(host, port))
-            yield lambda public: links(db, public)
+            yield lambda public: replace(links(db, public), scanned=scanned)
     finally:
         lock.release()
 

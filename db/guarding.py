@@ -34,6 +34,29 @@ def scannable(db: Database, campaign: int) -> list[int]:
     return [int(r[0]) for r in rows]
 
 
+def mark_scanned(db: Database, campaign: int) -> None:
+    """Note that every battle of a campaign has been looked at; those that come later are looked at as they come."""
+    with transaction(db):
+        db.conn.execute(
+            "UPDATE campaigns SET scanned_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE id = ?",
+            (campaign,),
+        )
+
+
+def is_scanned(db: Database, campaign: int) -> bool:
+    """Whether a campaign's battles have been looked at."""
+    row = db.conn.execute("SELECT scanned_at FROM campaigns WHERE id = ?", (campaign,)).fetchone()
+    return row is not None and row[0] is not None
+
+
+def unscanned(db: Database) -> list[int]:
+    """The open campaigns whose battles nobody has looked at: those of an older version, or of an import cut off."""
+    rows = db.conn.execute(
+        "SELECT id FROM campaigns WHERE status = 'open' AND scanned_at IS NULL ORDER BY id"
+    )
+    return [int(r[0]) for r in rows]
+
+
 def battle_texts(db: Database, battles: Sequence[int]) -> list[BattleText]:
     """These battles with their prompts and texts."""
     rows = db.conn.execute(

@@ -137,6 +137,10 @@ INVARIANTS = (
     ("what the guard holds and marks as leaked follows from its findings",
      """SELECT c.battle FROM battle_cover c JOIN guard_states g ON g.battle = c.battle
         WHERE c.held <> g.held OR c.leaked <> g.leaked"""),
+    ("a report weighs by its rater's votes, and two that weigh hold a battle",
+     """SELECT battle FROM report_weights WHERE weighs <> due UNION ALL
+        SELECT c.battle FROM battle_cover c JOIN report_states s ON s.battle = c.battle
+        WHERE c.reported = 1 AND s.reported = 0"""),
     ("the counts of check questions equal their standing votes",
      """WITH standing AS (SELECT v.campaign, v.rater, s.kind, count(*) AS n, sum(v.outcome = 'skip') AS skipped
           FROM votes v JOIN assignments s ON s.id = v.assignment AND s.kind <> 'battle'
@@ -169,6 +173,8 @@ def _problems(db: Database) -> Iterator[str]:
         exceptions = db.conn.execute(query).fetchall()
         if exceptions:
             yield f"not so: {sentence} ({len(exceptions)} exceptions, first {exceptions[0][0]})"
+    for (name,) in db.conn.execute("SELECT name FROM campaigns WHERE status = 'open' AND scanned_at IS NULL"):
+        yield f"unscanned: campaign {name} is open and the blinding guard has not looked at it (start `serve`)"
     yield from _altered(db)
 
 

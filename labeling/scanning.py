@@ -8,10 +8,11 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from db import guarding as store
-from db.campaigns import campaign_by_id
+from db.campaigns import campaign_by_id, get_campaign
+from db.campaigns import set_status as store_status
 from db.catalog import get_setting, responses_of, set_setting
 from db.connection import transaction
-from db.entities import Campaign, Finding, FindingKind, Guard, Message
+from db.entities import Campaign, CampaignStatus, Finding, FindingKind, Guard, Message
 from db.errors import UserError
 from labeling.guard_words import DEFAULT, GuardWords, parse_words, watch
 from labeling.guarding import COVERABLE, excerpt, findings, read_text, redacted
@@ -30,6 +31,8 @@ SHOWN = {
     FindingKind.BY_HAND: "held by hand",
 }
 """the kinds in words for the owner"""
+UNKNOWN = "its text is not known here"
+"""what is found in an answer of which an import gave no text"""
 
 
 class Scanned(NamedTuple):
@@ -42,15 +45,47 @@ class Scanned(NamedTuple):
 
 def scan(db: Database, campaign: int) -> Scanned:
     """Look at every battle of a campaign and keep what is found, chunk by chunk. A second scan adds nothing new."""
-    names, words = own_names(store.names_of(db, campaign_by_id(db, campaign).models)), words_of(db)
-    battles, hits = store.scannable(db, campaign), 0
-    for start in range(0, len(battles), CHUNK):
-        chunk = store.battle_texts(db, battles[start : start + CHUNK])
-        found = {b.battle: found_in(b.messages, b.text_a, b.text_b, names, words) for b in chunk}
-        store.put_findings(db, found)
-        hits += sum(map(bool, found.values()))
+    names = names_in(db, campaign)
+    battles = store.scannable(db, campaign)
+    chunks = [battles[start : start + CHUNK] for start in range(0, len(battles), CHUNK)]
+    hits = sum(scan_battles(db, chunk, names) for chunk in chunks)
     store.carry_decisions(db, campaign)
+    store.mark_scanned(db, campaign)
     return Scanned(len(battles), hits)
+
+
+def names_in(db: Database, campaign: int) -> tuple[str, ...]:
+    """The names to look for in a campaign's battles: those of its own models."""
+    return own_names(store.names_of(db, campaign_by_id(db, campaign).models))
+
+
+def scan_battles(db: Database, battles: Sequence[int], names: Sequence[str]) -> int:
+    """Look at these battles and keep what is found; in how many there was something."""
+    words = words_of(db)
+    chunk = store.battle_texts(db, battles)
+    found = {b.battle: found_in(b.messages, b.text_a, b.text_b, names, words) for b in chunk}
+    store.put_findings(db, found)
+    return sum(map(bool, found.values()))
+
+
+def scan_unscanned(db: Database) -> list[str]:
+    """Look at the open campaigns that nobody has looked at (an older version's); what was done, a line for each."""
+    done = []
+    for campaign in store.unscanned(db):
+        scanned, name = scan(db, campaign), campaign_by_id(db, campaign).name
+        found = (
+            f', {scanned.found:,} with something found: `campaign guard "{name}"`' if scanned.found else ""
+        )
+        done.append(f"Looked at {_n(scanned.battles, 'battle')} of {name}{found}")
+    return done
+
+
+def set_status(db: Database, name: str, status: CampaignStatus) -> Campaign:
+    """Open, pause or close a campaign. One that nobody has looked at is scanned before it opens."""
+    chosen = get_campaign(db, name)
+    if status is CampaignStatus.OPEN and not store.is_scanned(db, chosen.id):
+        scan(db, chosen.id)
+    return store_status(db, name, status)
 
 
 def read_ahead(db: Database, models: Sequence[str], prompts: str) -> None:
@@ -71,8 +106,11 @@ def found_in(
     names: Sequence[str],
     words: GuardWords,
 ) -> tuple[Finding, ...]:
-    """What is found in a battle; nothing in one whose texts are not known here (an imported vote's)."""
-    return () if text_a is None or text_b is None else findings(messages, text_a, text_b, names, words)
+    """What is found in a battle. An answer whose text is not known (an imported vote's) leaves nothing to read."""
+    missing = [slot for slot, text in (("a", text_a), ("b", text_b)) if text is None]
+    if text_a is None or text_b is None:
+        return tuple(Finding(slot, FindingKind.EMPTY, UNKNOWN) for slot in missing)
+    return findings(messages, text_a, text_b, names, words)
 
 
 def own_names(names: Sequence[str]) -> tuple[str, ...]:
@@ -190,11 +228,13 @@ def _n(count: int, noun: str) -> str:
 def notes(db: Database, campaign: int) -> list[str]:
     """What to tell whoever just made a campaign or filled one: nothing where nothing was found."""
     rows = store.findings_of(db, campaign)
-    found, held = {r.battle for r in rows}, {r.battle for r in rows if r.held}
+    unknown = {r.battle for r in rows if r.what == UNKNOWN}
+    found, held = {r.battle for r in rows} - unknown, {r.battle for r in rows if r.held} - unknown
+    told = [f"{_n(len(unknown), 'battle')} without its texts here, never shown to raters"] if unknown else []
     if not found:
-        return []
+        return told
     name = campaign_by_id(db, campaign).name
-    return [(f"{_n(len(found), 'battle')} with an answer that gives its model away, is empty or equals the other; "
+    return [*told, (f"{_n(len(found), 'battle')} with an answer that gives its model away, is empty or equals the other; "
              f'{len(held):,} held; `campaign guard "{name}"` lists them')]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from db.campaigns import create_campaign
 from db.catalog import add_model, add_prompts, add_responses
 from db.connection import Home, Writer, home_at, open_writer
 from db.entities import Campaign, CampaignSettings, Message, ModelKind, Prompt, Response, Split
+from db.guarding import mark_scanned
 from labeling.joining import invite
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -25,8 +26,9 @@ def make_home(
     answer: Callable[[str, int], str] = lambda model, i: (
         f"Answer {i} in the manner of {len(model)} {model[-1]}."
     ),
+    scanned: bool = True,
 ) -> Home:
-    """A home with recorded models that answered every prompt, and one open campaign over them."""
+    """A home with recorded models that answered every prompt, and one open campaign over them, as one with no finding."""
     home = home_at(folder)
     db = open_writer(home)
     asked = [Prompt.of(messages(i), split) for i in range(prompts)]
@@ -35,7 +37,9 @@ def make_home(
         add_model(db, model, ModelKind.RECORDED)
         add_responses(db, [Response.of(p.id, model, answer(model, i)) for i, p in enumerate(asked)])
     if prompts:
-        create_campaign(db, campaign, models, f"set of {campaign}", settings or CampaignSettings())
+        made = create_campaign(db, campaign, models, f"set of {campaign}", settings or CampaignSettings())
+        if scanned:
+            mark_scanned(db, made.campaign.id)
     db.conn.close()
     return home
 

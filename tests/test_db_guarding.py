@@ -2,23 +2,26 @@
 
 import contextlib
 import random
+import sqlite3
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arena.serving import prepared
 from db import guarding as store
 from db.audit import recent
-from db.campaigns import change_settings, coverage, get_campaign
+from db.campaigns import add_assignment, change_settings, coverage, decide_rater, get_campaign
 from db.catalog import add_model
 from db.connection import open_writer
-from db.entities import CampaignSettings, Finding, FindingKind, Guard, ModelKind
+from db.entities import Assignment, CampaignSettings, CampaignStatus, Finding, FindingKind, Guard, ModelKind
 from db.errors import NotFound, UserError
-from db.upkeep import INVARIANTS
+from db.upkeep import INVARIANTS, check
 from db.votes import counts, tallies
 from labeling import scanning
 from labeling.importing import ImportKind, import_file
-from tests.factories import make_home
+from tests.factories import NOW, make_home
 from tests.test_labeling_rating import Rater
 from tests.workshop import run
 
@@ -190,21 +193,105 @@ def test_only_a_battle_of_the_campaign_can_be_decided_on(tmp_path):
 # -- reports -----------------------------------------------------------------------------------------------------
 
 
+class Reporters:
+    """Raters of a campaign who are lent whatever battle is named."""
+
+    def __init__(self, db):
+        self.db = db
+
+    def lent(self, rater, battle):
+        until = (NOW + timedelta(hours=1)).isoformat()
+        made = Assignment(
+            f"{rater.session.rater:011}{battle:011}", battle, rater.session.rater, "a", NOW.isoformat(), until
+        )
+        add_assignment(self.db, made)
+        return made.id
+
+    def seat(self, votes):
+        """A rater with so many votes, on the last battles."""
+        rater = Rater(self.db)
+        rater.next()  # binds the seat
+        for battle in range(40, 40 - votes, -1):
+            rater.vote(self.lent(rater, battle))
+        return rater
+
+    def report(self, rater, battle, text="Cut off."):
+        assignment = self.lent(rater, battle)
+        rater.vote(assignment, "skip", report=text)
+        return assignment
+
+
+@contextlib.contextmanager
+def many(folder, prompts=40):
+    """A home with so many clean battles, each wanted from many raters."""
+    db = open_writer(make_home(folder, prompts=prompts, settings=CampaignSettings(overlap=9)))
+    try:
+        yield db, Reporters(db)
+    finally:
+        db.conn.close()
+
+
+def held(db):
+    return {b for b, (is_held, _) in states(db).items() if is_held}
+
+
 def test_one_report_is_shown_and_two_hold_the_battle(tmp_path):
-    with opened(tmp_path / "h", overlap=5) as db:
-        first, second, third = Rater(db), Rater(db), Rater(db)
-        first.vote(served(db, first)[CLEAN].assignment, "skip", report="The prompt is cut off.")
-        assert states(db)[CLEAN] == (False, False)
+    with many(tmp_path / "h") as (db, seats):
+        first, second = seats.seat(5), seats.seat(5)
+        seats.report(first, 1, "The prompt is cut off.")
+        assert held(db) == set()
         row = next(r for r in store.findings_of(db, 1) if r.kind is FindingKind.REPORTED)
         assert row.what == "The prompt is cut off."
         assert row.by == db.conn.execute("SELECT name FROM raters ORDER BY id LIMIT 1").fetchone()[0]
-        ballot = served(db, second)[CLEAN]
-        second.vote(ballot.assignment, "skip", report="Cut off!")
-        assert states(db)[CLEAN] == (True, False)
+        reported = seats.report(second, 1)
+        assert held(db) == {1}
         assert store.guard_counts(db, 1).reported == 1
-        assert served(db, third) == {}
-        second.undo(ballot.assignment)
-        assert states(db)[CLEAN] == (False, False)
+        second.undo(reported)
+        assert held(db) == set()
+        assert contradictions(db) == []
+
+
+def test_reports_of_raters_who_hardly_voted_are_shown_and_hold_nothing_until_they_have(tmp_path):
+    with many(tmp_path / "h") as (db, seats):
+        old, new = seats.seat(5), seats.seat(4)
+        seats.report(old, 1)
+        seats.report(new, 1)
+        assert held(db) == set()
+        assert store.guard_counts(db, 1).reported == 1
+        fifth = seats.lent(new, 3)
+        new.vote(fifth)
+        assert held(db) == {1}
+        new.undo(fifth)
+        assert held(db) == set()
+        assert contradictions(db) == []
+
+
+def test_reports_of_excluded_raters_hold_nothing(tmp_path):
+    with many(tmp_path / "h") as (db, seats):
+        first, second = seats.seat(5), seats.seat(5)
+        for rater in (first, second):
+            seats.report(rater, 1)
+        name = db.conn.execute("SELECT max(name) FROM raters").fetchone()[0]
+        decide_rater(db, name, counted=False, reason="random")
+        assert held(db) == set()
+        decide_rater(db, name, counted=True, reason="not so random")
+        assert held(db) == {1}
+        assert contradictions(db) == []
+
+
+def test_two_seats_cannot_empty_a_campaign(tmp_path):
+    with many(tmp_path / "h") as (db, seats):
+        first, second = seats.seat(5), seats.seat(5)
+        for battle in range(1, 11):
+            seats.report(first, battle)
+            seats.report(second, battle)
+        assert held(db) == {1, 2}, "one in twenty of forty"
+        assert store.guard_counts(db, 1).reported == 10
+        scanning.decide(db, "first", 1, "ann", held=False)
+        assert held(db) == {2}
+        seats.report(first, 11)
+        seats.report(second, 11)
+        assert held(db) == {2, 11}, "what the owner released is in no one's way"
         assert contradictions(db) == []
 
 
@@ -235,13 +322,13 @@ def test_scanning_again_adds_nothing_and_takes_away_what_is_not_found_any_more(t
 
 
 def test_a_campaign_is_scanned_when_it_is_made(tmp_path):
-    from arena.registry import compare, preview
+    from arena.registry import compare, preview, preview_lines
 
     with opened(tmp_path / "h") as db:
         made = compare(db, "second", ("model-one", "model-two"), "all", CampaignSettings(guard=Guard.REDACT))
         found = {r.kind for r in store.findings_of(db, made.campaign.id)}
         assert found == {FindingKind.IDENTITY, FindingKind.TEMPLATE, FindingKind.NEAR_IDENTICAL}
-        assert any("I am [hidden]" in line for line in preview(db, "second", 4))
+        assert any("I am [hidden]" in line for line in preview_lines(preview(db, "second", 4)))
 
 
 def test_what_was_released_stays_so_in_the_next_version(tmp_path):
@@ -294,8 +381,68 @@ def test_imported_votes_on_a_leak_are_marked_and_counted(tmp_path):
         assert contradictions(db) == []
 
 
-def test_a_vote_without_texts_has_nothing_to_be_found_in():
-    assert scanning.found_in((), None, "I am ChatGPT", (), scanning.parse_words("[names]\nChatGPT")) == ()
+@pytest.mark.parametrize("guard", Guard)
+def test_an_answer_without_its_text_is_served_under_no_rule(tmp_path, guard):
+    home = make_home(tmp_path / "h", prompts=0)
+    file = tmp_path / "votes.jsonl"
+    file.write_text(
+        '{"rater": "ann", "prompt_id": "q1", "model_a": "one", "model_b": "two", "winner": "model_a"}\n'
+    )
+    report = import_file(home, ImportKind.VOTES, str(file), campaign="elsewhere")
+    assert report.notes == ("1 battle without its texts here, never shown to raters",)
+    db = open_writer(home)
+    with contextlib.closing(db.conn):
+        change = "UPDATE campaigns SET guard = ? WHERE name = 'elsewhere'"
+        with contextlib.suppress(sqlite3.IntegrityError):
+            db.conn.execute(change, (guard,))
+        opened_ = scanning.set_status(db, "elsewhere", CampaignStatus.OPEN)
+        assert served(db, Rater(db, campaign="elsewhere")) == {}
+        assert (opened_.status, counts(db, opened_.id).counted) == (CampaignStatus.OPEN, 1)
+        assert contradictions(db) == []
+
+
+@pytest.mark.parametrize("guard", Guard)
+def test_an_empty_answer_is_served_under_no_rule(tmp_path, guard):
+    blank = make_home(tmp_path / "h", prompts=2, settings=CampaignSettings(guard=guard),
+                      answer=lambda model, i: "..." if (model, i) == ("model-one", 0) else f"It is {model[-3:]}.")  # fmt: skip
+    db = open_writer(blank)
+    with contextlib.closing(db.conn):
+        scanning.scan(db, 1)
+        assert served(db).keys() == {2}
+
+
+# -- campaigns of an older version -------------------------------------------------------------------------------
+
+
+def older(folder):
+    return make_home(folder, prompts=4, answer=answer, scanned=False)
+
+
+def test_an_older_open_campaign_is_reported_and_scanned_when_the_server_starts(tmp_path):
+    home = older(tmp_path / "h")
+    assert check(home) == [
+        "unscanned: campaign first is open and the blinding guard has not looked at it (start `serve`)"
+    ]
+    with prepared(home, "127.0.0.1", 0, None) as links_for:
+        assert links_for("http://here").scanned == (
+            'Looked at 4 battles of first, 3 with something found: `campaign guard "first"`',
+        )
+    assert check(home) == []
+    with prepared(home, "127.0.0.1", 0, None) as links_for:
+        assert links_for("http://here").scanned == ()
+    db = open_writer(home)
+    with contextlib.closing(db.conn):
+        assert served(db).keys() == {CLEAN}
+
+
+def test_an_older_campaign_is_scanned_before_it_opens(tmp_path):
+    home = older(tmp_path / "h")
+    for word in ("close", "open"):
+        assert run(home, "campaign", word, "first").code == 0
+    assert check(home) == []
+    db = open_writer(home)
+    with contextlib.closing(db.conn):
+        assert served(db).keys() == {CLEAN}
 
 
 # -- whatever happens --------------------------------------------------------------------------------------------

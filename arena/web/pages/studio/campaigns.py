@@ -17,13 +17,12 @@ from db.campaigns import (
     get_campaign,
     list_campaigns,
     list_seats,
-    set_status,
 )
 from db.catalog import list_models, prompt_sets
 from db.entities import CampaignSettings, CampaignStatus, Purpose
 from db.errors import UserError
 from labeling.campaign_settings import changed
-from labeling.scanning import read_ahead
+from labeling.scanning import read_ahead, set_status
 
 EVERY = 5.0
 HEADS = ("Name", "Status", "Purpose", "Models", "Prompts", "Overlap", "Votes", "Seats taken")
