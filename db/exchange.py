@@ -1,7 +1,7 @@
 """What imports and exports need of the store: empty campaigns to fill, what is there already, items, texts in bulk."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlite_utils import Database
@@ -255,6 +255,43 @@ def uncounted_votes(db: Database, campaigns: Sequence[int]) -> list[tuple[int, s
         (json.dumps(list(campaigns)),),
     )
     return [(int(r[0]), str(r[1])) for r in rows]
+
+
+class Remarks(NamedTuple):
+    """What came with a vote beside its outcome, and how its ballot came about."""
+
+    criteria: Mapping[str, Outcome]
+    tags_a: Sequence[str]
+    tags_b: Sequence[str]
+    comment: str | None
+    reason: str | None
+    report: str | None
+    consent_version: str | None
+    chance: float | None
+    """how likely the battle was to be drawn, of `among` that could be; None where it was not drawn"""
+    among: int | None
+    redacted: bool
+    """whether words of its battle are covered for raters"""
+
+
+def remarks(db: Database, campaigns: Sequence[int]) -> dict[int, Remarks]:
+    """{vote: what came with it} of people and simulated raters in these campaigns."""
+    rows = db.conn.execute(
+        """SELECT v.id, v.criteria, v.tags_a, v.tags_b, v.comment, v.reason, v.report, nullif(v.consent_version, ''),
+          s.chance, s.among, k.guard = 'redact' AND v.import IS NULL AND EXISTS (
+            SELECT 1 FROM battle_findings f WHERE f.battle = v.battle AND f.dismissed_at IS NULL
+            AND f.kind IN ('identity', 'template'))
+        FROM votes v JOIN raters t ON t.id = v.rater AND t.kind <> 'judge' JOIN campaigns k ON k.id = v.campaign
+        LEFT JOIN assignments s ON s.id = v.assignment
+        WHERE v.campaign IN (SELECT value FROM json_each(?))""",
+        (json.dumps(list(campaigns)),),
+    )
+    found = {}
+    for vote, criteria, tags_a, tags_b, comment, reason, report, consent, chance, among, redacted in rows:
+        answers = {c: Outcome(o) for c, o in json.loads(criteria or "{}").items()}
+        found[int(vote)] = Remarks(answers, json.loads(tags_a or "[]"), json.loads(tags_b or "[]"), comment, reason,
+                                   report, consent, chance, among, bool(redacted))  # fmt: skip
+    return found
 
 
 def consents(db: Database, campaigns: Sequence[int]) -> list[tuple[str | None, int]]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from db.entities import Campaign, Model, Purpose, Recruit
+from db.entities import Campaign, Guard, Model, Purpose, Recruit
 from labeling.policy import Method, PairPolicy, Ties
 from labeling.privacy import told
 from labeling.tables import JUDGED, PAIRED, ExportFormat, columns
@@ -58,6 +58,9 @@ class Facts:
     """battles the owner ruled on"""
     written: int
     """answers that raters wrote"""
+    comments: bool = False
+    """whether comments, reasons and reports are in it"""
+    exact_times: bool = False
     left_out: Mapping[str, int] = field(default_factory=dict)
     contradictions: int = 0
     refused: int = 0
@@ -241,10 +244,23 @@ def _use(facts: Facts) -> str:
     else:
         lines += [("Personal data: a search for mail addresses, phone numbers, cards, bank accounts and keys found none. "
                   "Names and addresses in running text are not searched for.")]  # fmt: skip
+    lines += [
+        "What raters wrote as comments, reasons and reports is in it."
+        if facts.comments
+        else "What raters wrote as comments, reasons and reports is not in it.",
+        "Times are exact."
+        if facts.exact_times
+        else "Times are cut to the day, and how long a vote took to the second.",
+    ]
+    if any(c.settings.guard is Guard.REDACT for c in facts.campaigns):
+        lines += [("`redacted: true`: raters saw words that give a model away covered; the texts here are the whole ones, "
+                  "which they did not see.")]  # fmt: skip
     if facts.shape is ExportFormat.REWARD:
         lines += ["`margin`: 1 for a clear preference, 0.5 for a slight one, 0 where the rater did not say."]
     if facts.shape is ExportFormat.CSV:
-        lines += ["Cells that begin like a formula (= + - @, tab) have an apostrophe put before them."]
+        lines += [
+            "Cells that begin like a formula (= + - @, also full-width or after spaces, tab, line end) have an apostrophe put before them."
+        ]
     lines += [
         (
             f"`manifest.json` has the hash of each file; version `{facts.version}`, snapshot of the votes read "

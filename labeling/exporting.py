@@ -22,7 +22,7 @@ from labeling.hub import check_push, push_folder
 from labeling.pairs import Effect, policy_effects, read_votes
 from labeling.policy import Method, PairPolicy
 from labeling.privacy import Place, scan_rows, summary, told
-from labeling.tables import MESSAGES, SCORES, ExportFormat, Row, columns, rows
+from labeling.tables import MESSAGES, SCORES, ExportFormat, Row, columns, rows, safe_cell, words_of
 
 __all__ = ["ExportFormat", "ExportReport", "Preview", "export", "hash_of_votes", "preview"]
 
@@ -33,6 +33,8 @@ IDS = frozenset({
 })  # fmt: skip
 """columns that hold nothing a person wrote, or the text of another column once more"""
 SHOWN = 3
+TAKEN_BACK = frozenset({"retracted", "withdrawn"})
+"""states of votes whose raters do not want their words known"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +68,25 @@ def export(
     public: bool = False,
     policy: PairPolicy | None = None,
     allow_personal: bool = False,
+    comments: bool = False,
+    exact_times: bool = False,
 ) -> ExportReport:
     """Write a folder that datasets.load_dataset loads; an export of ours in its place is replaced, nothing else.
 
     The default policy gives a row for each decisive vote. UserError, with nothing written, where there is nothing to
     export, the folder is in the way, or a text holds personal data that nobody allowed.
     """
-    order = order_of(campaign, format, policy)
+    order = order_of(campaign, format, policy, comments=comments, exact_times=exact_times)
     folder = folder.expanduser().absolute()
     _check_target(folder)
     if push:
         check_push(push)
     with one_moment(home) as db:
         gathering = gather(db, order)
-    places = scan_rows(rows(order.shape, gathering.found), IDS)
+    places = _places(gathering)
     if places and not allow_personal:
         raise personal_data(places)
-    made = _write(folder, gathering, places)
+    made = _write(home, folder, gathering, places)
     address = push_folder(folder, push, public=public) if push else None
     return ExportReport(
         str(folder), order.shape.value, made.splits, gathering.left_out, len(gathering.contradictions), gathering.refused,
@@ -90,13 +94,17 @@ def export(
     )  # fmt: skip
 
 
-def order_of(campaign: str | None, format_name: str, policy: PairPolicy | None) -> Order:
+def order_of(
+    campaign: str | None, format_name: str, policy: PairPolicy | None, *, comments: bool = False,
+    exact_times: bool = False,
+) -> Order:  # fmt: skip
     """What is wanted, from words; UserError where there is no such format."""
     if format_name not in list(ExportFormat):
         raise UserError(
             f"there is no export format {format_name!r}", f"use one of: {', '.join(ExportFormat)}"
         )
-    return Order(campaign, ExportFormat(format_name), policy or PairPolicy(method=Method.VOTE))
+    policy = policy or PairPolicy(method=Method.VOTE)
+    return Order(campaign, ExportFormat(format_name), policy, comments, exact_times)
 
 
 @contextlib.contextmanager
@@ -114,6 +122,22 @@ def personal_data(places: Sequence[Place]) -> UserError:
         f"the texts seem to hold personal data: {told(summary(places))} ({first})",
         "take them out, or look at each and export again with --allow-personal-data",
     )
+
+
+def _places(gathering: Gathering) -> list[Place]:
+    """The personal data in the rows and in the words beside the votes that are left out."""
+    beside = [("left_out.csv", row) for row in _left_out(gathering)]
+    return scan_rows([*rows(gathering.order.shape, gathering.found), *beside], IDS)
+
+
+def _left_out(gathering: Gathering) -> list[Row]:
+    """The votes that are in no row, by their numbers in this export; without the words of those who took them back."""
+    found = gathering.found
+    listed: list[Row] = []
+    for vote, why in gathering.out:
+        words: Row = dict(words_of(found, vote)) if found.comments and why not in TAKEN_BACK else {}
+        listed.append({"vote": found.ids[vote], "reason": why, **{f"rater_{k}": v for k, v in words.items()}})
+    return sorted(listed, key=lambda row: int(str(row["vote"])))
 
 
 # -- beforehand ----------------------------------------------------------------------------------------------------
@@ -147,7 +171,7 @@ def preview(home: Home, order: Order) -> Preview:
         splits[split] = splits.get(split, 0) + 1
     return Preview(
         order.shape.value, splits, gathering.left_out, len(gathering.contradictions), gathering.refused,
-        tuple(scan_rows(made, IDS)), tuple(islice(made, SHOWN)), effects,
+        tuple(_places(gathering)), tuple(islice(made, SHOWN)), effects,
     )  # fmt: skip
 
 
@@ -192,7 +216,7 @@ class _Made:
     files: tuple[str, ...]
 
 
-def _write(folder: Path, gathering: Gathering, places: Sequence[Place]) -> _Made:
+def _write(home: Home, folder: Path, gathering: Gathering, places: Sequence[Place]) -> _Made:
     """The folder, whole or not at all: a reader sees the old one or the new one."""
     aside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
@@ -205,6 +229,7 @@ def _write(folder: Path, gathering: Gathering, places: Sequence[Place]) -> _Made
             left_out=gathering.left_out, contradictions=len(gathering.contradictions), refused=len(gathering.refused),
         )  # fmt: skip
         files = _write_papers(aside, facts, gathering)
+        _keep_numbers(home, gathering)
         for path in (*sorted(aside.rglob("*")), aside):
             _sync(path)
         _put(aside, folder)
@@ -215,6 +240,16 @@ def _write(folder: Path, gathering: Gathering, places: Sequence[Place]) -> _Made
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return _Made(splits, files)
+
+
+def _keep_numbers(home: Home, gathering: Gathering) -> None:
+    """Which vote each number of this export is, beside the home and not in the folder."""
+    file = home.exports / ".maps" / f"{gathering.name}.json"
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        json.dump({"votes": {n: vote for vote, n in sorted(gathering.found.ids.items())}}, out)
+    _sync(file)
 
 
 def _write_data(aside: Path, gathering: Gathering) -> tuple[dict[str, int], dict[str, str]]:
@@ -290,7 +325,11 @@ def _write_papers(aside: Path, facts: Facts, gathering: Gathering) -> tuple[str,
     (aside / "README.md").write_text(card(facts), encoding="utf-8")
     if gathering.out:
         with (aside / "left_out.csv").open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([("vote", "reason"), *gathering.out])
+            extra = ["rater_comment", "rater_reason", "rater_report"] if gathering.found.comments else []
+            writer = csv.DictWriter(file, ["vote", "reason", *extra])
+            writer.writeheader()
+            for row in _left_out(gathering):
+                writer.writerow({k: safe_cell(v) if isinstance(v, str) else v for k, v in row.items()})
     listed = [p for p in sorted(aside.rglob("*")) if p.is_file()]
     text = json.dumps(_manifest(aside, facts, gathering, listed), indent=2, ensure_ascii=False) + "\n"
     (aside / "manifest.json").write_text(text, encoding="utf-8")
@@ -302,7 +341,8 @@ def _manifest(aside: Path, facts: Facts, gathering: Gathering, listed: Sequence[
         "program": PROGRAM, "manifest": 2, "format": facts.shape.value, "created_at": facts.created_at,
         "version": facts.version, "rows": dict(facts.splits), "votes_read": facts.votes, "snapshot": facts.snapshot,
         "policy": facts.policy.to_json(), "policy_in_words": str(facts.policy), "left_out": dict(facts.left_out),
-        "refused": [asdict(r) for r in gathering.refused],
+        "export": gathering.name, "comments": facts.comments, "exact_times": facts.exact_times,
+        "refused": [{**asdict(r), "votes": sorted(gathering.found.ids[v] for v in r.votes)} for r in gathering.refused],
         "contradictions": [
             {"prompt": c.prompt, "response_a": c.response_a, "response_b": c.response_b, "votes_a": c.votes_a,
              "votes_b": c.votes_b} for c in gathering.contradictions],

@@ -45,6 +45,10 @@ class Order:
     """None: every campaign of the home"""
     shape: ExportFormat = ExportFormat.TRL
     policy: PairPolicy = field(default_factory=lambda: PairPolicy(Method.VOTE))
+    comments: bool = False
+    """also what raters wrote as comments, reasons and reports"""
+    exact_times: bool = False
+    """times to the millisecond instead of the day"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ class Gathering:
     """every stored vote of people and simulated raters that is in no row"""
     refused: tuple[RefusedText, ...]
     facts: Facts
+    name: str
+    """of this very export; two exports of the same content have two"""
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -92,17 +98,21 @@ def gather(db: Database, order: Order) -> Gathering:
     if order.shape is not ExportFormat.RESPONSES:
         _check_any(order, votes, pairs, answers)
     found = _gathered(db, chosen, votes, pairs, answers, rounds)
+    uncounted = exchange.uncounted_votes(db, [c.id for c in chosen])
+    found = replace(
+        found, ids=_numbers([v.id for v in read.votes] + [v for v, _ in uncounted]), written=order.policy.written,
+        remarks=exchange.remarks(db, [c.id for c in chosen]), comments=order.comments, exact_times=order.exact_times,
+    )  # fmt: skip
     found, out, refused = _screened(found, order, read)
-    out = [*out, *pairs.out, *answers.out] + [
-        LeftOut(*o) for o in exchange.uncounted_votes(db, [c.id for c in chosen])
-    ]
+    out = [*out, *pairs.out, *answers.out] + [LeftOut(*o) for o in uncounted]
     out += [
         LeftOut(v.id, "simulated rater") for v in read.votes if order.shape in VOTES and v.id not in votes
     ]
     if order.shape in (ExportFormat.RESPONSES, ExportFormat.SFT):
         out = []  # rows of these are no votes
     facts = _facts(db, order, found, chosen, read)
-    return Gathering(order, found, pairs.contradictions, tuple(sorted(out)), tuple(refused), facts)
+    name = f"{facts.version}-{secrets.token_hex(4)}"
+    return Gathering(order, found, pairs.contradictions, tuple(sorted(out)), tuple(refused), facts, name)
 
 
 def _campaigns(db: Database, order: Order) -> list[Campaign]:
@@ -172,6 +182,7 @@ def _gathered(
         pairs.pairs, answers.answers, votes, exchange.messages_of(db, prompts), exchange.splits_of(db, list(prompts)),
         exchange.tags_of(db, prompts), responses, exchange.scores_of(db, responses) if rounds else {}, rounds,
         {c.id: (c.name, c.settings.purpose) for c in chosen}, _pseudonyms(votes.values()),
+        {}, {},
     )  # fmt: skip
 
 
@@ -221,6 +232,12 @@ def _pseudonyms(votes: Iterable[Vote]) -> dict[str, str]:
     return given
 
 
+def _numbers(votes: Sequence[int]) -> dict[int, int]:
+    """A number from 1 for each vote, in an order that tells nothing."""
+    drawn = sorted(set(votes), key=lambda _: secrets.randbits(64))
+    return {vote: n for n, vote in enumerate(drawn, 1)}
+
+
 def hash_of_votes(votes: Iterable[Vote]) -> str:
     """The hash of exactly these votes: the same ones, in any order, give the same."""
     return content_id("votes", sorted((v.id, v.outcome.value) for v in votes))
@@ -241,8 +258,9 @@ def _facts(db: Database, order: Order, found: Gathered, chosen: Sequence[Campaig
         simulated_votes=sum(v.rater_kind is RaterKind.SIMULATED for v in votes),
         imported_votes=sum(v.left_is is None for v in votes), repeated_battles=repeated, agreement=agreement,
         snapshot=snapshot,
-        version=content_id("export", order.shape, order.policy.to_json(), order.policy.ties, snapshot, ruled)[:12],
-        campaigns=chosen, models=[m for m in list_models(db) if m.name in named],
+        version=content_id("export", order.shape, order.policy.to_json(), order.policy.ties, snapshot, ruled, order.comments,
+                           order.exact_times)[:12],
+        comments=order.comments, exact_times=order.exact_times, campaigns=chosen, models=[m for m in list_models(db) if m.name in named],
         sources=exchange.sources(db, ids), consents=exchange.consents(db, ids), ruled=len(ruled),
         written=sum(r.model is None for r in found.responses.values()),
         created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -1,6 +1,7 @@
 """The rows of an export, one builder a format: from gathered pairs, answers, votes and texts to plain columns. Pure."""
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from db.entities import (
     Vote,
     content_id,
 )
-from db.exchange import ResponseText
+from db.exchange import Remarks, ResponseText
 from labeling.unpaired import JudgedAnswer
 
 Row = dict[str, object]
@@ -47,6 +48,8 @@ MESSAGES = "messages"
 """column types: this one is a list of {role, content}; the others are named as in Arrow, with [] for lists"""
 SCORES = "scores"
 """a list of {judge, scores}: one score an answer, null where that judge gave none"""
+FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+"""what a formula begins with; the last four are the full-width ones"""
 BEST, WORST = 5.0, 1.0
 """the ends of the scale that UltraFeedback's ratings have"""
 
@@ -71,6 +74,19 @@ class Gathered:
     campaigns: Mapping[int, tuple[str, Purpose]]
     raters: Mapping[str, str]
     """pseudonym in the home: pseudonym in this export alone"""
+    ids: Mapping[int, int]
+    """vote in the home: its number in this export alone, for every stored vote that was read"""
+    remarks: Mapping[int, Remarks]
+    comments: bool = False
+    """whether comments, reasons and reports go out: they may tell who wrote them"""
+    written: bool = True
+    """whether answers that raters wrote go out"""
+    exact_times: bool = False
+    """whether times go out whole: they tell which rows of two exports are one vote"""
+
+    def at(self, moment: str | None) -> str | None:
+        """A time as it goes out: the day, where times are not exact."""
+        return moment if self.exact_times or moment is None else moment[:10]
 
     def text(self, response: str) -> str:
         """What a response says; those of pairs and of texted votes are always there."""
@@ -85,7 +101,7 @@ def columns(shape: ExportFormat) -> dict[str, str]:
 _ABOUT = {
     "prompt_id": "string", "campaign": "string", "purpose": "string", "raters": "string[]", "vote_ids": "int64[]",
     "n_votes": "int64", "agreement": "float64", "simulated": "bool", "ruled": "bool", "written": "bool",
-    "created_at": "string", "tags": "string[]",
+    "redacted": "bool", "created_at": "string", "tags": "string[]",
 }  # fmt: skip
 _PAIR = {
     "pair_id": "string", **_ABOUT, "chosen_model": "string", "rejected_model": "string", "strength": "string",
@@ -96,6 +112,9 @@ _BATTLE = {
     "model_b": "string", "response_a": "string", "response_b": "string", "winner": "string", "turn": "int64",
     "campaign": "string", "purpose": "string", "strength": "string", "acceptable_a": "bool", "acceptable_b": "bool",
     "elapsed_ms": "int64", "tags": "string[]", "tstamp": "string", "vote_id": "int64",
+    "criteria": "string", "reason_tags_a": "string[]", "reason_tags_b": "string[]", "better": "string",
+    "comment": "string", "reason": "string", "report": "string", "consent_version": "string", "chance": "float64",
+    "among": "int64", "redacted": "bool",
 }  # fmt: skip
 _COLUMNS: Mapping[ExportFormat, Mapping[str, str]] = {
     ExportFormat.TRL: {"prompt": MESSAGES, "chosen": MESSAGES, "rejected": MESSAGES, **_PAIR},
@@ -114,7 +133,8 @@ _COLUMNS: Mapping[ExportFormat, Mapping[str, str]] = {
         "samples": "int64[]", "finish_reasons": "string[]", "scores": SCORES, "tags": "string[]"},
     ExportFormat.VOTES: _BATTLE,
     ExportFormat.CSV: {**_BATTLE, "prompt": "string", "tags": "string", "turn": "float64", "elapsed_ms": "float64",
-                       "acceptable_a": "float64", "acceptable_b": "float64"},
+                       "acceptable_a": "float64", "acceptable_b": "float64", "reason_tags_a": "string",
+                       "reason_tags_b": "string", "among": "float64"},
 }  # fmt: skip
 
 
@@ -187,7 +207,9 @@ def _win_shares(votes: Iterable[Vote]) -> dict[frozenset[str], dict[str, float]]
 def _about_pair(found: Gathered, pair: PreferencePair) -> Row:
     strengths = [s for v in pair.votes if (s := found.votes[v].strength)]
     return {
-        "pair_id": content_id("pair", pair.prompt, pair.chosen, pair.rejected, list(pair.votes))[:16],
+        "pair_id": content_id(
+            "pair", pair.prompt, pair.chosen, pair.rejected, sorted(found.ids[v] for v in pair.votes)
+        )[:16],
         **_about(found, pair.prompt, pair.votes, (pair.chosen, pair.rejected)),
         "agreement": pair.agreement,
         "ruled": pair.ruled,
@@ -201,7 +223,7 @@ def _about_pair(found: Gathered, pair: PreferencePair) -> Row:
 
 def _about(found: Gathered, prompt: str, given: Sequence[int], responses: Sequence[str]) -> Row:
     """What is known of the votes a row rests on; where the owner ruled against them all, of those on its responses."""
-    votes = [found.votes[v] for v in given]
+    votes = [found.votes[v] for v in sorted(given, key=found.ids.__getitem__)]
     beside = votes or [v for v in found.votes.values() if {v.response_a, v.response_b} & set(responses)]
     campaigns = dict.fromkeys(found.campaigns[v.campaign] for v in beside)
     purposes = {purpose for _, purpose in campaigns}
@@ -210,10 +232,11 @@ def _about(found: Gathered, prompt: str, given: Sequence[int], responses: Sequen
         "campaign": ", ".join(name for name, _ in campaigns),
         "purpose": (Purpose.EVALUATE if Purpose.EVALUATE in purposes else Purpose.COLLECT).value,
         "raters": [found.raters[v.rater_name] for v in votes],
-        "vote_ids": [v.id for v in votes],
+        "vote_ids": [found.ids[v.id] for v in votes],
         "n_votes": len(votes),
         "simulated": any(v.rater_kind is RaterKind.SIMULATED for v in votes),
-        "created_at": max((v.created_at for v in beside), default=None),
+        "redacted": any(found.remarks[v.id].redacted for v in beside),
+        "created_at": found.at(max((v.created_at for v in beside), default=None)),
         "tags": list(found.tags.get(prompt, ())),
     }
 
@@ -295,7 +318,7 @@ def _best_and_worst(
 
 
 def _votes(found: Gathered) -> Iterator[tuple[str, Row]]:
-    for vote in found.votes.values():
+    for vote in sorted(found.votes.values(), key=lambda v: found.ids[v.id]):
         name, purpose = found.campaigns[vote.campaign]
         yield SPLITS[vote.split], {
             "rater": found.raters[vote.rater_name], "simulated": vote.rater_kind is RaterKind.SIMULATED,
@@ -304,9 +327,35 @@ def _votes(found: Gathered) -> Iterator[tuple[str, Row]]:
             "response_b": found.responses[vote.response_b].text,
             "winner": WINNER.get(vote.outcome, vote.outcome.value), "turn": vote.turn, "campaign": name,
             "purpose": purpose.value, "strength": vote.strength.value if vote.strength else None,
-            "acceptable_a": vote.acceptable_a, "acceptable_b": vote.acceptable_b, "elapsed_ms": vote.elapsed_ms,
-            "tags": list(found.tags.get(vote.prompt, ())), "tstamp": vote.created_at, "vote_id": vote.id,
+            "acceptable_a": vote.acceptable_a, "acceptable_b": vote.acceptable_b, "elapsed_ms": _elapsed(found, vote),
+            "tags": list(found.tags.get(vote.prompt, ())), "tstamp": found.at(vote.created_at),
+            "vote_id": found.ids[vote.id], "better": vote.better if found.written else None, **_remarked(found, vote.id),
         }  # fmt: skip
+
+
+def _elapsed(found: Gathered, vote: Vote) -> int | None:
+    """Milliseconds; whole seconds where times are not exact."""
+    if found.exact_times or vote.elapsed_ms is None:
+        return vote.elapsed_ms
+    return round(vote.elapsed_ms / 1000) * 1000
+
+
+def _remarked(found: Gathered, vote: int) -> Row:
+    """What came with a vote; the words a rater wrote only where they may go out."""
+    given = found.remarks[vote]
+    said = {name: WINNER.get(outcome, outcome.value) for name, outcome in given.criteria.items()}
+    return {
+        "criteria": json.dumps(said, ensure_ascii=False) if said else None, "reason_tags_a": list(given.tags_a),
+        "reason_tags_b": list(given.tags_b), **words_of(found, vote), "consent_version": given.consent_version,
+        "chance": given.chance, "among": given.among, "redacted": given.redacted,
+    }  # fmt: skip
+
+
+def words_of(found: Gathered, vote: int) -> dict[str, str | None]:
+    """A vote's comment, reason and report; all None where they may not go out."""
+    given = found.remarks[vote]
+    words = {"comment": given.comment, "reason": given.reason, "report": given.report}
+    return words if found.comments else dict.fromkeys(words)
 
 
 def _csv(found: Gathered) -> Iterator[tuple[str, Row]]:
@@ -315,7 +364,11 @@ def _csv(found: Gathered) -> Iterator[tuple[str, Row]]:
         flat = {
             **row,
             "prompt": flat_chat(prompt),
-            "tags": ", ".join(found.tags.get(str(row["prompt_id"]), ())),
+            **{
+                c: ", ".join(v)
+                for c, v in row.items()
+                if c.startswith(("tags", "reason_tags")) and isinstance(v, list)
+            },
         }
         yield split, {k: safe_cell(v) if isinstance(v, str) else v for k, v in flat.items()}
 
@@ -328,8 +381,8 @@ def flat_chat(messages: Sequence[Message]) -> str:
 
 
 def safe_cell(text: str) -> str:
-    """The text with an apostrophe before it where a spreadsheet would take it for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    """The text with an apostrophe before it where a spreadsheet would take it for a formula, spaces before it or not."""
+    return f"'{text}" if text.startswith(("\t", "\r", "\n")) or text.lstrip().startswith(FORMULA) else text
 
 
 _BUILDERS: Mapping[ExportFormat, Callable[[Gathered], Iterator[tuple[str, Row]]]] = {

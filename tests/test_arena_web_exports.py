@@ -93,10 +93,10 @@ def test_the_command_says_what_differs_from_the_default(context):
         "trl",
     ]
     everything = form(name="mine", form="kto", policy="min-agreement", min_agreement=0.8, weigh=True, simulated=False,
-                      written=False, ties="bad", push=" owner/set ", allow=True)  # fmt: skip
+                      written=False, ties="bad", comments=True, push=" owner/set ", allow=True)  # fmt: skip
     assert exports.arguments(context, everything) == [
         "export", folder, "--campaign", "votes", "--format", "kto", "--policy", "min-agreement", "--min-agreement", "0.8",
-        "--ties", "bad", "--weigh-raters", "--no-simulated", "--no-written", "--allow-personal-data", "--push", "owner/set",
+        "--ties", "bad", "--weigh-raters", "--no-simulated", "--no-written", "--with-comments", "--allow-personal-data", "--push", "owner/set",
     ]  # fmt: skip
 
 

@@ -72,7 +72,8 @@ def load(folder: Path | str, tmp_path: Path) -> datasets.DatasetDict:
 @pytest.fixture
 def voted(tmp_path: Path) -> Home:
     """Two people on twelve prompts, some held out by their hash: six choices each, and one vote taken back."""
-    home = make_home(tmp_path / "voted", prompts=24, split=None, settings=CampaignSettings(overlap=2))  # type: ignore[arg-type]
+    home = make_home(tmp_path / "voted", prompts=24, split=None,  # type: ignore[arg-type]
+                     settings=CampaignSettings(overlap=2, ask_better=True))  # fmt: skip
     db = open_writer(home)
     person, machine = Person(db), Person(db, simulated=True)
     for choice in (Choice.LEFT, Choice.RIGHT, Choice.TIE, Choice.BOTH_GOOD, Choice.BOTH_BAD, Choice.SKIP) * 2:
@@ -141,7 +142,7 @@ def test_every_stored_vote_is_in_the_export_or_listed_with_its_reason(
     answers = data.draw(
         st.lists(st.tuples(*[st.sampled_from(["x", " x", "y", "z", " "])] * 2), min_size=2, max_size=3)
     )
-    home = make_home(tmp_path_factory.mktemp("stored"), prompts=len(answers), settings=CampaignSettings(overlap=3, guard=Guard.ALLOW),
+    home = make_home(tmp_path_factory.mktemp("stored"), prompts=len(answers), settings=CampaignSettings(overlap=3, guard=Guard.ALLOW, ask_better=True),
                      answer=lambda m, i: answers[i][m == "model-two"])  # fmt: skip
     db = open_writer(home)
     people = [Person(db), Person(db), Person(db, simulated=True)]
@@ -173,6 +174,12 @@ def test_every_stored_vote_is_in_the_export_or_listed_with_its_reason(
         db.conn.close()
         return
     written = [r for _, r in rows(shape, made.found)]
+    home_id = {n: vote for vote, n in made.found.ids.items()}
+    for row in written:
+        if "vote_ids" in row:
+            row["vote_ids"] = [home_id[n] for n in row["vote_ids"]]  # type: ignore[union-attr]
+        else:
+            row["vote_id"] = home_id[row["vote_id"]]  # type: ignore[index]
     inside = {v for r in written for v in r.get("vote_ids", [r.get("vote_id")])}  # type: ignore[union-attr]
     assert inside | {v for v, _ in made.out} == stored
     assert not inside & {v for v, _ in made.out}
@@ -308,7 +315,8 @@ def test_a_policy_decides_what_goes_out_and_left_out_votes_are_named(home: Home,
     votes_in(home, tmp_path, "model_a", "model_a", "model_b", "tie")
     report = export(home, tmp_path / "out", policy=PairPolicy(Method.MIN_AGREEMENT, min_agreement=0.5))
     assert report.left_out == {"outvoted": 1, "tie": 1}
-    assert (tmp_path / "out/left_out.csv").read_text().splitlines() == ["vote,reason", "3,outvoted", "4,tie"]
+    head, *listed = (tmp_path / "out/left_out.csv").read_text().splitlines()
+    assert (head, {line.split(",")[1] for line in listed}) == ("vote,reason", {"outvoted", "tie"})
     with pytest.raises(UserError, match=r"no pairs to export \(4 too little agreement\)"):
         export(home, tmp_path / "out", policy=PairPolicy(Method.MIN_AGREEMENT, min_agreement=0.9))
     card = (tmp_path / "out/README.md").read_text()
@@ -474,8 +482,8 @@ def test_votes_come_back_in_as_they_went_out(voted: Home, home: Home, tmp_path: 
     def told(which: Home) -> list[tuple[object, ...]]:
         db = open_reader(which)
         return sorted(
-            (v.prompt, v.model_a, v.model_b, v.outcome.value, v.rater_kind.value, v.created_at)
-            if v.model_a < v.model_b else (v.prompt, v.model_b, v.model_a, _other(v.outcome).value, v.rater_kind.value, v.created_at)
+            (v.prompt, v.model_a, v.model_b, v.outcome.value, v.rater_kind.value, v.created_at[:10])
+            if v.model_a < v.model_b else (v.prompt, v.model_b, v.model_a, _other(v.outcome).value, v.rater_kind.value, v.created_at[:10])
             for v in counted_votes(db, get_campaign(db, "first").id)
         )  # fmt: skip
 
@@ -519,6 +527,135 @@ def test_csv_has_one_type_a_column_whatever_its_splits_lack(home: Home, tmp_path
     made = load(tmp_path / "out", tmp_path)
     assert (made["train"][0]["turn"], made["test"][0]["turn"], made["train"][0]["tags"]) == (1.0, None, "5")
     assert (made["train"][0]["response_a"], made["test"][0]["tags"]) == ("3", None)
+
+
+def remarked_home(folder: Path) -> Home:
+    """A person who answers everything that is asked on one vote, skips another and takes a third back."""
+    asks = CampaignSettings(
+        criteria=("helpful", "true"), reason_tags=("vague", "kind"), ask_comment=True, ask_better=True, guard=Guard.REDACT,
+        ask_acceptable=True, overlap=2,
+    )  # fmt: skip
+    home = make_home(folder, settings=asks, prompts=4,
+                     answer=lambda m, i: f"I am ChatGPT, a model by OpenAI. Number {i} in " + ("a long way." if m == "model-one" else "short.") if i == 0 else f"Plain answer {i} " + ("with a reason." if m == "model-one" else "in short words."))  # fmt: skip
+    with contextlib.closing(open_writer(home).conn) as conn:
+        db = Database(conn)
+        scan(db, get_campaign(db, "first").id)
+        person = Person(db)
+        person.vote(Choice.LEFT, comment="=HYPERLINK(2)", criteria={"helpful": "left", "true": "tie"}, report="odd layout",
+                    tags={"left": ["kind"], "right": ["vague"]}, better="Mine.", elapsed_ms=4321)  # fmt: skip
+        person.vote(Choice.SKIP, reason="call me at anna@web.de")
+        gone, _, _ = person.vote(Choice.RIGHT, comment="said in haste")
+        undo(db, person.session, gone, NOW + timedelta(seconds=30))
+        while next_ballots(db, person.session, 1, NOW + timedelta(seconds=40)).ballots:
+            person.vote(Choice.TIE)
+    return home
+
+
+@pytest.mark.parametrize("shape", ["votes", "csv"])
+def test_what_came_with_a_vote_goes_out_and_words_of_raters_only_on_demand(
+    tmp_path: Path, shape: str
+) -> None:
+    home = remarked_home(tmp_path / "h")
+    export(home, tmp_path / "quiet", format=shape)
+    [row] = [r for r in everything(tmp_path / "quiet", tmp_path) if r["criteria"]]
+    mine = "a" if row["winner"] == "model_a" else "b"
+    other = "b" if mine == "a" else "a"
+    assert json.loads(str(row["criteria"])) == {"helpful": row["winner"], "true": "tie"}
+    tags = (row[f"reason_tags_{mine}"], row[f"reason_tags_{other}"])
+    assert tags == (("kind", "vague") if shape == "csv" else (["kind"], ["vague"]))
+    assert (row["better"], row["elapsed_ms"], 0 < float(str(row["chance"])) <= 1) == ("Mine.", 4000, True)
+    assert (row["comment"], row["reason"], row["report"]) == (None, None, None)
+    folder = "".join(
+        p.read_text(errors="replace")
+        for p in (tmp_path / "quiet").rglob("*")
+        if p.suffix in (".md", ".csv", ".json")
+    )
+    assert "HYPERLINK" not in folder
+    assert "comments, reasons and reports is not in it" in folder
+    with pytest.raises(UserError, match="personal data: 1 mail address"):
+        export(home, tmp_path / "loud", format=shape, comments=True)
+    export(home, tmp_path / "loud", format=shape, comments=True, allow_personal=True, exact_times=True)
+    [row] = [r for r in everything(tmp_path / "loud", tmp_path) if r["criteria"]]
+    assert (row["comment"], row["report"], row["elapsed_ms"]) == (
+        "'=HYPERLINK(2)" if shape == "csv" else "=HYPERLINK(2)", "odd layout", 4321)  # fmt: skip
+    assert str(row["tstamp"]).endswith("Z")
+    left_out = (tmp_path / "loud/left_out.csv").read_text()
+    assert "call me at anna@web.de" in left_out
+    assert "said in haste" not in left_out
+    assert "comments, reasons and reports is in it" in (tmp_path / "loud/README.md").read_text()
+
+
+@pytest.mark.parametrize("shape", ["votes", "trl"])
+def test_votes_on_covered_words_say_so(tmp_path: Path, shape: str) -> None:
+    home = remarked_home(tmp_path / "h")
+    db = open_writer(home)
+    person = Person(db)
+    while next_ballots(db, person.session, 1, NOW).ballots:
+        person.vote(Choice.LEFT)
+    db.conn.close()
+    export(home, tmp_path / "out", format=shape)
+    found = everything(tmp_path / "out", tmp_path)
+    assert {r["redacted"] for r in found} == {True, False}
+    for row in found:
+        assert row["redacted"] is ("ChatGPT" in json.dumps(row))
+    assert "they did not see" in " ".join((tmp_path / "out/README.md").read_text().split())
+
+
+def test_rows_of_two_exports_cannot_be_joined_by_their_ids_and_times(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "h", prompts=40)
+    db = open_writer(home)
+    person = Person(db)
+    for _ in range(40):
+        person.vote(Choice.LEFT)
+    reports = [export(home, tmp_path / name, format="votes") for name in ("one", "two")]
+    assert reports[0].version == reports[1].version
+    told = []
+    for name in ("one", "two"):
+        rows_ = everything(tmp_path / name, tmp_path)
+        told.append([(r["prompt_id"], r["vote_id"]) for r in rows_])
+        assert {r["tstamp"] for r in rows_} == {NOW.strftime("%Y-%m-%d")}
+        assert [r["vote_id"] for r in rows_] == list(range(1, 41))
+        manifest = json.loads((tmp_path / name / "manifest.json").read_text())
+        kept = home.exports / ".maps" / f"{manifest['export']}.json"
+        votes = json.loads(kept.read_text())["votes"]
+        asked = dict(
+            db.conn.execute("SELECT v.id, b.prompt FROM votes v JOIN battles b ON b.id = v.battle").fetchall()
+        )
+        assert {(asked[votes[str(r["vote_id"])]], r["vote_id"]) for r in rows_} == set(told[-1])
+        assert kept.stat().st_mode & 0o077 == 0
+    assert told[0] != told[1]
+    db.conn.close()
+
+
+def test_an_export_that_comes_in_twice_adds_nothing(voted: Home, home: Home, tmp_path: Path) -> None:
+    export(voted, tmp_path / "out", format="votes")
+    files = sorted(str(p) for p in (tmp_path / "out/data").iterdir())
+    first = [import_file(home, ImportKind.VOTES, f, campaign="first") for f in files]
+    again = [import_file(home, ImportKind.VOTES, f, campaign="first") for f in files]
+    assert sum(r.added for r in first) == 20
+    assert [(r.added, r.refused) for r in again] == [(0, 0)] * len(files)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "=a",
+        "+a",
+        "-1",
+        "@a",
+        "\tx",
+        "\rx",
+        "\nx",
+        "  =a",
+        "\u3000+a",
+        "\uff1da",
+        "\uff0ba",
+        "\uff0da",
+        " \uff20a",
+    ],
+)
+def test_a_cell_that_a_spreadsheet_would_run_has_an_apostrophe_before_it(cell: str) -> None:
+    assert safe_cell(cell) == f"'{cell}"
 
 
 def test_cells_and_chats() -> None:

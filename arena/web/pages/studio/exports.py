@@ -60,6 +60,7 @@ class ExportForm:
     simulated: bool
     written: bool
     ties: str
+    comments: bool = False
     name: str | None = None
     push: str | None = None
     allow: bool = False
@@ -92,7 +93,8 @@ def arguments(context: Context, form: ExportForm) -> list[str]:
         words += ["--min-agreement", f"{policy.min_agreement:g}"]
     words += ["--ties", policy.ties.value] if form.form == ExportFormat.KTO and form.ties != "drop" else []
     flags = {"--weigh-raters": policy.weighted, "--no-simulated": not policy.simulated,
-             "--no-written": not policy.written, "--allow-personal-data": form.allow}  # fmt: skip
+             "--no-written": not policy.written, "--with-comments": form.comments,
+             "--allow-personal-data": form.allow}  # fmt: skip
     words += [flag for flag, on in flags.items() if on]
     return words + (["--push", typed(form.push)] if typed(form.push) else [])
 
@@ -105,7 +107,8 @@ def start_export(context: Context, form: ExportForm) -> Job:
 def look(context: Context, form: ExportForm) -> Preview:
     """What the export would hold; nothing is written. Refused for a viewer, for reading every text costs."""
     may_act(context)
-    return preview(context.home, order_of(named(form.campaign), form.form, policy_of(form.options())))
+    order = order_of(named(form.campaign), form.form, policy_of(form.options()), comments=form.comments)
+    return preview(context.home, order)
 
 
 def shown(seen: Preview) -> str:
@@ -183,6 +186,9 @@ def build(context: Context, campaign: gr.Dropdown) -> gr.HTML:
             written = gr.Checkbox(
                 True, label="Also written answers", info="Better answers of raters, chosen over both."
             )
+            comments = gr.Checkbox(
+                False, label="Also comments and reasons", info="They may tell who wrote them."
+            )
         see = gr.Button("Look at it first", elem_id="export-look")
         seen = panel()
         with gr.Row():
@@ -193,7 +199,7 @@ def build(context: Context, campaign: gr.Dropdown) -> gr.HTML:
                             elem_id="export-allow")  # fmt: skip
         go = gr.Button("Export", variant="primary", interactive=False, elem_id="export-go")
         state = panel()
-    fields: list[Any] = [campaign, form, policy, least, weigh, simulated, written, ties]
+    fields: list[Any] = [campaign, form, policy, least, weigh, simulated, written, ties, comments]
     _wire(context, fields, [name, push, allow], see, seen, go, state)
     return state
 
@@ -203,7 +209,7 @@ def _wire(
     state: gr.HTML,
 ) -> None:  # fmt: skip
     """Looking lets export; another choice asks for another look."""
-    _, form, policy, least, weigh, _, _, ties = fields
+    _, form, policy, least, weigh, _, _, ties, _ = fields
 
     def after(shape: str, method: str) -> tuple[Any, ...]:
         return (gr.Number(visible=method == "min-agreement"), gr.Checkbox(visible=method in ("majority", "min-agreement")),
