@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from db.errors import UserError
 from training import checkpoints, samples
+from training.folders import verify
 from training.settings import DpoLoss, DpoSettings, RunSpec
 
 if TYPE_CHECKING:
@@ -172,7 +173,15 @@ class Monitor:
     kept_at: int | None = None
     owes_evaluation: bool = False
     owes_look: bool = False
+    patience: int = 0
+    best: tuple[int, float] | None = None
+    waited: int = 0
     pace: Pace = field(default_factory=lambda: Pace())
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether its patience is at an end."""
+        return bool(self.patience) and self.waited >= self.patience
 
     @property
     def seconds(self) -> float:
@@ -199,13 +208,24 @@ class Monitor:
             self.stopped_at = step
         return self.stopped_at is not None
 
+    def evaluated(self, step: int, metrics: Mapping[str, float]) -> bool:
+        """Whether this evaluation is the best so far, by the held-out margin, or by the loss where there is none."""
+        margin = metrics.get("eval_rewards/margins")
+        value = margin if margin is not None else -metrics.get("eval_loss", math.inf)
+        if self.best is not None and value <= self.best[1]:
+            self.waited += 1
+            return False
+        self.best, self.waited = (step, value), 0
+        return True
+
     def keep(self, written: Path, step: int) -> None:
         """Make what the trainer wrote after a step a checkpoint, with what the run has shown so far."""
         proof = asdict(self.proof) if self.proof else None
         carried = {"mark": self.mark, "proof": proof, "last": self.last, "seconds": self.seconds,
-                   "owes_evaluation": self.owes_evaluation, "owes_look": self.stopped_at is not None}  # fmt: skip
+                   "owes_evaluation": self.owes_evaluation, "owes_look": self.stopped_at is not None,
+                   "best": self.best, "waited": self.waited}  # fmt: skip
         checkpoints.keep(written, self.folder, step, carried)
-        checkpoints.prune(self.folder)
+        checkpoints.prune(self.folder, self.best[0] if self.best else None)
         self.kept_at = step
 
 
@@ -226,6 +246,7 @@ def follow(
     samples.cut_after(spec.folder, found.checkpoint.step if found.checkpoint else None)
     with path.open("a", encoding="utf-8") as file:
         monitor = Monitor(spec.folder, file, checkpoints.mark_of(spec), observe, should_stop, prove)
+        monitor.patience = spec.settings.patience
         go_on_from(monitor, found)
         attach(trainer, spec, monitor)
         _leave_layers_unpacked(trainer)
@@ -246,7 +267,29 @@ def follow(
             f"the run was cancelled at step {monitor.stopped_at} of {trainer.state.max_steps}; it has no model yet",
             "`jobs resume` goes on from there",
         )
+    take_best(trainer, monitor)
     return monitor
+
+
+def take_best(trainer: Trainer, monitor: Monitor) -> None:
+    """Where a run has patience, its model and its figures are those of its best evaluation."""
+    last = trainer.state.global_step
+    if not monitor.patience or monitor.best is None or monitor.best[0] in (0, last):
+        return
+    folder = monitor.folder / checkpoints.FOLDER / f"checkpoint-{monitor.best[0]}"
+    try:
+        verify(folder)
+    except UserError as error:
+        monitor.notes.append(f"the model is that of the last step, as the best cannot be read: {error.what}")
+        return
+    types = {name: p.dtype for name, p in trainer.model.named_parameters()}
+    trainer._load_from_checkpoint(str(folder))
+    for name, parameter in trainer.model.named_parameters():
+        parameter.data = parameter.data.to(types[name])
+    carried = json.loads((folder / checkpoints.CARRIED).read_text(encoding="utf-8"))
+    monitor.last = dict(carried["last"])
+    early = f"; the run stopped after step {last} of {trainer.state.max_steps}" if monitor.ended_early else ""
+    monitor.notes.append(f"the model is that of step {monitor.best[0]}, the best on held-out rows{early}")
 
 
 def go_on_from(monitor: Monitor, found: checkpoints.Found) -> None:
@@ -259,6 +302,9 @@ def go_on_from(monitor: Monitor, found: checkpoints.Found) -> None:
         monitor.last = dict(past.carried["last"])
         monitor.earlier = float(past.carried["seconds"])
         monitor.tokens_before = monitor.last.get("num_tokens", 0.0)
+        best = past.carried["best"]
+        monitor.best = (int(best[0]), float(best[1])) if best else None
+        monitor.waited = int(past.carried["waited"])
         monitor.owes_look = bool(past.carried["owes_look"])
         monitor.notes.append(f"the run went on from its checkpoint after step {past.step}")
     for note in monitor.notes:
@@ -317,6 +363,13 @@ def as_callback(monitor: Monitor) -> TrainerCallback:
             step, total = state.global_step, state.max_steps
             due = step % checkpoints.steps_between(total) == 0 and step < total
             control.should_save = due and monitor.kept_at != step
+            return control
+
+        def on_evaluate(self, _args: Args, state: TrainerState, control: TrainerControl,
+                        metrics: dict[str, float] | None = None, **_: object) -> TrainerControl:  # fmt: skip
+            if monitor.patience and monitor.evaluated(state.global_step, metrics or {}):
+                control.should_save = control.should_save or state.global_step > 0
+            control.should_training_stop = control.should_training_stop or monitor.ended_early
             return control
 
         def on_save(self, args: Args, state: TrainerState, _control: TrainerControl, **_: object) -> None:

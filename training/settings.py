@@ -59,7 +59,9 @@ class Settings:
     """What every kind of run is set by.
 
     `max_length` counts prompt and answer together, in tokens. `eval_every` is in steps; 0 means once an epoch.
-    `max_steps` 0 means as many as the epochs give. The reference is no setting: it belongs to the run.
+    `max_steps` 0 means as many as the epochs give. The reference is no setting: it belongs to the run. `patience`:
+    after so many evaluations without a better held-out margin (loss, where there is none) the run stops, and its
+    model is the one that was best; 0 trains to the end and keeps the last.
     """
 
     learning_rate: float = 5e-6
@@ -77,6 +79,7 @@ class Settings:
     lora_alpha: int = 32
     checkpointing: bool = False
     eval_every: int = 0
+    patience: int = 0
     seed: int = 42
     quantize: Quantize | None = None
 
@@ -106,6 +109,7 @@ class Settings:
             ("lora_r", self.lora_r >= 1, "1 or more"),
             ("lora_alpha", self.lora_alpha >= 1, "1 or more"),
             ("eval_every", self.eval_every >= 0, "0 (once an epoch) or more"),
+            ("patience", self.patience >= 0, "0 (train to the end) or more"),
             ("seed", 0 <= self.seed < 2**32, "between 0 and 4294967295"),
         ]
 
