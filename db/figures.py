@@ -79,7 +79,8 @@ def criteria_answers(db: Database, campaign: int) -> list[Answer]:
     rows = db.conn.execute(
         """SELECT v.id, j.key, j.value FROM votes v JOIN vote_states z ON z.vote = v.id AND z.state = 'counted',
           json_each(v.criteria) j WHERE v.campaign = ?
-          AND j.key IN (SELECT value FROM json_each((SELECT criteria FROM campaigns WHERE id = v.campaign))) ORDER BY v.id, j.key""",
+          AND (SELECT criteria = '[]' OR j.key IN (SELECT value FROM json_each(criteria))
+               FROM campaigns WHERE id = v.campaign) ORDER BY v.id, j.key""",
         (campaign,),
     )
     return [Answer(int(r[0]), str(r[1]), Outcome(r[2])) for r in rows]

@@ -223,8 +223,8 @@ def trained_votes(db: Database) -> dict[tuple[int, RaterKind], int]:
 
 _VOTE = """SELECT v.id, v.campaign, v.battle, v.rater, v.outcome, s.left_is, v.created_at, b.prompt, b.response_a,
   b.response_b, ma.name, mb.name, t.name, t.kind, p.split, v.strength, v.elapsed_ms, b.turn, v.acceptable_a,
-  v.acceptable_b, CASE WHEN k.ask_better THEN v.better END, s.chance, s.among
-FROM votes v JOIN vote_states z ON z.vote = v.id JOIN campaigns k ON k.id = v.campaign
+  v.acceptable_b, CASE WHEN own.ask_better THEN v.better END, s.chance, s.among
+FROM votes v JOIN vote_states z ON z.vote = v.id JOIN campaigns own ON own.id = v.campaign
 JOIN battles b ON b.id = v.battle JOIN models ma ON ma.id = b.model_a JOIN models mb ON mb.id = b.model_b
 JOIN raters t ON t.id = v.rater JOIN prompts p ON p.id = b.prompt
 LEFT JOIN assignments s ON s.id = v.assignment"""
