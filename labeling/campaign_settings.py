@@ -108,6 +108,8 @@ def check(settings: CampaignSettings) -> None:
          "the session ends before it starts", "give a later ends_at"),
         (not settings.block_below or settings.gold_rate > 0, "block_below needs check questions",
          "set gold_rate too, e.g. gold_rate=0.1"),
+        (settings.reveal != "each" or not settings.gold_rate, "models that are revealed after each vote give check questions away",
+         "reveal them at the end, or set gold_rate=0"),
         (all(0 <= q.correct < len(q.answers) >= 2 for q in settings.quiz),
          "each quiz question needs two answers or more and the place of the correct one, from 0", "mend the quiz"),
         *((not url or urlsplit(url).scheme in ("http", "https"), f"{url!r} is no web address", "give https://...")

@@ -73,6 +73,11 @@ def test_a_session_does_not_end_before_it_starts():
         changed(PLAIN, {"starts_at": "2026-12-02", "ends_at": "2026-12-01"})
 
 
+def test_check_questions_and_a_reveal_after_each_vote_do_not_go_together():
+    with pytest.raises(UserError, match="give check questions away"):
+        changed(PLAIN, {"reveal": "each", "gold_rate": "0.1"})
+
+
 def test_typed_pairs_read_files_and_refuse_what_they_do_not_know(tmp_path):
     file = tmp_path / "guide.md"
     file.write_text("# Look for truth\n", encoding="utf-8")
