@@ -57,6 +57,17 @@ def unscanned(db: Database) -> list[int]:
     return [int(r[0]) for r in rows]
 
 
+def found_in_campaign(db: Database, campaign: int) -> set[int]:
+    """The battles of a campaign that are held or have a finding that stands."""
+    rows = db.conn.execute(
+        """SELECT battle FROM battle_cover WHERE campaign = ?1 AND held = 1 UNION
+        SELECT f.battle FROM battle_findings f JOIN battles b ON b.id = f.battle
+        WHERE b.campaign = ?1 AND f.dismissed_at IS NULL""",
+        (campaign,),
+    )
+    return {int(r[0]) for r in rows}
+
+
 def battle_texts(db: Database, battles: Sequence[int]) -> list[BattleText]:
     """These battles with their prompts and texts."""
     rows = db.conn.execute(

@@ -15,8 +15,10 @@ from db.checks import GoldPair
 from db.connection import transaction
 from db.entities import Campaign, Prompt, Purpose, Split, bare
 from db.errors import UserError
+from db.guarding import found_in_campaign
 from labeling.formats.records import GivenPair
 from labeling.importing import read_pairs
+from labeling.scanning import found_in, names_in, words_of
 
 FEWEST_WORDS = 3
 """an answer shorter than this cannot be spoiled so that it shows"""
@@ -45,10 +47,12 @@ def spoiled(text: str, other: str) -> str:
 def add_spoiled(db: Database, campaign: Campaign, n: int, seed: int = 0) -> Added:
     """Make up to n check questions of the campaign's own prompts: a stored answer against a spoiled version of it.
 
-    UserError where the campaign has too few prompts with an answer of some words.
+    Battles in which the blinding guard found something give none. UserError where the campaign has too few prompts with
+    an answer of some words.
     """
     rng = random.Random(seed)
-    battles = campaigns.battles_of(db, campaign.id)
+    found = found_in_campaign(db, campaign.id)
+    battles = [b for b in campaigns.battles_of(db, campaign.id) if b.id not in found]
     rng.shuffle(battles)
     first = {b.prompt: b for b in reversed(battles)}
     shown = list(first.values())[: 4 * n + 4]
@@ -109,8 +113,11 @@ def _stored(db: Database, campaign: Campaign, given: GivenPair) -> GoldPair | No
 
 
 def _add(db: Database, campaign: Campaign, pairs: list[GoldPair], source: str, refused: int) -> Added:
-    added = sum(checks.add_gold_pairs(db, campaign, chunk, source) for chunk in _chunks(pairs))
-    return Added(added, len(pairs) - added, refused)
+    """Store pairs in whose texts the blinding guard finds nothing; the others are refused."""
+    names, words = names_in(db, campaign.id), words_of(db)
+    clean = [p for p in pairs if not found_in(get_prompt(db, p.prompt).messages, p.good, p.bad, names, words)]
+    added = sum(checks.add_gold_pairs(db, campaign, chunk, source) for chunk in _chunks(clean))
+    return Added(added, len(clean) - added, refused + len(pairs) - len(clean))
 
 
 def _chunks(pairs: list[GoldPair]) -> Iterator[list[GoldPair]]:

@@ -32,7 +32,7 @@ from labeling.formats.records import (
 )
 from labeling.formats.registry import Reader, reader_of
 from labeling.intake import Intake, Target, Took
-from labeling.scanning import notes, scan
+from labeling.scanning import names_in, notes, scan, scan_battles
 
 __all__ = ["ImportKind", "ImportReport", "Preview", "PreviewRow", "Refusal", "import_file", "preview"]
 
@@ -179,6 +179,8 @@ def _bring(
         with transaction(db):
             for row in chunk:
                 _take(intake, reader, row, tally, refused)
+            if into is not None:  # nothing is there to be served before it was looked at
+                scan_battles(db, intake.battles_met(), names_in(db, into.id))
     pairs = intake.finish()
     if into is not None:
         scan(db, into.id)
@@ -190,7 +192,7 @@ def _bring(
     )
     finish_import(db, import_id, counts)
     return ImportReport(
-        *counts, refused.keep(), tuple(refused.first), reader.format.name, reader.mapping,
+        *counts, refused.keep(import_id), tuple(refused.first), reader.format.name, reader.mapping,
         campaign=into.name if into else None,
         prompt_set=name if intake.fills_set else None,
         pair_set=name if kind is ImportKind.PAIRS and counts.read > counts.refused else None,
@@ -216,7 +218,7 @@ def _take(intake: Intake, reader: Reader, row: ReadRow, tally: _Tally, refused: 
     tally.read += 1
     given, refusal = _given(reader, row)
     try:
-        took = [intake.take(g, row.line) for g in given]
+        took = intake.take(given, row.line)
     except BadRow as error:
         took, refusal = [], Refusal(row.line, str(error))
     if refusal is not None:
@@ -260,8 +262,8 @@ class _Refused:
     def __init__(self, home: Home, origin: Source) -> None:
         self.first: list[Refusal] = []
         self.count = 0
-        self._path = home.exports / f"refused-{safe_name(origin.stem, 'file')}.jsonl"
-        self._aside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        self._folder, self._stem = home.exports, f"refused-{safe_name(origin.stem, 'file')}"
+        self._aside = self._folder / f".{self._stem}.{os.getpid()}"
         self._file = self._aside.open("w", encoding="utf-8")
 
     def add(self, refusal: Refusal, row: ReadRow) -> None:
@@ -273,15 +275,16 @@ class _Refused:
         line = {"line": refusal.line, "reason": refusal.reason, "row": kept}
         self._file.write(json.dumps(line, default=str) + "\n")
 
-    def keep(self) -> str | None:
-        """Put the file in its place where there is anything in it; its path."""
+    def keep(self, import_id: int) -> str | None:
+        """Put the file in its place where there is anything in it; its path, which no other import has."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
         if not self.count:
             return None
-        self._aside.replace(self._path)
-        return str(self._path)
+        path = self._folder / f"{self._stem}-{import_id}.jsonl"
+        self._aside.replace(path)
+        return str(path)
 
     def close(self) -> None:
         """Leave nothing behind."""

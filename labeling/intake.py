@@ -86,10 +86,12 @@ class Intake:
         self._row_models: dict[str, tuple[str, int]] = {}
         self._nth: Counter[tuple[str, ...]] = Counter()
         self._pairs: dict[tuple[str, str, str], int] = {}
+        self._row_pairs: dict[tuple[str, str, str], int] = {}
         self._repeated = 0
         self._prompts: dict[str, None] = {}
         self._row_prompts: list[str] = []
-        self._row_battle: tuple[_Meeting, int, int] | None = None
+        self._row_battles: list[tuple[_Meeting, int, int]] = []
+        self._met: set[int] = set()
         self._battles: dict[_Meeting, dict[int, int]] = {}
         """{(prompt, turn, models): {battle: the model in its slot a}}"""
         for b in exchange.campaign_battles(db, target.campaign.id) if target.campaign else ():
@@ -97,21 +99,32 @@ class Intake:
                 b.model_a
             )
 
-    def take(self, given: Given, line: int) -> Took:
-        """Store one thing whole. BadRow, with nothing stored, where it contradicts what is there or names what is not."""
+    def take(self, given: Sequence[Given], line: int) -> list[Took]:
+        """Store all that a row gives, or nothing: BadRow where it contradicts what is there or names what is not."""
         self._new_row()
-        with transaction(self.db):
-            took = self._stored(given, line)
+        notes, repeated = self.notes.copy(), self._repeated
+        try:
+            with transaction(self.db):
+                took = [self._stored(g, line) for g in given]
+        except BadRow:
+            self.notes, self._repeated = notes, repeated
+            raise
         self._prompts |= dict.fromkeys(self._row_prompts)
         self._models |= self._row_models
-        if self._row_battle is not None:
-            meeting, battle, model_a = self._row_battle
+        self._pairs |= self._row_pairs
+        for meeting, battle, model_a in self._row_battles:
             self._battles.setdefault(meeting, {})[battle] = model_a
+            self._met.add(battle)
         return took
 
     def _new_row(self) -> None:
         """What a row learns counts only once the row is stored: forget the last one's."""
-        self._row_prompts, self._row_models, self._row_battle = [], {}, None
+        self._row_prompts, self._row_models, self._row_pairs, self._row_battles = [], {}, {}, []
+
+    def battles_met(self) -> list[int]:
+        """The battles of the rows since this was last asked, made now or there already."""
+        met, self._met = sorted(self._met), set()
+        return met
 
     def _stored(self, given: Given, line: int) -> Took:
         match given:
@@ -243,11 +256,15 @@ class Intake:
         prompt = self._known_prompt(given.prompt)
         responses = [Response.of(prompt, None, text) for text in (given.chosen, given.rejected)]
         chosen, rejected = (r.id for r in responses)
-        if (prompt, rejected, chosen) in self._pairs:
-            raise BadRow(f"the other way round than line {self._pairs[prompt, rejected, chosen]}")
-        self._repeated += (prompt, chosen, rejected) in self._pairs
+        pair, turned = (prompt, chosen, rejected), (prompt, rejected, chosen)
+        other = self._pairs.get(turned, self._row_pairs.get(turned))
+        if other is not None:
+            raise BadRow(f"the other way round than line {other}")
         add_responses(self.db, responses)
-        self._pairs.setdefault((prompt, chosen, rejected), line)
+        if pair in self._pairs or pair in self._row_pairs:
+            self._repeated += 1
+        else:
+            self._row_pairs[pair] = line
         return Took.LATER
 
     def _score(self, given: GivenScore) -> Took:
@@ -318,7 +335,8 @@ class Intake:
             raise BadRow("model_a and model_b are the same")
         prompt = self._prompt_of_vote(given, model_a, model_b)
         if given.text_a is None or given.text_b is None:
-            known = self._battles.get((prompt, given.turn, frozenset((model_a, model_b))), {})
+            meeting = prompt, given.turn, frozenset((model_a, model_b))
+            known = self._battles.get(meeting, {}) | {b: a for m, b, a in self._row_battles if m == meeting}
             if len(known) == 1:
                 battle, slot_a = next(iter(known.items()))
                 return battle, slot_a != model_a
@@ -345,7 +363,7 @@ class Intake:
                                      item.model_a, item.model_b, turn)  # fmt: skip
         add_campaign_models(self.db, campaign.id, (item.model_a, item.model_b))
         key = item.prompt, turn, frozenset((item.model_a, item.model_b))
-        self._row_battle = key, battle, item.model_b if swapped else item.model_a
+        self._row_battles.append((key, battle, item.model_b if swapped else item.model_a))
         return battle, swapped
 
     def _prompt_of_vote(self, given: GivenVote, *models: int) -> str:

@@ -7,8 +7,11 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from db.connection import Home, open_reader
+from db.campaigns import add_rater
+from db.connection import Home, open_reader, open_writer
+from db.entities import RaterKind
 from db.errors import UserError
+from labeling.formats.naming import rater_name
 from labeling.formats.registry import FORMATS
 from labeling.importing import ImportKind, import_file
 
@@ -152,6 +155,21 @@ def test_argilla_records_in_every_form(home: Home, tmp_path: Path, row: object) 
     assert (report.format, report.added, report.refused) == ("argilla", 2, 0)
     assert stored(home) == [(U1, "person", "Q?", "a", "x", "y", "llama/mistral"),
                             (U2, "person", "Q?", "b", "x", "y", "llama/mistral")]  # fmt: skip
+
+
+def test_a_row_of_several_votes_goes_in_whole_or_not_at_all(home: Home, tmp_path: Path) -> None:
+    db = open_writer(home)
+    add_rater(db, rater_name(U2), RaterKind.JUDGE)
+    votes = {"preference": said((U1, "response-1"), (U2, "response-2"))}
+    refused = {"id": "1", "fields": FIELDS, "metadata": MODELS, "responses": votes}
+    good = {"id": "2", "fields": FIELDS | {"instruction": "What?"}, "metadata": MODELS,
+            "responses": {"preference": said((U1, "response-1"), ("x", "response-2"))}}  # fmt: skip
+    report = import_file(home, ImportKind.VOTES, write(tmp_path, [refused, good]))
+    assert (report.read, report.added, report.refused) == (2, 2, 1)
+    assert "is here already, as a judge" in report.refusals[0].reason
+    assert {row[2] for row in stored(home)} == {"What?"}
+    assert db.conn.execute("SELECT count(*) FROM battles").fetchone() == (1,)
+    db.conn.close()
 
 
 def test_argilla_from_parquet_with_chats_ties_and_nobody(home: Home, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Check questions made by spoiling stored answers: plainly worse, and of the better of two answers."""
 
 import itertools
+import json
 import random
 
 from arena.crowd import decision
@@ -11,6 +12,7 @@ from db.checks import gold_pairs_of
 from db.connection import open_writer
 from db.entities import Choice, Score
 from labeling import gold
+from labeling.scanning import scan
 from tests.factories import make_home
 
 
@@ -51,4 +53,47 @@ def test_the_better_scored_answer_is_the_known_one(tmp_path):
     )
     assert gold.add_spoiled(db, campaign, 4).added == 4
     assert all("manner of 9 o" in p.good for p in gold_pairs_of(db, campaign.id)), "model-two's"
+    db.conn.close()
+
+
+def test_what_the_guard_finds_never_becomes_a_check_question(tmp_path):
+    def answer(model, i):
+        if model == "model-one" or i > 1:
+            return f"Answer {i} in the manner of {model[6:]}."
+        return ("I am ChatGPT, and here is a long answer.", "It goes on for long.<|im_end|>")[i]
+
+    db = open_writer(make_home(tmp_path / "home", prompts=5, answer=answer))
+    campaign = get_campaign(db, "first")
+    scan(db, campaign.id)
+    gold.add_spoiled(db, campaign, 5)
+    made = gold_pairs_of(db, campaign.id)
+    assert len(made) == 3
+    assert all("ChatGPT" not in text and "<|" not in text for pair in made for text in pair[1:])
+    db.conn.close()
+
+
+def test_spoiled_answers_of_a_campaign_nobody_scanned_are_looked_at_themselves(tmp_path):
+    words = "Here is a long answer, and by the way I am ChatGPT, so there."
+    home = make_home(
+        tmp_path / "home",
+        prompts=4,
+        answer=lambda model, i: words if i == 0 else f"Answer {i} of {model[6:]}.",
+    )
+    db = open_writer(home)
+    added = gold.add_spoiled(db, get_campaign(db, "first"), 4)
+    assert all("ChatGPT" not in pair.good for pair in gold_pairs_of(db, 1))
+    assert added.added + added.refused <= 4
+    db.conn.close()
+
+
+def test_pairs_of_a_file_that_give_a_model_away_are_refused(tmp_path):
+    db = open_writer(make_home(tmp_path / "home"))
+    file = tmp_path / "gold.jsonl"
+    rows = [("Why?", "Because it is so.", "No idea."), ("Who?", "I am ChatGPT.", "Nobody."), ("Where?", "Here it is.", "model-one says there.")]  # fmt: skip
+    file.write_text(
+        "".join(json.dumps(dict(zip(("prompt", "chosen", "rejected"), r, strict=True))) + "\n" for r in rows)
+    )
+    added = gold.add_file(db, get_campaign(db, "first"), str(file))
+    assert added == (1, 0, 2)
+    assert [p.good for p in gold_pairs_of(db, 1)] == ["Because it is so."]
     db.conn.close()

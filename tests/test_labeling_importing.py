@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow
@@ -30,9 +31,11 @@ from db.catalog import (
 from db.connection import Home, home_at, open_reader, open_writer
 from db.entities import CampaignSettings, CampaignStatus, ModelKind, Outcome, Purpose, RaterKind, Split, bare
 from db.errors import NotFound, UserError
+from db.guarding import unscanned
 from db.runs import pair_sets, pairs_of_set
 from db.votes import ImportedVote, add_imported_votes, begin_import, counted_votes, counts
 from labeling.formats.naming import rater_name, safe_name
+from labeling.formats.reading import ReadRow
 from labeling.formats.records import BadRow
 from labeling.formats.transcripts import parse_transcript
 from labeling.importing import ImportKind, import_file, preview
@@ -589,14 +592,8 @@ def test_a_killed_import_shows_nothing_and_is_taken_up_again(home: Home, tmp_pat
     campaign = exchange.add_empty_campaign(db, "c", "all", CampaignSettings(), CampaignStatus.CLOSED)
     begun = begin_import(db, "votes", str(Path(source).resolve()), campaign.id)
     intake = importing.Intake(db, importing.Target(begun, "v", source, campaign))
-    intake.take(
-        next(
-            iter(
-                importing._recognised(importing.source_of(source), ImportKind.VOTES, None, {})[1].read(vote())
-            )
-        ),
-        1,
-    )
+    reader = importing._recognised(importing.source_of(source), ImportKind.VOTES, None, {})[1]
+    intake.take(reader.read(vote()), 1)
     assert list(counted_votes(db, campaign.id)) == []
     moved = write(tmp_path, "w.jsonl", [vote()])
     assert "cut off" in import_file(home, ImportKind.VOTES, moved, campaign="c").refusals[0].reason
@@ -606,6 +603,44 @@ def test_a_killed_import_shows_nothing_and_is_taken_up_again(home: Home, tmp_pat
     assert db.conn.execute(
         "SELECT sum(n) FROM vote_counts WHERE campaign = ?", (campaign.id,)
     ).fetchone() == (2,)
+
+
+def test_an_import_into_an_open_campaign_shows_nothing_unscanned_even_when_cut_off(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK", 1)
+    db = open_writer(home)
+    campaign = exchange.add_empty_campaign(db, "open", "all", CampaignSettings(), CampaignStatus.OPEN)
+    source = write(tmp_path, "v.jsonl", [vote(response_a="I am ChatGPT."), vote(prompt="What?"), vote()])
+    shown: list[list[int]] = []
+
+    def cut_off(chunks: Iterator[list[ReadRow]]) -> Iterator[list[ReadRow]]:
+        for i, chunk in enumerate(chunks):
+            rows = open_reader(home).conn.execute("SELECT battle FROM battle_cover WHERE held = 0")
+            shown.append([r[0] for r in rows])
+            if i == 2:
+                raise KeyboardInterrupt
+            yield chunk
+
+    whole = importing._chunks
+    monkeypatch.setattr(importing, "_chunks", lambda rows: cut_off(whole(rows)))
+    with pytest.raises(KeyboardInterrupt):
+        import_file(home, ImportKind.VOTES, source, campaign="open")
+    assert shown == [[], [], [2]], "the leak of the first row was never there to be served"
+    monkeypatch.setattr(importing, "_chunks", whole)
+    assert unscanned(db) == [campaign.id]
+    import_file(home, ImportKind.VOTES, source, campaign="open")
+    assert unscanned(db) == []
+
+
+def test_two_files_of_one_name_keep_their_refused_rows_apart(home: Home, tmp_path: Path) -> None:
+    kept = []
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        source = write(tmp_path / folder, "v.jsonl", [vote(), vote(rater=folder, winner="nobody knows")])
+        kept.append(import_file(home, ImportKind.VOTES, source).refused_file)
+    rows = [json.loads(Path(file or "").read_text())["row"] for file in kept]
+    assert [r["rater"] if isinstance(r, dict) else json.loads(r)["rater"] for r in rows] == ["one", "two"]
 
 
 def test_votes_without_texts_never_reach_raters(home: Home, tmp_path: Path) -> None:
