@@ -1,3 +1,4 @@
+import importlib
 import json
 import random
 from dataclasses import replace
@@ -16,7 +17,7 @@ from training.folders import MARKER, seal, verify
 from training.monitoring import Cancelled, read_metrics
 from training.presets import PRESETS
 from training.samples import read_samples
-from training.settings import ModelFiles, RunSpec, with_overrides
+from training.settings import SETTINGS_OF, ModelFiles, RunSpec, with_overrides
 
 SETTINGS = with_overrides(
     PRESETS["starter"].settings, ["batch_size=2", "epochs=2", "sft_weight=0", "eval_every=0"]
@@ -221,6 +222,23 @@ def test_the_recorded_proof_stands(tmp_path, base):
     resumed = cancelled_at(spec, 8)
     assert resumed.reference_proof.margin == 0.0
     assert abs(curve(spec, "rewards/margins")[9, "rewards/margins"]) > 0.01
+
+
+@pytest.mark.parametrize("kind", [RunKind.SFT, RunKind.KTO, RunKind.REWARD])
+def test_the_other_kinds_go_on_with_the_same_losses(tmp_path, base, kind):
+    module = importlib.import_module(f"training.{kind}")
+    settings = with_overrides(
+        SETTINGS_OF[kind](), ["learning_rate=1e-3", "batch_size=4", "gradient_accumulation=1", "epochs=2"]
+    )
+    rows = tiny.write_rows(tmp_path / "rows.jsonl", tiny.some_pairs(16, 4))
+    whole = RunSpec(kind, tmp_path / "whole", rows, ModelFiles(str(base)), None, settings)
+    broken = replace(whole, folder=tmp_path / "broken")
+    module.train(whole)
+    seen = []
+    with pytest.raises(Cancelled):
+        module.train(broken, seen.append, lambda: any(m.step >= 3 for m in seen))
+    assert "the run went on from its checkpoint after step 4" in module.train(broken).notes
+    assert curve(broken, "loss") == pytest.approx(curve(whole, "loss"), rel=1e-5)
 
 
 # -- runs that are killed --------------------------------------------------------------------------------------
