@@ -915,10 +915,11 @@ def push(voted: Home, folder: Path, repo: str, env: dict[str, str], *more: str) 
     ).stdout.splitlines()
 
 
-def test_push_and_import_again_from_the_hub(voted: Home, tmp_path: Path) -> None:
+def test_push_and_import_again_from_the_hub(tmp_path: Path) -> None:
+    voted = make_home(tmp_path / "voted", prompts=24, split=None)  # type: ignore[arg-type]
     with contextlib.closing(
         open_writer(voted).conn
-    ) as conn:  # until held-out prompts have decisive votes too
+    ) as conn:  # every prompt has one decisive vote, held-out ones too
         person = Person(Database(conn))
         while next_ballots(person.db, person.session, 1, NOW).ballots:
             person.vote(Choice.LEFT)
