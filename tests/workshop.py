@@ -22,6 +22,7 @@ from db.campaigns import create_campaign
 from db.catalog import add_model, add_prompts, add_responses, set_setting
 from db.connection import Home, home_at, open_writer, transaction
 from db.entities import CampaignSettings, Job, ModelKind, Prompt, Response, Split
+from db.guarding import mark_scanned
 from labeling import joining, lending, rating
 from labeling.submission import parse_submission
 from tests.factories import NOW
@@ -60,7 +61,8 @@ def trainable_home(folder: Path, *, train: int = 8, heldout: int = 12) -> Home:
                 Response.of(p.id, name, words.format(i), settings=SHORT) for i, p in enumerate(asked)
             ])  # fmt: skip
         set_setting(db, "reward_model", str(weights() / "reward"))
-        create_campaign(db, "first", ("one", "two"), "questions:train", CampaignSettings())
+        made = create_campaign(db, "first", ("one", "two"), "questions:train", CampaignSettings())
+        mark_scanned(db, made.campaign.id)
     return home
 
 
