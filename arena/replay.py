@@ -22,6 +22,7 @@ from db.connection import Home, transaction
 from db.entities import Campaign, CampaignSettings, CampaignStatus, Choice, Guard, Outcome, Vote
 from db.errors import UserError
 from db.exchange import add_empty_campaign
+from db.guarding import mark_scanned
 from db.votes import counted_votes, texts_of_campaign
 from labeling import joining
 from labeling.ballot import choice_of
@@ -91,6 +92,7 @@ def _opened(db: Database, name: str, votes: Sequence[Vote]) -> Campaign:
             add_battle(
                 db, campaign.id, v.prompt, v.response_a, v.response_b, ids[v.model_a], ids[v.model_b], v.turn
             )
+        mark_scanned(db, campaign.id)
     return campaign
 
 
