@@ -945,8 +945,9 @@ def report(
 @click.option(
     "--public", is_flag=True, help="With --push: the repository may be public, and is made so where missing."
 )
-@click.option("--allow-personal-data", "allow_personal", is_flag=True,
-              help="Write texts that seem to hold mail addresses, phone numbers or keys: you have looked at them.")  # fmt: skip
+@click.option("--allow-personal-data/--no-personal-data", "allow_personal", default=None,
+              help="You have looked at texts that seem to hold mail addresses, phone numbers or keys, and they may go; or "
+                   "stop where there are any. By default they are named, and only --push stops.")  # fmt: skip
 @click.option("--with-comments", "comments", is_flag=True,
               help="Also what raters wrote as comments, reasons and reports: it may tell who they are.")  # fmt: skip
 @click.option("--exact-times", is_flag=True, help="Times to the millisecond instead of the day.")
@@ -969,6 +970,10 @@ def export(folder: str, format_: str, preview_: bool, as_json: bool, **options: 
                    comments=options["comments"], exact_times=options["exact_times"])  # fmt: skip
     for reason, n in made.left_out.items():
         click.echo(f"left out: {n} votes, {reason}", err=True)
+    if made.personal and not options["allow_personal"]:
+        found = ", ".join(f"{n} {kind}" for kind, n in made.personal.items())
+        click.echo(f"look before you pass it on: the texts seem to hold personal data ({found}); --preview names the "
+                   "places", err=True)  # fmt: skip
     for refused in made.refused[:20]:
         click.echo(f"refused: {refused.reason}, answers {' and '.join(refused.responses)}", err=True)
     show(made, as_json, lambda: [f"{made.folder}: " + ", ".join(f"{k} {v}" for k, v in made.splits.items())])

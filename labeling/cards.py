@@ -65,7 +65,9 @@ class Facts:
     contradictions: int = 0
     refused: int = 0
     personal: Mapping[str, int] = field(default_factory=dict)
-    """{kind: places} of personal data that the owner let out"""
+    """{kind: places} of personal data in what was written"""
+    confirmed: bool = False
+    """whether the owner looked at it and let it out"""
 
 
 def _count(n: int, one: str, many: str | None = None) -> str:
@@ -240,7 +242,12 @@ def _use(facts: Facts) -> str:
         ]
     if facts.personal:
         found = told(facts.personal)
-        lines += [f"Personal data: a search found {found}; the owner looked at it and let it out."]
+        looked = (
+            "the owner looked at it and let it out"
+            if facts.confirmed
+            else "**nobody looked at it yet: do before you pass this on**"
+        )
+        lines += [f"Personal data: a search found {found}; {looked}."]
     else:
         lines += [("Personal data: a search for mail addresses, phone numbers, cards, bank accounts and keys found none. "
                   "Names and addresses in running text are not searched for.")]  # fmt: skip

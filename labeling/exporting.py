@@ -51,7 +51,7 @@ class ExportReport:
     refused: tuple[RefusedText, ...]
     """texts that could not go out, by their ids"""
     personal: Mapping[str, int]
-    """{kind of personal data: places} that the owner let out"""
+    """{kind of personal data: places} in what was written"""
     snapshot: str
     version: str
     files: tuple[str, ...]
@@ -67,14 +67,15 @@ def export(
     push: str | None = None,
     public: bool = False,
     policy: PairPolicy | None = None,
-    allow_personal: bool = False,
+    allow_personal: bool | None = None,
     comments: bool = False,
     exact_times: bool = False,
 ) -> ExportReport:
     """Write a folder that datasets.load_dataset loads; an export of ours in its place is replaced, nothing else.
 
     The default policy gives a row for each decisive vote. UserError, with nothing written, where there is nothing to
-    export, the folder is in the way, or a text holds personal data that nobody allowed.
+    export, the folder is in the way, or a text holds personal data that nobody allowed: by default such a text stays
+    out of a push and is only named in a folder on this machine; `allow_personal` False keeps it out of both.
     """
     order = order_of(campaign, format, policy, comments=comments, exact_times=exact_times)
     folder = folder.expanduser().absolute()
@@ -84,9 +85,9 @@ def export(
     with one_moment(home) as db:
         gathering = gather(db, order)
     places = _places(gathering)
-    if places and not allow_personal:
+    if places and not (push is None if allow_personal is None else allow_personal):
         raise personal_data(places)
-    made = _write(home, folder, gathering, places)
+    made = _write(home, folder, gathering, places, confirmed=bool(allow_personal))
     address = push_folder(folder, push, public=public) if push else None
     return ExportReport(
         str(folder), order.shape.value, made.splits, gathering.left_out, len(gathering.contradictions), gathering.refused,
@@ -216,7 +217,9 @@ class _Made:
     files: tuple[str, ...]
 
 
-def _write(home: Home, folder: Path, gathering: Gathering, places: Sequence[Place]) -> _Made:
+def _write(
+    home: Home, folder: Path, gathering: Gathering, places: Sequence[Place], *, confirmed: bool
+) -> _Made:  # fmt: skip
     """The folder, whole or not at all: a reader sees the old one or the new one."""
     aside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
@@ -225,7 +228,7 @@ def _write(home: Home, folder: Path, gathering: Gathering, places: Sequence[Plac
         (aside / "data").mkdir(parents=True)
         splits, data = _write_data(aside, gathering)
         facts = replace(
-            gathering.facts, name=folder.name, splits=splits, data=data, personal=summary(places),
+            gathering.facts, name=folder.name, splits=splits, data=data, personal=summary(places), confirmed=confirmed,
             left_out=gathering.left_out, contradictions=len(gathering.contradictions), refused=len(gathering.refused),
         )  # fmt: skip
         files = _write_papers(aside, facts, gathering)
@@ -350,7 +353,7 @@ def _manifest(aside: Path, facts: Facts, gathering: Gathering, listed: Sequence[
                       for c in facts.campaigns],
         "evaluation": any(c.settings.purpose is Purpose.EVALUATE for c in facts.campaigns),
         "consent": [{"version": version, "votes": n} for version, n in facts.consents],
-        "personal_data": {"found": dict(facts.personal), "confirmed_by_owner": bool(facts.personal)},
+        "personal_data": {"found": dict(facts.personal), "confirmed_by_owner": facts.confirmed},
         "files": [{"path": str(p.relative_to(aside)), "bytes": p.stat().st_size, "sha256": _sha256(p)} for p in listed],
     }  # fmt: skip
 

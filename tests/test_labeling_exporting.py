@@ -573,7 +573,7 @@ def test_what_came_with_a_vote_goes_out_and_words_of_raters_only_on_demand(
     assert "HYPERLINK" not in folder
     assert "comments, reasons and reports is not in it" in folder
     with pytest.raises(UserError, match="personal data: 1 mail address"):
-        export(home, tmp_path / "loud", format=shape, comments=True)
+        export(home, tmp_path / "loud", format=shape, comments=True, allow_personal=False)
     export(home, tmp_path / "loud", format=shape, comments=True, allow_personal=True, exact_times=True)
     [row] = [r for r in everything(tmp_path / "loud", tmp_path) if r["criteria"]]
     assert (row["comment"], row["report"], row["elapsed_ms"]) == (
@@ -766,15 +766,23 @@ def test_the_card_states_licence_consent_and_how_raters_were_found(tmp_path: Pat
     assert manifest["version"] in card
 
 
-def test_personal_data_stays_in_until_the_owner_lets_it_out(tmp_path: Path) -> None:
+def test_personal_data_stays_in_until_the_owner_lets_it_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_none")
     secret = "anna.schmidt@web.de"
     home = make_home(tmp_path / "h", answer=lambda m, i: f"Write to {secret}, says {m}.")
     Person(open_writer(home)).vote(Choice.LEFT)
-    with pytest.raises(UserError, match="seem to hold personal data: 2 mail addresses") as refused:
-        export(home, tmp_path / "out")
+    for how in ({"push": "me/mine"}, {"allow_personal": False}):
+        with pytest.raises(UserError, match="seem to hold personal data: 2 mail addresses") as refused:
+            export(home, tmp_path / "out", **how)
     assert secret not in str(refused.value)
     assert "train row 1, chosen: mail address ann..." in str(refused.value)
     assert not (tmp_path / "out").exists()
+    export(home, tmp_path / "here")  # on this machine it is only named
+    assert "nobody looked at it yet" in (tmp_path / "here/README.md").read_text()
+    manifest = json.loads((tmp_path / "here/manifest.json").read_text())
+    assert manifest["personal_data"] == {"found": {"mail address": 2}, "confirmed_by_owner": False}
     report = export(home, tmp_path / "out", allow_personal=True)
     assert report.personal == {"mail address": 2}
     assert "a search found 2 mail addresses; the owner looked" in (tmp_path / "out/README.md").read_text()

@@ -94,7 +94,7 @@ def arguments(context: Context, form: ExportForm) -> list[str]:
     words += ["--ties", policy.ties.value] if form.form == ExportFormat.KTO and form.ties != "drop" else []
     flags = {"--weigh-raters": policy.weighted, "--no-simulated": not policy.simulated,
              "--no-written": not policy.written, "--with-comments": form.comments,
-             "--allow-personal-data": form.allow}  # fmt: skip
+             "--allow-personal-data": form.allow, "--no-personal-data": not form.allow}  # fmt: skip
     words += [flag for flag, on in flags.items() if on]
     return words + (["--push", typed(form.push)] if typed(form.push) else [])
 
