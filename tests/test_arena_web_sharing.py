@@ -63,7 +63,9 @@ def test_a_rater_sees_no_other_campaign_whatever_they_ask_for(web):
         visit = Visit(web, rater, "results", {"Campaign": asked})
         answers = [visit.post(event) for event in visit.triggered("click")]
         assert all(a.error for a in answers), answers
-    assert "not shared" in str(answers), "the page's own choices hold all campaigns together; its handler refuses"
+    assert "not shared" in str(answers), (
+        "the page's own choices hold all campaigns together; its handler refuses"
+    )
 
 
 def test_without_sharing_the_page_stays_shut(tmp_path):

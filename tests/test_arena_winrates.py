@@ -313,9 +313,7 @@ def test_weights_give_the_published_form_of_the_weighted_mean_and_its_error():
 def test_smart_sampling_leaves_the_win_rate_where_even_sampling_puts_it(sampling):
     """Battles that the sampling prefers are won by b more often; by their weights the rate is the battles' own."""
     lot = random.Random(7)
-    battles = [
-        Candidate(n, 3 if n % 2 else 0, 0, 0, 0.97 if n % 2 else 0.5) for n in range(200)
-    ]
+    battles = [Candidate(n, 3 if n % 2 else 0, 0, 0, 0.97 if n % 2 else 0.5) for n in range(200)]
     truth = {c.battle: 0.9 if c.battle % 2 else 0.3 for c in battles}
     plain, weighted = [], []
     for _ in range(60):
