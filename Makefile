@@ -30,7 +30,7 @@ chromium:
 	  echo "note: no Chromium found and none could be installed; the browser tests will skip. Debian: apt-get install chromium"
 
 test: $(VENV)/.installed-dev chromium
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/.installed-dev chromium
 	$(BIN)/python -m pytest -m slow

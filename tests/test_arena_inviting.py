@@ -99,7 +99,7 @@ def test_screened_out_is_told_from_in_use(home, db):
     (link,) = inviting.invite(db, home, "first", 1)
     now = datetime.now(UTC)
     take_seat(db, session_from(db, joining.join(db, link.link.rpartition("/")[2], None, now), now))
-    open_links.note_quiz(db, 1, passed=False, tries_left=0)
+    open_links.note_quiz(db, 1, passed=None, tries_left=0)
     assert statuses(db) == {1: SeatStatus.SCREENED_OUT}
 
 

@@ -97,7 +97,7 @@ def broken(base, tmp_path, how):
     ("how", "says"),
     [
         ("missing", "no model folder"),
-        ("hub", "neither a folder here nor within reach"),
+        pytest.param("hub", "neither a folder here nor within reach", marks=pytest.mark.slow),
         ("adapter only", "name its base as source"),
         ("no end token", "no end token"),
         ("no adapter there", "no model folder"),

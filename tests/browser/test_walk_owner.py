@@ -93,8 +93,8 @@ def test_an_owner_makes_a_session_watches_it_and_takes_the_data_home(
     rater.wait_for_selector(RATING)
     for given in (1, 2, 3):
         press(rater, "ArrowLeft")
-        rater.keyboard.press("2")  # clearly better
-        rater.keyboard.press("Enter")
+        expect(rater.locator("[data-role=drawer]")).to_be_visible()
+        rater.keyboard.press("2")  # clearly better; nothing else is asked, so it is sent
         wait_until(lambda n=given: votes_of(web) == n)
         rater.wait_for_selector(RATING)
 
