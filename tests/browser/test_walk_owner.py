@@ -92,11 +92,11 @@ def test_an_owner_makes_a_session_watches_it_and_takes_the_data_home(
     rater.goto(web.base + path[0])
     rater.wait_for_selector(RATING)
     for given in (1, 2, 3):
-        press(rater, "ArrowLeft")
+        shown = press(rater, "ArrowLeft")
         expect(rater.locator("[data-role=drawer]")).to_be_visible()
         rater.keyboard.press("2")  # clearly better; nothing else is asked, so it is sent
         wait_until(lambda n=given: votes_of(web) == n)
-        rater.wait_for_selector(RATING)
+        rater.wait_for_function("a => document.querySelector('.tb-rate').dataset.assignment !== a", arg=shown)
 
     # watched live, paused with one press, opened again
     look_at(studio, web, "campaigns")
