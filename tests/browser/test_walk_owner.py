@@ -42,6 +42,7 @@ def log_in(web: Running, context: BrowserContext) -> Page:
 
 
 def choose(page: Page, label: str, name: str) -> None:
+    page.wait_for_timeout(1000)  # a tab that was just opened draws its lists once more
     field(page, label).click()
     page.get_by_role("option", name=name, exact=True).click()
 
