@@ -14,7 +14,17 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from labeling.agreement import TIE
-from labeling.reading import EARLY, EARLY_FACTOR, FACTOR, MOST, Answers, Check, Press
+from labeling.reading import (
+    BESIDE_FACTOR,
+    EARLY,
+    EARLY_FACTOR,
+    FACTOR,
+    MANY_SHARED,
+    MOST,
+    Answers,
+    Check,
+    Press,
+)
 
 EVIDENCE = 200.0
 FEWEST = 12
@@ -200,6 +210,7 @@ def _right(checks: Sequence[Check]) -> int:
     return sum(c.press.label == c.expected for c in checks)
 
 
-def blind(presses: int, factor: float) -> bool:
-    """Whether a factor is enough to raise RANDOM."""
-    return presses >= FEWEST and factor >= (EARLY_FACTOR if presses < EARLY else FACTOR)
+def blind(presses: int, factor: float, shared: int) -> bool:
+    """Whether a factor is enough to raise RANDOM; `shared`: decided battles on which others say which is better."""
+    enough = BESIDE_FACTOR if shared >= MANY_SHARED else FACTOR
+    return presses >= FEWEST and factor >= (EARLY_FACTOR if presses < EARLY else enough)

@@ -296,8 +296,9 @@ def _factors(
         )
         answers = Answers(*own, expected[name].shared, manage, expected[name].alike)
         factor = blind_factor(answers) if len(own.presses) >= FEWEST else 1.0
-        raised = blind(len(own.presses), factor)
-        reason = blind_reason(answers, factor, matches(_with_crowd(name, given, crowd))) if raised else ""
+        matched = matches(_with_crowd(name, given, crowd))
+        raised = blind(len(own.presses), factor, matched[1])
+        reason = blind_reason(answers, factor, matched) if raised else ""
         found[name] = Judged(factor, (Raised(Flag.RANDOM, reason),) if raised else ())
     return found
 

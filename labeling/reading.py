@@ -20,8 +20,10 @@ from labeling.agreement import TIE, A, B
 
 Floats = NDArray[np.float64]
 
-FACTOR, EARLY_FACTOR = 10.0, 100.0
-"""how much better pressing blind must explain the answers before a rater is marked; more where little is known yet"""
+FACTOR, BESIDE_FACTOR, EARLY_FACTOR = 10.0, 6.0, 100.0
+"""how much better pressing blind must explain the answers before a rater is marked; less where many battles are shared
+with others, who err less about a careful rater than check questions do, and more where little is known yet"""
+MANY_SHARED = 20
 EARLY = 30
 """ballots under which that is so"""
 MOST = 1e6
