@@ -11,7 +11,7 @@ from db.catalog import find_model, prompt_sets
 from db.connection import transaction
 from db.entities import Snapshot, Split
 from db.errors import NotFound
-from db.runs import find_snapshot, get_snapshot
+from db.runs import add_snapshot_row, find_snapshot, get_snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,7 @@ def add_answer_snapshot(
         old = find_snapshot(db, snapshot_id)
         if old:
             return old
-        parts = [a.split for a in answers]
-        db.conn.execute(
-            "INSERT INTO snapshots(id, source, policy, train, heldout) VALUES (?, ?, ?, ?, ?)",
-            (snapshot_id, source, json.dumps(policy, sort_keys=True), parts.count(Split.TRAIN),
-             parts.count(Split.HELDOUT)),
-        )  # fmt: skip
+        add_snapshot_row(db, snapshot_id, source, policy, [a.split for a in answers])
         db.conn.executemany(
             "INSERT INTO snapshot_answers VALUES (?, ?, ?, ?, ?, ?, ?)",
             [(snapshot_id, i, a.split, a.prompt, a.response, a.good, json.dumps(a.votes))

@@ -73,6 +73,22 @@ def pairs_of_set(db: Database, name: str) -> list[PreferencePair]:
 # -- snapshots -------------------------------------------------------------------------------------------------
 
 
+def add_snapshot_row(
+    db: Database, snapshot_id: str, source: str, policy: Mapping[str, object], splits: Sequence[Split]
+) -> None:
+    """The row that stands for frozen pairs or answers, with how many of them train and are held out."""
+    db.conn.execute(
+        "INSERT INTO snapshots(id, source, policy, train, heldout) VALUES (?, ?, ?, ?, ?)",
+        (
+            snapshot_id,
+            source,
+            json.dumps(policy, sort_keys=True),
+            splits.count(Split.TRAIN),
+            splits.count(Split.HELDOUT),
+        ),
+    )
+
+
 def add_snapshot(
     db: Database, snapshot_id: str, source: str, policy: Mapping[str, object], pairs: Sequence[PreferencePair]
 ) -> Snapshot:
@@ -81,12 +97,7 @@ def add_snapshot(
         old = find_snapshot(db, snapshot_id)
         if old:
             return old
-        parts = [p.split for p in pairs]
-        db.conn.execute(
-            "INSERT INTO snapshots(id, source, policy, train, heldout) VALUES (?, ?, ?, ?, ?)",
-            (snapshot_id, source, json.dumps(policy, sort_keys=True), parts.count(Split.TRAIN),
-             parts.count(Split.HELDOUT)),
-        )  # fmt: skip
+        add_snapshot_row(db, snapshot_id, source, policy, [p.split for p in pairs])
         db.conn.executemany(
             "INSERT INTO snapshot_pairs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
