@@ -1,5 +1,6 @@
 """Chromium for the browser tests; they skip with a message where there is none."""
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
+from arena.web.sessions import now
+from labeling.owners import owner_link_token
 from tests.serving import Running
 
 ARGUMENTS = [
@@ -69,3 +72,18 @@ def open_rate(context: BrowserContext) -> Callable[..., Page]:
 def pictures(tmp_path: Path) -> Path:
     """Where a test may leave screenshots."""
     return tmp_path
+
+
+@contextlib.contextmanager
+def logged_in(web: Running, context: BrowserContext) -> Iterator[Page]:
+    """The studio in the owner's browser; the test fails on a script error or a refused request."""
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("response", lambda r: wrong.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+    token = web.writer.call(lambda db: owner_link_token(db, now()))
+    page.goto(f"{web.base}/login/?token={token}")
+    page.wait_for_url("**/studio/**")
+    yield page
+    assert wrong == []

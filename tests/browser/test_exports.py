@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from arena.web.sessions import now
 from db.adjudications import rulings
 from db.campaigns import get_campaign
 from db.connection import home_at, open_reader
 from labeling.importing import ImportKind, import_file
-from labeling.owners import owner_link_token
+from tests.browser.conftest import logged_in
 from tests.serving import Running, running
 
 
@@ -36,18 +35,10 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture
 def tab(web: Running, context: BrowserContext) -> Iterator[Page]:
     """The Data tab, logged in; the test fails on a script error or a refused request."""
-    page = context.new_page()
-    page.set_default_timeout(20_000)
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("response", lambda r: wrong.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-    token = web.writer.call(lambda db: owner_link_token(db, now()))
-    page.goto(f"{web.base}/login/?token={token}")
-    page.wait_for_url("**/studio/**")
-    page.goto(f"{web.base}/studio/#data")
-    page.reload()
-    yield page
-    assert wrong == []
+    with logged_in(web, context) as page:
+        page.goto(f"{web.base}/studio/#data")
+        page.reload()
+        yield page
 
 
 def choose(page: Page, name: str, words: str) -> None:

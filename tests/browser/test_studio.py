@@ -9,13 +9,12 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from arena import jobs
 from arena.demo import seed
-from arena.web.sessions import now
 from db import runs
 from db.campaigns import find_campaign, get_campaign, get_rater, list_seats
 from db.catalog import add_prompts, find_model, get_setting, prompt_sets
 from db.connection import home_at, open_reader, open_writer
 from db.entities import CampaignStatus, JobStatus, Prompt, RunStatus
-from labeling.owners import owner_link_token
+from tests.browser.conftest import logged_in
 from tests.serving import Running, running
 from tests.test_arena_loop import give
 
@@ -38,16 +37,8 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture
 def studio(web: Running, context: BrowserContext) -> Iterator[Page]:
     """A page that is logged in; the test fails on a script error or a refused request."""
-    page = context.new_page()
-    page.set_default_timeout(20_000)
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("response", lambda r: wrong.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-    token = web.writer.call(lambda db: owner_link_token(db, now()))
-    page.goto(f"{web.base}/login/?token={token}")
-    page.wait_for_url("**/studio/**")
-    yield page
-    assert wrong == []
+    with logged_in(web, context) as page:
+        yield page
 
 
 def look_at(page: Page, web: Running, tab: str) -> None:

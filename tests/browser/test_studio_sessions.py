@@ -10,7 +10,7 @@ from arena.web.sessions import now
 from db.campaigns import list_seats
 from db.connection import open_reader
 from db.entities import CampaignSettings
-from labeling.owners import owner_link_token
+from tests.browser.conftest import logged_in
 from tests.browser.test_axe import faults
 from tests.browser.test_studio import field, fold, look_at, wait_until
 from tests.factories import make_home
@@ -31,18 +31,10 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture
 def campaigns(web: Running, context) -> Iterator[Page]:
     """The Campaigns tab with its one campaign chosen; the test fails on a script error or a refused request."""
-    page = context.new_page()
-    page.set_default_timeout(20_000)
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("response", lambda r: wrong.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-    token = web.writer.call(lambda db: owner_link_token(db, now()))
-    page.goto(f"{web.base}/login/?token={token}")
-    page.wait_for_url("**/studio/**")
-    look_at(page, web, "campaigns")
-    expect(field(page, "Campaign")).to_have_value("first")
-    yield page
-    assert wrong == []
+    with logged_in(web, context) as page:
+        look_at(page, web, "campaigns")
+        expect(field(page, "Campaign")).to_have_value("first")
+        yield page
 
 
 def test_a_session_is_prepared_watched_and_paused_without_leaving_the_tab(
