@@ -1,0 +1,409 @@
+"""The verbs of campaigns and of their raters."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from arena.verbs.shared import as_json, models_named, names_of, prompts_chosen, show, table, working, writing
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+    from arena.campaigning import Changed
+
+
+@click.group()
+def campaign() -> None:
+    """Blind comparisons: who meets whom, over which prompts."""
+
+
+def settings_typed() -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The option that sets any of a campaign's settings."""
+    return click.option("--set", "typed", multiple=True, metavar="KEY=VALUE",
+                        help="A setting of `campaign settings`; may be given again. @FILE reads a file.")  # fmt: skip
+
+
+@campaign.command("create")
+@click.argument("name")
+@models_named
+@prompts_chosen
+@click.option("--overlap", default=1, show_default=True, help="Votes wanted for each battle.")
+@click.option("--purpose", type=click.Choice(["collect", "evaluate"]), default="collect", show_default=True,
+              help="collect: its votes train; evaluate: held-out prompts only, never trains.")  # fmt: skip
+@click.option("--criteria", default="", help="Further questions, comma-separated.")
+@settings_typed()
+@click.option("--draft", is_flag=True, help="Do not open it yet.")
+@click.option("--generate", "generate_", is_flag=True, help="First write the responses that are missing.")
+@as_json
+def campaign_create(name: str, as_json: bool, typed: Sequence[str], **options: Any) -> None:  # noqa: ANN401
+    """Create a campaign and open it."""
+    from arena.registry import create_campaign
+    from db.entities import CampaignSettings
+    from labeling.campaign_settings import changed, typed_pairs
+
+    named = {key: str(options[key]) for key in ("overlap", "purpose", "criteria")}
+    settings = changed(CampaignSettings(), named | typed_pairs(typed))
+    with contextlib.ExitStack() as stack:
+        if options["generate_"]:
+            here, db, job = stack.enter_context(working())
+        else:
+            (here, db), job = stack.enter_context(writing()), None
+        made = create_campaign(here, db, name, names_of(options["models_"]), options["prompts"], settings,
+                               draft=options["draft"], job=job)  # fmt: skip
+    for line in made.notes:
+        click.echo(line, err=True)
+    show(made.row, as_json, lambda: [f"{name}: {made.battles} battles, {made.row['status']}"])
+
+
+@campaign.command("settings")
+@click.argument("name", required=False)
+@as_json
+def campaign_settings(name: str | None, as_json: bool) -> None:
+    """Every setting of a campaign (or the defaults), what it means, and whether votes freeze it."""
+    from db.campaigns import get_campaign
+    from db.entities import FROZEN, CampaignSettings
+    from labeling.campaign_settings import MEANING, shown
+
+    with writing() as (_, db):
+        settings = get_campaign(db, name).settings if name else CampaignSettings()
+    rows = [{"key": key, "value": shown(settings, key), "frozen": "with votes" if key in FROZEN else "",
+             "meaning": meaning} for key, meaning in MEANING.items()]  # fmt: skip
+    show(rows, as_json, lambda: table(rows))
+
+
+@campaign.command("set")
+@click.argument("name")
+@click.argument("typed", nargs=-1, required=True, metavar="KEY=VALUE...")
+@as_json
+def campaign_set(name: str, typed: Sequence[str], as_json: bool) -> None:
+    """Change settings; where there are votes and raters would see the change, a new version takes the campaign's place."""
+    from arena.campaigning import change
+    from labeling.campaign_settings import typed_pairs
+
+    with writing() as (_, db):
+        _show_changed(db, change(db, name, typed_pairs(typed)), as_json)
+
+
+@campaign.command("clone")
+@click.argument("name")
+@click.option("--as", "new", help="The copy's name; NAME copy by default.")
+@click.option("--models", "models_", default="", help="Other models, comma-separated.")
+@click.option("--prompts", help="Other prompts.")
+@settings_typed()
+@as_json
+def campaign_clone(name: str, new: str | None, models_: str, prompts: str | None, typed: Sequence[str],
+                   as_json: bool) -> None:  # fmt: skip
+    """Make a draft like another campaign, with its settings and check questions."""
+    from arena.campaigning import clone
+    from labeling.campaign_settings import typed_pairs
+
+    with writing() as (_, db):
+        _show_changed(db, clone(db, name, new, names_of(models_), prompts, typed_pairs(typed)), as_json)
+
+
+def _show_changed(db: "Database", made: "Changed", as_json: bool) -> None:
+    from arena.registry import campaign_row
+
+    for line in made.notes:
+        click.echo(line, err=True)
+    row = campaign_row(db, made.campaign)
+    word = "new version" if made.new_version else row["status"]
+    show(row, as_json, lambda: [f"{made.campaign.name}: {word}, {row['battles']} battles"])
+
+
+@campaign.command("gold")
+@click.argument("name")
+@click.option(
+    "--file",
+    "file",
+    help="File of pairs (prompt, chosen, rejected), or a hub dataset: chosen is the known better.",
+)
+@click.option("--make", type=click.IntRange(1, 1000), help="Make so many by spoiling stored answers.")
+@click.option("--seed", default=0, show_default=True, help="Fixes which answers are spoiled.")
+@as_json
+def campaign_gold(name: str, file: str | None, make: int | None, seed: int, as_json: bool) -> None:
+    """Add check questions, whose better answer is known; without an option, count them."""
+    from db.campaigns import get_campaign
+    from db.checks import gold_count
+    from labeling.gold import Added, add_file, add_spoiled
+
+    with writing() as (_, db):
+        chosen = get_campaign(db, name)
+        made = Added(0, 0, 0)
+        if file is not None:
+            made = add_file(db, chosen, file)
+        if make is not None:
+            made = add_spoiled(db, chosen, make, seed)
+        result = {"questions": gold_count(db, chosen.id), **made._asdict()}
+    show(result, as_json, lambda: [f"{name}: {result['questions']} check questions ({made.added} new)"])
+
+
+@campaign.command("guard")
+@click.argument("name")
+@click.option("--scan", "scan_", is_flag=True, help="Look at every battle again, with the list as it is now.")
+@click.option(
+    "--release", type=int, metavar="BATTLE", help="Serve and count a battle in spite of what was found."
+)
+@click.option("--hold", type=int, metavar="BATTLE", help="Hold a battle by hand: it is not lent any more.")
+@click.option("--reason", default="", help="Why; it stays on record.")
+@as_json
+def campaign_guard(
+    name: str, scan_: bool, release: int | None, hold: int | None, reason: str, as_json: bool
+) -> None:
+    """Battles that give a model away, are empty or as good as the same, or were reported; release or hold one."""
+    from db.campaigns import get_campaign
+    from labeling import scanning
+
+    with writing() as (_, db):
+        chosen = get_campaign(db, name)
+        if scan_:
+            scanned = scanning.scan(db, chosen.id)
+            click.echo(f"{scanned.battles} battles scanned, {scanned.found} with a finding", err=True)
+        for battle, held in ((release, False), (hold, True)):
+            if battle is not None:
+                click.echo(scanning.decide(db, name, battle, "owner", held=held, reason=reason), err=True)
+        show(scanning.document(db, chosen), as_json, lambda: scanning.lines(db, chosen))
+
+
+@campaign.command("guard-words")
+@click.argument("file", required=False)
+@click.option("--default", "default", is_flag=True, help="Go back to the list that the program comes with.")
+def campaign_guard_words(file: str | None, default: bool) -> None:
+    """Print the list of names and phrases that the guard looks for; with FILE, replace it."""
+    from db.errors import UserError
+    from labeling import scanning
+
+    with writing() as (_, db):
+        if file is None and not default:
+            click.echo(scanning.words_text(db), nl=False)
+            return
+        try:
+            text = "" if default or file is None else Path(file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"cannot read {file}: {error}", "name a text file in UTF-8") from None
+        words = scanning.save_words(db, text)
+    click.echo(f"{len(words.names) + len(words.everyday)} names and {len(words.phrases)} phrases are looked for from now on; "
+               "`campaign guard NAME --scan` looks at the battles there are")  # fmt: skip
+
+
+@campaign.command("list")
+@as_json
+def campaign_list(as_json: bool) -> None:
+    """Every campaign."""
+    from arena.registry import campaign_listing
+
+    with writing() as (_, db):
+        rows = campaign_listing(db)
+        show(rows, as_json, lambda: table(rows))
+
+
+@campaign.command("preview")
+@click.argument("name")
+@click.option("--n", default=3, show_default=True, help="How many ballots.")
+@as_json
+def campaign_preview(name: str, n: int, as_json: bool) -> None:
+    """Print the first ballots of a campaign as a rater would read them."""
+    from arena.registry import preview, preview_lines
+
+    with writing() as (_, db):
+        ballots = preview(db, name, n)
+        show(ballots, as_json, lambda: preview_lines(ballots))
+
+
+def _status_verb(word: str, status: str, text: str) -> None:
+    """The three verbs that open, pause and close a campaign."""
+
+    @campaign.command(word, help=text)
+    @click.argument("name")
+    def change(name: str) -> None:
+        from db.entities import CampaignStatus
+        from labeling.scanning import set_status
+
+        with writing() as (_, db):
+            click.echo(f"{name}: {set_status(db, name, CampaignStatus(status)).status}")
+
+
+_status_verb("open", "open", "Hand out ballots (again).")
+_status_verb("pause", "paused", "Hand out no ballots for now; votes on those already out are refused.")
+_status_verb("close", "closed", "End a campaign.")
+
+
+@campaign.command("invite")
+@click.argument("name")
+@click.option(
+    "--seats",
+    default=1,
+    show_default=True,
+    help="How many people: personal links, or seats of the open link.",
+)
+@click.option("--reissue", type=int, metavar="SEAT", help="A new link to a seat that exists.")
+@click.option("--open-link", is_flag=True, help="One link that all of them use, in place of one each.")
+@click.option("--expires", type=float, metavar="DAYS", help="Links nobody has used by then stop working.")
+@click.option(
+    "--sheet", type=click.Path(dir_okay=False), help="Also write a page to print: cards with QR codes (HTML)."
+)
+@as_json
+def campaign_invite(name: str, seats: int, reissue: int | None, open_link: bool, expires: float | None,
+                    sheet: str | None, as_json: bool) -> None:  # fmt: skip
+    """Print links, one a line; a personal link is one seat. They are shown once."""
+    from arena import inviting
+    from arena.sheet import write_sheet
+    from db.errors import UserError
+
+    if open_link and reissue is not None:
+        raise UserError(
+            "--reissue renews a personal link",
+            "leave out --open-link, or revoke it with `campaign revoke-link`",
+        )
+    with writing() as (here, db):
+        if open_link:
+            links = [inviting.invite_openly(db, here, name, seats, expires)]
+        elif reissue is not None:
+            links = [inviting.reissue(db, here, name, reissue, expires)]
+        else:
+            links = inviting.invite(db, here, name, seats, expires)
+        for line in inviting.advice(db, here, name):
+            click.echo(line, err=True)
+    show(links, as_json, lambda: [link.link for link in links])
+    if sheet:
+        write_sheet(Path(sheet), links)
+
+
+@campaign.command("links")
+@click.argument("name")
+@as_json
+def campaign_links(name: str, as_json: bool) -> None:
+    """Open links and seats of a campaign and how they stand. The links themselves are not kept: reissue one."""
+    from arena import inviting
+
+    with writing() as (_, db):
+        found = inviting.listing(db, name)
+    links, seats = ([row._asdict() for row in rows] for rows in (found.open_links, found.seats))
+    show(
+        {"open_links": links, "seats": seats},
+        as_json,
+        lambda: ["Open links", *table(links), "", "Seats", *table(seats)],
+    )
+
+
+@campaign.command("revoke")
+@click.argument("name")
+@click.argument("seat", type=int)
+def campaign_revoke(name: str, seat: int) -> None:
+    """Close a seat of a campaign; its votes stay."""
+    from arena.inviting import revoke
+
+    with writing() as (_, db):
+        revoke(db, name, seat)
+        click.echo(f"seat {seat} is closed; its votes stay")
+
+
+@campaign.command("revoke-link")
+@click.argument("name")
+@click.argument("link", type=int)
+def campaign_revoke_link(name: str, link: int) -> None:
+    """Let nobody new in by an open link; who has a seat keeps it."""
+    from arena.inviting import revoke_link
+
+    with writing() as (_, db):
+        revoke_link(db, name, link)
+        click.echo(f"open link {link} lets nobody new in; who has a seat keeps it")
+
+
+@campaign.command("live")
+@click.argument("name")
+@as_json
+def campaign_live(name: str, as_json: bool) -> None:
+    """An open session now: who is there, votes a minute, how far it is, flags."""
+    from datetime import UTC, datetime
+
+    from db.campaigns import get_campaign
+    from labeling import live
+
+    with writing() as (_, db):
+        chosen = get_campaign(db, name)
+        pulse, look = live.pulse(db, chosen, datetime.now(UTC)), live.look(db, chosen)
+    show(live.document(pulse, look), as_json, lambda: live.lines(pulse, look))
+
+
+@campaign.command("plan")
+@click.argument("name")
+@click.option(
+    "--difference", default=0.1, show_default=True, help="How far from a half the win rate is: 0.1 is 60:40."
+)
+@click.option("--people", default=10, show_default=True, help="How many rate.")
+@click.option("--pay", default=0.0, help="What a person is paid an hour.")
+@click.option("--fee", default=0.0, help="The platform's fee as a share of the pay: 0.33 is a third.")
+@click.option("--currency", default="EUR", show_default=True, help="Of the pay.")
+@click.option(
+    "--seconds", type=float, help="A vote takes; by the votes so far or the length of the texts if left out."
+)
+@as_json
+def campaign_plan(name: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Votes, people, minutes and cost for a wanted difference, and what the campaign can tell apart as it stands."""
+    from arena.planning import Wish
+    from arena.plans import plan
+
+    with writing() as (_, db):
+        made = plan(db, name, Wish(**options))
+    show(made, as_json, lambda: [made.sentence, *made.notes])
+
+
+@click.group()
+def raters() -> None:
+    """Who rates, by pseudonym."""
+
+
+@raters.command("list")
+@as_json
+def raters_list(as_json: bool) -> None:
+    """Every rater with their seat, their figures and what to look at."""
+    from arena.raters import rater_listing
+
+    with writing() as (_, db):
+        rows = rater_listing(db)
+        short = (
+            "name",
+            "kind",
+            "seat",
+            "campaign",
+            "votes",
+            "excluded",
+            "gold_accuracy",
+            "agreement",
+            "reasons",
+        )
+        show(rows, as_json, lambda: table([{key: row.get(key) for key in short} for row in rows]))
+
+
+def _decision_verb(word: str, counted: bool, text: str) -> None:
+    """The two verbs that leave a rater out and take them in again."""
+
+    @raters.command(word, help=text)
+    @click.argument("rater")
+    @click.option("--reason", required=True, help="Why; it stays on record.")
+    def decide(rater: str, reason: str) -> None:
+        from db.campaigns import decide_rater
+
+        with writing() as (_, db):
+            decide_rater(db, rater, counted=counted, reason=reason)
+            click.echo(
+                f"{rater}: {'counted again' if counted else 'left out of every figure; nothing is deleted'}"
+            )
+
+
+_decision_verb("exclude", False, "Leave a rater's votes out of every figure; nothing is deleted.")
+_decision_verb("include", True, "Count a rater's votes again.")
+
+
+@raters.command("forget")
+@click.argument("rater")
+def raters_forget(rater: str) -> None:
+    """Forget who a rater is: pseudonym, platform ids, links, written texts. The votes leave every figure; no way back."""
+    from arena.inviting import forget
+
+    with writing() as (_, db):
+        click.echo(f"{rater} is forgotten; {forget(db, rater)} stays as a tombstone without any of it")

@@ -1,0 +1,100 @@
+"""The verbs that judge, report and export."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from arena.verbs.shared import as_json, home, pairs_made, show, working, writing
+
+
+@click.command()
+@click.argument("campaign")
+@click.option("--with", "kind", type=click.Choice(["reward"]), default="reward", show_default=True,
+              help="What judges.")  # fmt: skip
+@click.option("--model", help="Reward model: a folder or hub id; the home's own by default.")
+@as_json
+def judge(campaign: str, kind: str, model: str | None, as_json: bool) -> None:
+    """Let a machine rater judge the battles of a campaign."""
+    from arena.judging import reward_judge, score_campaign
+    from db.campaigns import get_campaign
+
+    with working() as (here, db, job):
+        chosen = reward_judge(db, here, model)
+        n = score_campaign(db, get_campaign(db, campaign), chosen, job.say, job.should_stop)
+    result = {"judge": chosen.name, "kind": kind, "scored": n}
+    show(result, as_json, lambda: [f"{n} responses scored by {chosen.name}"])
+
+
+@click.command()
+@click.argument("campaign", required=False)
+@click.option("--where", help="Only some votes, e.g. turn=1,rater=expert*,tag=code.")
+@click.option("--html", type=click.Path(dir_okay=False), help="Write one self-contained page.")
+@click.option("--plots", type=click.Path(file_okay=False), help="Write the plots into a folder.")
+@as_json
+def report(
+    campaign: str | None, where: str | None, html: str | None, plots: str | None, as_json: bool
+) -> None:
+    """What the votes say."""
+    from arena import report as reporting
+
+    with writing() as (_, db):
+        made = reporting.report(db, campaign, where)
+    if html:
+        reporting.write_html(made, Path(html))
+    if plots:
+        reporting.write_plots(made, Path(plots))
+    show(made.to_json(), as_json, made.to_lines)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(file_okay=False))
+@click.option("--campaign", help="Only this campaign's votes.")
+@click.option(
+    "--format",
+    "format_",
+    default="trl",
+    show_default=True,
+    help="trl, kto, reward, ultrafeedback, responses, sft, votes or csv.",
+)
+@pairs_made("vote")
+@click.option("--ties", type=click.Choice(["drop", "good", "bad"]), default="drop", show_default=True,
+              help="With --format kto: what a tie says of its two answers.")  # fmt: skip
+@click.option(
+    "--push", metavar="REPO", help="Send it to a private hub dataset repository too, made where missing."
+)
+@click.option(
+    "--public", is_flag=True, help="With --push: the repository may be public, and is made so where missing."
+)
+@click.option("--allow-personal-data/--no-personal-data", "allow_personal", default=None,
+              help="You have looked at texts that seem to hold mail addresses, phone numbers or keys, and they may go; or "
+                   "stop where there are any. By default they are named, and only --push stops.")  # fmt: skip
+@click.option("--with-comments", "comments", is_flag=True,
+              help="Also what raters wrote as comments, reasons and reports: it may tell who they are.")  # fmt: skip
+@click.option("--exact-times", is_flag=True, help="Times to the millisecond instead of the day.")
+@click.option("--preview", "preview_", is_flag=True, help="Only show what would be written.")
+@as_json
+def export(folder: str, format_: str, preview_: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Write a dataset folder that datasets.load_dataset(FOLDER) loads."""
+    from labeling.exporting import export as run
+    from labeling.exporting import order_of, preview, preview_lines
+    from labeling.policy import policy_of
+
+    if preview_:
+        seen = preview(home(), order_of(options["campaign"], format_, policy_of(options), comments=options["comments"],
+                                        exact_times=options["exact_times"]))  # fmt: skip
+        show(seen, as_json, lambda: preview_lines(seen))
+        return
+    with working() as (here, _, _job):
+        made = run(here, Path(folder), campaign=options["campaign"], format=format_, push=options["push"],
+                   public=options["public"], policy=policy_of(options), allow_personal=options["allow_personal"],
+                   comments=options["comments"], exact_times=options["exact_times"])  # fmt: skip
+    for reason, n in made.left_out.items():
+        click.echo(f"left out: {n} votes, {reason}", err=True)
+    if made.personal and not options["allow_personal"]:
+        found = ", ".join(f"{n} {kind}" for kind, n in made.personal.items())
+        click.echo(f"look before you pass it on: the texts seem to hold personal data ({found}); --preview names the "
+                   "places", err=True)  # fmt: skip
+    for refused in made.refused[:20]:
+        click.echo(f"refused: {refused.reason}, answers {' and '.join(refused.responses)}", err=True)
+    show(made, as_json, lambda: [f"{made.folder}: " + ", ".join(f"{k} {v}" for k, v in made.splits.items())])

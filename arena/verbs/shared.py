@@ -1,0 +1,136 @@
+"""What the verbs share: the home they work on, the job they are, and how they print.
+
+Only the standard library and click are imported at the top of these files; a verb imports its workflow when it runs.
+"""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+    from arena.jobs import ThisJob
+    from db.connection import Home
+
+
+# -- shared by the verbs ---------------------------------------------------------------------------------------
+
+
+def home() -> "Home":
+    """The home this command works on."""
+    from db.connection import home_at
+
+    return home_at(Path(click.get_current_context().find_root().params["home"]))
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[tuple["Home", "Database"]]:
+    """The home and a writing connection to it."""
+    from db.connection import open_writer
+
+    here = home()
+    db = open_writer(here)
+    try:
+        yield here, db
+    finally:
+        db.conn.close()
+
+
+@contextlib.contextmanager
+def working() -> Iterator[tuple["Home", "Database", "ThisJob"]]:
+    """The same for a heavy verb: it is a job, its progress goes to stderr, libraries that print too."""
+    from arena.jobs import this_job, threads
+
+    os.environ.setdefault("OMP_NUM_THREADS", threads())  # before torch is imported, which reads it once
+    with (
+        writing() as (here, db),
+        this_job(db, typed(), lambda line: click.echo(line, err=True)) as job,
+        contextlib.redirect_stdout(sys.stderr),
+    ):
+        yield here, db, job
+
+
+def typed() -> list[str]:
+    """What was typed from the verb on."""
+    words: list[str] = click.get_current_context().find_root().obj or []
+    for i, word in enumerate(words):
+        if not word.startswith("-") and (i == 0 or words[i - 1] != "--home"):
+            return words[i:]
+    return words
+
+
+def show(value: object, as_json: bool, lines: Callable[[], Sequence[str]]) -> None:
+    """Print a result: one JSON document, or lines for a person."""
+    if as_json:
+        click.echo(json.dumps(value, default=_plain, ensure_ascii=False, indent=1))
+    else:
+        for line in lines():
+            click.echo(line)
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return str(value)
+
+
+def table(rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """Rows in aligned columns under their names."""
+    if not rows:
+        return ["(none)"]
+    heads = list(rows[0])
+    cells = [heads] + [[_cell(row[head]) for head in heads] for row in rows]
+    widths = [max(len(c[i]) for c in cells) for i in range(len(heads))]
+    return ["  ".join(x.ljust(w) for x, w in zip(c, widths, strict=True)).rstrip() for c in cells]
+
+
+def _cell(value: object) -> str:
+    return (
+        "" if value is None else ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    )
+
+
+def names_of(text: str) -> list[str]:
+    """A,B,C as a list."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on stdout.")
+models_named = click.option("--models", "models_", required=True, help="Models, comma-separated.")
+prompts_chosen = click.option("--prompts", required=True,
+                              help="A set's name, all, train, heldout, or SET:train / SET:heldout.")  # fmt: skip
+temperature = click.option(
+    "--temperature", default=0.8, show_default=True, help="0 takes the likeliest token."
+)
+max_new_tokens = click.option("--max-new-tokens", default=256, show_default=True, help="Longest answer.")
+system_prompt = click.option("--system", default="", help="System prompt; none by default.")
+
+
+def pairs_made(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options that say how votes become pairs."""
+    options = (
+        click.option("--policy", type=click.Choice(["majority", "vote", "consensus", "min-agreement"]), default=default,
+                     show_default=True, help="How votes become pairs."),
+        click.option("--min-agreement", type=click.FloatRange(0.5, 1.0), default=0.7, show_default=True,
+                     help="With --policy min-agreement: the share of a battle's votes that must agree."),
+        click.option("--weigh-raters", is_flag=True, help="Count each rater by what their votes tell (needs overlap)."),
+        click.option("--no-simulated", is_flag=True, help="Leave votes of simulated raters out."),
+        click.option("--no-written", is_flag=True, help="Leave better answers that raters wrote out."),
+    )  # fmt: skip
+
+    def add(verb: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            verb = option(verb)
+        return verb
+
+    return add

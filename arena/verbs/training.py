@@ -1,0 +1,219 @@
+"""The verbs that train, merge and freeze snapshots."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from arena.verbs.shared import as_json, pairs_made, show, table, working, writing
+
+if TYPE_CHECKING:
+    from db.entities import Run
+    from training.answers import AnswerPreflight
+    from training.preflight import Preflight, RenderedToken
+
+
+@click.group()
+def train() -> None:
+    """Freeze a snapshot of votes, train, register the candidate, open its blind rematch."""
+
+
+def run_options(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options of `train KIND`."""
+    options: list[Callable[..., Any]] = [
+        click.option("--from", "parent", required=True, help="Model to start from."),
+        click.option("--campaign", "campaigns", multiple=True, help="Campaign whose votes train; may be given again."),
+        click.option("--pairs", help="A named pair set, or a file of pairs."),
+        click.option("--snapshot", help="A snapshot frozen before, by its hash."),
+        click.option("--preset",
+                     help="starter, lora, qlora, full or smoke; the one that suits the model by default."),
+        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
+                     help="Change a setting; may be given again."),
+        pairs_made("majority"),
+        click.option("--preflight", "preflight_", is_flag=True, help="Only show what would be trained on."),
+        click.option("--dry-run", is_flag=True, help="Only show what the run would be: rows, settings, steps, warnings."),
+        click.option("--name", help="The candidate's name; PARENT-r1, -r2, ... by default."),
+    ]  # fmt: skip
+    if kind == "sft":
+        options.append(click.option("--data", help="Answers to learn: a file of questions and answers (qa, alpaca, "
+                                    "sharegpt, lima), or the name such a file was imported under."))  # fmt: skip
+    if kind == "dpo":
+        options.append(
+            click.option("--reference", default="parent", show_default=True, help="parent, or a model.")
+        )
+    if kind != "reward":
+        options += [
+            click.option("--against", default="parent", show_default=True,
+                         help="parent, base, champion or a model."),
+            click.option("--no-rematch", is_flag=True, help="Only train and register."),
+        ]  # fmt: skip
+
+    def add(verb: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            verb = option(verb)
+        return as_json(verb)
+
+    return add
+
+
+def train_kind(kind: str, as_json: bool, preflight_: bool, options: dict[str, Any]) -> None:
+    """What every `train KIND` does."""
+    from arena.rounds import dry_run, preflight, request_from, retrain
+    from db.entities import RunKind
+
+    if options.pop("dry_run"):
+        with writing() as (here, db), contextlib.redirect_stdout(sys.stderr):
+            would = dry_run(db, here, request_from(here, options, RunKind(kind)))._asdict()
+        show(would, as_json, lambda: [f"{k}: {v}" for k, v in would.items()])
+        return
+    if preflight_:
+        with writing() as (here, db), contextlib.redirect_stdout(sys.stderr):
+            shown = preflight(db, here, request_from(here, options, RunKind(kind)))
+        show(asdict(shown) | {"problems": shown.problems}, as_json, lambda: preflight_lines(shown))
+        return
+    with working() as (here, db, job):
+        made = retrain(db, here, request_from(here, options, RunKind(kind)), job)
+    if made.note:
+        click.echo(made.note, err=True)
+    result = run_row(made.run)
+    show(result, as_json, lambda: [f"{k}: {v}" for k, v in result.items()])
+
+
+@train.command("sft")
+@run_options("sft")
+def train_sft(as_json: bool, preflight_: bool, **options: Any) -> None:  # noqa: ANN401
+    """Learn answers as they stand: a file's, the chosen sides of pairs, and what raters wrote."""
+    train_kind("sft", as_json, preflight_, options)
+
+
+@train.command("dpo")
+@run_options("dpo")
+def train_dpo(as_json: bool, preflight_: bool, **options: Any) -> None:  # noqa: ANN401
+    """Direct preference optimisation on the votes of a campaign, a pair set or a snapshot."""
+    train_kind("dpo", as_json, preflight_, options)
+
+
+@train.command("kto")
+@run_options("kto")
+def train_kto(as_json: bool, preflight_: bool, **options: Any) -> None:  # noqa: ANN401
+    """Learn from answers judged one by one: good or bad, with or without a partner."""
+    train_kind("kto", as_json, preflight_, options)
+
+
+@train.command("reward")
+@run_options("reward")
+def train_reward(as_json: bool, preflight_: bool, **options: Any) -> None:  # noqa: ANN401
+    """A reward model of your own, for `judge --with reward --model`; compared with the one in use on held-out pairs."""
+    train_kind("reward", as_json, preflight_, options)
+
+
+@train.command("resume")
+@click.argument("run")
+@as_json
+def train_resume(run: str, as_json: bool) -> None:
+    """Let a run that failed, was cancelled or killed go on from its newest checkpoint that verifies."""
+    from arena.rounds import resume
+
+    with working() as (here, db, job):
+        made = resume(db, here, run, job)
+    if made.note:
+        click.echo(made.note, err=True)
+    result = run_row(made.run)
+    show(result, as_json, lambda: [f"{k}: {v}" for k, v in result.items()])
+
+
+def preflight_lines(shown: "AnswerPreflight | Preflight") -> list[str]:
+    """What a trainer would see, for a person."""
+    from training.answers import AnswerPreflight
+
+    def text(tokens: "Sequence[RenderedToken]") -> str:
+        return repr("".join(token.text for token in tokens))
+
+    rows = "answers" if isinstance(shown, AnswerPreflight) else "pairs"
+    lines = [
+        f"{shown.trained} of {shown.train} {rows} would train, {shown.evaluated} of {shown.heldout} are held out"
+    ]
+    lines += shown.problems
+    if isinstance(shown, AnswerPreflight):
+        for one in shown.rendered:
+            lines += [
+                f"row {one.row}: {one.prompt!r}",
+                f"  {'good' if one.good else 'bad '}      {text(one.answer)}",
+            ]
+        return lines
+    for row in shown.rendered:
+        lines += [f"pair {row.pair}: {row.prompt!r}", f"  chosen    {text(row.chosen)}",
+                  f"  rejected  {text(row.rejected)}"]  # fmt: skip
+    return lines
+
+
+def run_row(run: "Run") -> dict[str, object]:
+    """A run as `train --json` prints it."""
+    return {
+        "run": run.name, "kind": run.kind, "model": run.model, "parent": run.parent, "snapshot": run.snapshot,
+        "reference_proof": run.reference_proof, "metrics": run.metrics, "seconds": run.seconds,
+        "rematch": run.rematch, "status": run.status,
+    }  # fmt: skip
+
+
+@click.command()
+@click.argument("model")
+@click.option("--as", "name", required=True, help="Name of the merged model.")
+@click.option("--mode", type=click.Choice(["base16", "nf4"]), default="base16", show_default=True,
+              help="The base to add to: as it is kept, or rounded to 4 bits as QLoRA taught on it.")  # fmt: skip
+@as_json
+def merge(model: str, name: str, mode: str, as_json: bool) -> None:
+    """Make a standalone checkpoint of an adapter model, checked against the adapter's own outputs."""
+    from arena.registry import merge as run
+
+    with working() as (here, db, job):
+        job.say(0.0, f"merging {model}")
+        made = run(here, db, model, name, mode)
+    text = (f"{name}: largest logit difference {made.max_difference:.2g} (allowed {made.tolerance:.2g}), "
+            f"{made.same_texts} of {made.prompts} answers the same")  # fmt: skip
+    show(made, as_json, lambda: [text])
+
+
+@click.group()
+def snapshot() -> None:
+    """Frozen pairs."""
+
+
+@snapshot.command("freeze")
+@click.option(
+    "--campaign", "campaigns", multiple=True, help="Campaign whose votes to freeze; all by default."
+)
+@click.option("--pairs", help="A named pair set instead.")
+@pairs_made("majority")
+@as_json
+def snapshot_freeze(campaigns: Sequence[str], pairs: str | None, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Freeze the pairs that votes make now."""
+    from labeling.policy import policy_of
+    from training.snapshots import Source, freeze
+
+    with writing() as (_, db):
+        made = freeze(db, Source(tuple(campaigns), pairs), policy_of(options))
+        show(made, as_json, lambda: [f"{made.id}: {made.train} pairs to train on, {made.heldout} held out"])
+
+
+@snapshot.command("show")
+@click.argument("snapshot_id", required=False)
+@as_json
+def snapshot_show(snapshot_id: str | None, as_json: bool) -> None:
+    """Every snapshot, or the pairs of one."""
+    from db.runs import get_snapshot, list_snapshots, snapshot_rows
+
+    with writing() as (_, db):
+        if snapshot_id is None:
+            rows = [asdict(s) for s in list_snapshots(db)]
+            show(rows, as_json, lambda: table(rows))
+        else:
+            pairs = [r._asdict() for r in snapshot_rows(db, get_snapshot(db, snapshot_id).id)]
+            show(
+                pairs,
+                as_json,
+                lambda: [f"{p['part']:8} {p['chosen'][:60]!r} over {p['rejected'][:60]!r}" for p in pairs],
+            )

@@ -1,0 +1,173 @@
+"""The verbs of the home: its jobs, a made-up crowd, a chat, backups and the check."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from arena.verbs.shared import (
+    as_json,
+    home,
+    max_new_tokens,
+    show,
+    system_prompt,
+    table,
+    temperature,
+    working,
+    writing,
+)
+
+
+@click.group("jobs")
+def jobs_() -> None:
+    """Every heavy command, whoever started it."""
+
+
+@jobs_.command("list")
+@as_json
+def jobs_list(as_json: bool) -> None:
+    """The newest jobs first."""
+    from arena.registry import job_listing
+
+    with writing() as (_, db):
+        rows = job_listing(db)
+        show(rows, as_json, lambda: table(rows))
+
+
+@jobs_.command("show")
+@click.argument("job", type=int)
+@as_json
+def jobs_show(job: int, as_json: bool) -> None:
+    """One job."""
+    from arena.jobs import reconcile, shown
+    from db.runs import get_job
+
+    with writing() as (_, db):
+        reconcile(db)
+        found = asdict(get_job(db, job))
+        found["command"] = shown(found["command"])
+        show(found, as_json, lambda: [f"{k}: {v}" for k, v in found.items() if v is not None])
+
+
+@jobs_.command("cancel")
+@click.argument("job", type=int)
+def jobs_cancel(job: int) -> None:
+    """Ask a job to end; kill it if it does not within half a minute."""
+    from arena.jobs import cancel
+
+    with writing() as (_, db):
+        click.echo(f"job {job}: {cancel(db, job).status}")
+
+
+@jobs_.command("resume")
+@click.argument("job", type=int)
+def jobs_resume(job: int) -> None:
+    """Start a finished job's command again, as a new job; a training without a model goes on where it was."""
+    from arena.registry import resume_job
+
+    with writing() as (here, db):
+        click.echo(f"job {resume_job(here, db, job).id} started; `jobs logs` shows what it prints")
+
+
+@jobs_.command("logs")
+@click.argument("job", type=int)
+def jobs_logs(job: int) -> None:
+    """What a job printed."""
+    from arena.jobs import read_log
+    from db.runs import get_job
+
+    with writing() as (here, db):
+        click.echo(read_log(here, get_job(db, job)))
+
+
+@click.command()
+@click.argument("campaign")
+@click.option("--raters", "raters_", default=10, show_default=True, help="How many made-up raters.")
+@click.option("--votes", default=200, show_default=True, help="Votes in all.")
+@click.option("--profile", default="honest", show_default=True, help="How they judge; replay reads FILE.",
+              type=click.Choice(["honest", "careful", "lazy", "left", "random", "fast", "copy", "replay"]))  # fmt: skip
+@click.option("--noise", type=float, help="Share of votes turned round (0 to 0.5).")
+@click.option("--pace", type=float, default=0.0, help="Seconds really waited before each vote.")
+@click.option("--seed", default=0, show_default=True, help="Fixes their draws.")
+@click.argument("file", required=False)
+@as_json
+def simulate(campaign: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Let made-up raters vote over HTTP on the running server; their seats are marked simulated."""
+    from arena.crowd import simulate as run
+
+    with working() as (here, db, job):
+        made = run(here, db, campaign, job, raters=options["raters_"], votes=options["votes"],
+                   profile=options["profile"], noise=options["noise"], pace=options["pace"], seed=options["seed"],
+                   file=options["file"])  # fmt: skip
+    show(
+        made,
+        as_json,
+        lambda: [f"{made.votes} votes by {made.raters} simulated raters in {made.seconds:.1f} s"],
+    )
+
+
+@click.command()
+@click.argument("model")
+@temperature
+@max_new_tokens
+@system_prompt
+def chat(model: str, **options: Any) -> None:  # noqa: ANN401
+    """Talk to a model in the terminal; an empty line ends it."""
+    from arena.demo import ensure_starter
+    from arena.generating import player_of
+    from arena.players import GenerationSettings
+    from db.entities import Message
+
+    with writing() as (here, db):
+        player = player_of(here, ensure_starter(db, model))
+    turns: list[Message] = []
+    while text := _asked():
+        turns.append({"role": "user", "content": text})
+        click.echo(f"{model}: ", nl=False)
+        answer = ""
+        for piece in player.stream(turns, GenerationSettings(**options)):
+            answer += piece
+            click.echo(piece, nl=False)
+        click.echo()
+        turns.append({"role": "assistant", "content": answer})
+
+
+def _asked() -> str:
+    """What the person types next; nothing at the end of input."""
+    try:
+        return str(click.prompt("you", default="", show_default=False))
+    except click.Abort:
+        return ""
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+def backup(file: str) -> None:
+    """Write a consistent copy of the database, also while the server runs."""
+    from db.upkeep import backup as run
+
+    click.echo(f"{file}: {run(home(), Path(file))} bytes")
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+def restore(file: str) -> None:
+    """Put a backup in the place of the home's database; the old one is kept beside it."""
+    from arena.upkeep import restore as run
+
+    kept = run(home(), Path(file))
+    click.echo("restored" + (f"; the database it replaces is kept as {kept}" if kept else ""))
+
+
+@click.command()
+@as_json
+def check(as_json: bool) -> None:
+    """Check the home: integrity, invariants, hashes of snapshots, files of models."""
+    from arena.upkeep import check as run
+    from db.errors import UserError
+
+    found = run(home())
+    show({"problems": found}, as_json, lambda: found or ["no problem found"])
+    if found:
+        raise UserError(f"{len(found)} problems in {home().root}", "restore a backup, or report them")

@@ -1,0 +1,197 @@
+"""The verbs of the web app: serve, its owners, its notices."""
+
+import os
+import sys
+from dataclasses import asdict
+
+import click
+
+from arena.verbs.shared import as_json, home, show, table, writing
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=7860, envvar="PORT", show_default=True,
+              show_envvar=True, help="Port to listen on.")  # fmt: skip
+@click.option(
+    "--open/--no-open", "open_", default=None, help="Open a browser (default: if there is a screen)."
+)
+@click.option("--public-url", help="Address that raters use, if another than this machine's.")
+@click.option("--root-path", default="", help="Path under which a reverse proxy shows the app.")
+@click.option("--embed", metavar="ORIGIN", help="Origin of a page that may show the rating page in a frame.")
+@click.option("--a", help="A model to compare: a checkpoint or adapter folder, hub id or registered name.")
+@click.option("--b", help="The model it meets.")
+@click.option("--prompts", help="File (or hub dataset) of prompts they answer.")
+def serve(host: str, port: int, open_: bool | None, public_url: str | None, root_path: str, embed: str | None,
+          a: str | None, b: str | None, prompts: str | None) -> None:  # fmt: skip
+    """Start the web app (the default)."""
+    from arena.serving import Contest, address_of, prepared
+    from db.errors import UserError
+
+    contest = Contest(a, b, prompts) if a and b and prompts else None
+    if contest is None and (a or b or prompts):
+        raise UserError("--a, --b and --prompts belong together", "give all three or none")
+    root_path = root_path.rstrip("/")
+    public = (public_url or address_of(host, port) + root_path).rstrip("/")
+    with prepared(home(), host, port, contest, public if public_url or root_path else None) as links_for:
+        links = links_for(public)
+        click.echo(f"Tastebench, home {home().root}")
+        for line in links.scanned:
+            click.echo(f"  {line}")
+        if links.rate:
+            click.echo(f"  rate    {links.rate}")
+        click.echo(f"  studio  {links.studio}")
+        click.echo("Both links open at once on this machine. Ctrl-C stops the server; no vote is lost by it.")
+        sys.stdout.flush()
+        from arena.web.app import serve as serve_app
+
+        serve_app(home(), host=host, port=port, public_url=public, root_path=root_path, embed=embed,
+                  open_url=_browser(open_, links.rate or links.studio))  # fmt: skip
+
+
+def _browser(wanted: bool | None, url: str) -> str | None:
+    """The address to open in a browser once the app answers, or None."""
+    if wanted is None:
+        screen = (
+            os.environ.get("DISPLAY")
+            or os.environ.get("WAYLAND_DISPLAY")
+            or sys.platform in ("darwin", "win32")
+        )
+        wanted = bool(screen) and sys.stdout.isatty()
+    return url if wanted else None
+
+
+@click.group()
+def owner() -> None:
+    """Who may open the studio: owners, and viewers who only look."""
+
+
+@owner.command("link")
+@click.option("--name", help="Whose; the first owner by default.")
+def owner_link(name: str | None) -> None:
+    """Print a new one-time link to the studio; without --name also a new link to the owner's own rating seat."""
+    from datetime import UTC, datetime
+
+    from arena.serving import address_for_links, links, studio_link
+    from labeling.owners import owner_link_token
+
+    with writing() as (here, db):
+        public = address_for_links(here, db)
+        if name is not None:
+            click.echo(f"studio  {studio_link(public, owner_link_token(db, datetime.now(UTC), name))}")
+            return
+        made = links(db, public)
+    if made.rate:
+        click.echo(f"rate    {made.rate}")
+    click.echo(f"studio  {made.studio}")
+
+
+@owner.command("add")
+@click.argument("name")
+@click.option("--viewer", is_flag=True, help="May look at everything and change nothing.")
+@as_json
+def owner_add(name: str, viewer: bool, as_json: bool) -> None:
+    """Let someone in under NAME; prints the one-time link to send them."""
+    from datetime import UTC, datetime
+
+    from arena.serving import address_for_links, studio_link
+    from labeling.owners import add
+
+    with writing() as (here, db):
+        token = add(db, name, viewer=viewer, now=datetime.now(UTC))
+        row = {
+            "name": name,
+            "role": "viewer" if viewer else "owner",
+            "link": studio_link(address_for_links(here, db), token),
+        }
+    show(row, as_json, lambda: [str(row["link"])])
+
+
+@owner.command("list")
+@as_json
+def owner_list(as_json: bool) -> None:
+    """Owners and viewers."""
+    from db.owners import list_owners
+
+    with writing() as (_, db):
+        rows = [asdict(o) for o in list_owners(db)]
+    show(rows, as_json, lambda: table([{k: v for k, v in r.items() if k != "id"} for r in rows]))
+
+
+@owner.command("remove")
+@click.argument("name")
+def owner_remove(name: str) -> None:
+    """Take someone's way in: their links, password and open browsers."""
+    from db.owners import remove_owner
+
+    with writing() as (_, db):
+        remove_owner(db, name)
+        click.echo(f"{name} is out: no link, password or browser of theirs opens the studio any more")
+
+
+@owner.command("password")
+@click.option("--name", help="Whose; the first owner's by default.")
+def owner_password(name: str | None) -> None:
+    """Set a password; it is asked for, never an argument. Their open browsers are logged out."""
+    from db.owners import get_owner
+    from labeling.owners import hash_of, set_password
+
+    with writing() as (_, db):
+        called = get_owner(db, name).name
+        hashed = hash_of(
+            click.prompt(f"new password of {called}", hide_input=True, confirmation_prompt=True), called
+        )
+        set_password(db, called, hashed)
+        click.echo(f"{called} logs in with this name and password from now on")
+
+
+@click.group()
+def notices() -> None:
+    """What happened: a target met, a job ended, an alarm; in the studio and by a signed webhook."""
+
+
+@notices.command("list")
+@click.option("--n", default=50, show_default=True, help="How many, the newest first.")
+@as_json
+def notices_list(n: int, as_json: bool) -> None:
+    """The newest notices first."""
+    from db.notices import list_notices
+
+    with writing() as (_, db):
+        rows = [asdict(found) for found in list_notices(db, n)]
+    brief = [{k: r[k] for k in ("at", "kind", "text", "sent_at", "problem")} for r in rows]
+    show(rows, as_json, lambda: table(brief))
+
+
+@notices.command("webhook")
+@click.argument("url", required=False)
+@click.option("--own-network", is_flag=True, help="The address may be a private one or this machine's.")
+@click.option("--off", is_flag=True, help="Send notices nowhere.")
+def notices_webhook(url: str | None, own_network: bool, off: bool) -> None:
+    """Send notices to URL from now on; prints the secret that signs them, once."""
+    from datetime import UTC, datetime
+
+    from arena.notices import set_webhook
+    from db import notices as kept
+    from db.errors import UserError
+
+    if (url is None) != off:
+        raise UserError("either an address or --off is wanted", "give one of the two")
+    with writing() as (_, db):
+        if url is None:
+            kept.set_webhook(db, None)
+            click.echo("notices are sent nowhere from now on")
+        else:
+            click.echo(set_webhook(db, url, datetime.now(UTC), own_network=own_network))
+
+
+@notices.command("test")
+def notices_test() -> None:
+    """Send a made-up notice to the webhook now."""
+    from arena.notices import send_test
+    from db.notices import get_webhook
+
+    with writing() as (_, db):
+        hook = get_webhook(db)
+    send_test(hook)
+    click.echo("delivered")
