@@ -19,6 +19,7 @@ from arena.web.pages.studio import (
     look_first,
     markup,
     models,
+    new_run,
     overview,
     prompts,
     raters,
@@ -428,20 +429,20 @@ def test_the_preview_counts_what_a_snapshot_would_hold(demo):
 def test_contradictions_and_ties_are_named(demo):
     demo.writer.call(lambda db: give(db, "SFT vs DPO", 4, outcome=Outcome.B, rater="other"))
     demo.writer.call(lambda db: give(db, "SFT vs DPO", 3, outcome=Outcome.TIE, rater="third", skip=30))
-    html = train.preview(demo, form(demo))
+    html = new_run.preview(demo, form(demo))
     assert "16 pairs train" in plain(html)
     assert "4 battles on which people chose opposite answers" in plain(html)
     assert "3 votes left out: a tie" in plain(html)
 
 
 def test_the_preview_shows_three_pairs_the_command_and_no_needless_warning(demo):
-    html = train.preview(demo, form(demo))
+    html = new_run.preview(demo, form(demo))
     assert html.count("<article") == 3
     assert "python launch.py train dpo --from starter-sft" in plain(html)
     assert "suits only models of a few million" not in html
     assert "Only 20 pairs" in html
-    assert "is out of range" in train.preview(demo, form(demo, values=[0.002, 4, 99, 16, 256]))
-    assert "no campaign is ticked" in train.preview(demo, form(demo, campaigns=[]))
+    assert "is out of range" in new_run.preview(demo, form(demo, values=[0.002, 4, 99, 16, 256]))
+    assert "no campaign is ticked" in new_run.preview(demo, form(demo, campaigns=[]))
 
 
 def test_an_unsafe_rate_is_warned_of(demo):
@@ -456,16 +457,16 @@ def test_retrain_is_refused_before_a_job_where_it_cannot_work(demo):
     for bad in (form(demo, campaigns=[]), form(demo, parent=None), form(demo, more="nonsense=1"),
                 form(demo, campaigns=["showcase"])):  # fmt: skip
         with pytest.raises(UserError):
-            train.retrain(demo, bad)
+            new_run.retrain(demo, bad)
     snapshot = demo.writer.call(lambda w: freeze(w, Source(("SFT vs DPO",)), PairPolicy()))
     demo.writer.call(lambda w: runs.add_run(
         w, "busy", RunKind.DPO, parent="starter-sft", snapshot=snapshot.id, folder="runs/busy", settings={},
         campaign=None, job=None, pid=1, pid_started=0.0))  # fmt: skip
     with pytest.raises(Conflict, match="run busy is training"):
-        train.retrain(demo, form(demo))
+        new_run.retrain(demo, form(demo))
     assert runs.list_jobs(db) == []
     with pytest.raises(UserError, match="nothing is training"):
-        train.cancel(demo)
+        new_run.cancel(demo)
 
 
 def measured(context, *, status=JobStatus.RUNNING, losses=(0.6931, 0.6, 0.5)):
@@ -542,8 +543,8 @@ def test_no_run_yet_is_said(demo):
 @pytest.mark.slow
 def test_a_retrain_outlives_the_server_that_started_it(demo):
     more = form(demo, preset="smoke", more="max_steps=2")
-    job = train.retrain(demo, more)
-    assert train.watch(demo)[2].visible
+    job = new_run.retrain(demo, more)
+    assert new_run.watch(demo)[2].visible
     demo.writer.close()
     later = opened(demo.home)
     try:
@@ -562,7 +563,7 @@ def test_a_retrain_outlives_the_server_that_started_it(demo):
 
 @pytest.mark.slow
 def test_the_rows_are_shown_as_the_trainer_sees_them(demo):
-    html = train.rows_as_trained(demo, form(demo))
+    html = new_run.rows_as_trained(demo, form(demo))
     assert "20 of 20 pairs reach the trainer" in plain(html)
     assert html.count("<article") == 3
     assert 'class="tb-counts-here"' in html
@@ -608,7 +609,8 @@ def test_the_page_is_built_with_every_tab_and_a_clock_only_for_what_moves(demo):
     blocks = shell.page(demo)
     kinds = [b.get_block_name() for b in blocks.blocks.values()]
     tabs = [b.id for b in blocks.blocks.values() if b.get_block_name() == "tabitem"]
-    assert tabs == list(shell.TABS)
+    assert [name for name in tabs if name in shell.TABS] == list(shell.TABS)
+    assert [name for name in tabs if name not in shell.TABS] == [one.name for one in train.SUBTABS]
     assert kinds.count("timer") == 5
     assert all(not b.active for b in blocks.blocks.values() if b.get_block_name() == "timer")
     assert not {"file", "image", "plot", "downloadbutton", "uploadbutton", "dataframe"} & set(kinds)

@@ -33,11 +33,16 @@ LONGEST_VERB = 90
 
 
 class Part(NamedTuple):
-    """A tab as the page wires it: what it shows anew, where that goes, and the clock it runs on while looked at."""
+    """A tab as the page wires it: what it shows anew, where that goes, and the clock it runs on while looked at.
 
-    refresh: Callable[[], Any]
+    `inputs` are what `refresh` is called with; `inner` are the clocks of its sub-tabs, which stop when it is left.
+    """
+
+    refresh: Callable[..., Any]
     outputs: Sequence[gr.blocks.Block]
     timer: gr.Timer | None = None
+    inputs: Sequence[gr.blocks.Block] = ()
+    inner: Sequence[gr.Timer] = ()
 
 
 def panel(value: str = "", **options: Any) -> gr.HTML:  # noqa: ANN401 - options of the component

@@ -1,5 +1,7 @@
 """The studio: nine tabs, each in a file of its own, and what happens when one is looked at."""
 
+from collections.abc import Sequence
+
 import gradio as gr
 
 from arena.web.context import Context
@@ -29,8 +31,9 @@ def page(context: Context) -> gr.Blocks:
         overview_part = parts["overview"]
         timers["overview"].tick(overview_part.refresh, outputs=overview_part.outputs, show_progress="hidden",
                                 api_visibility="private")  # fmt: skip
+        inner = {name: part.inner for name, part in parts.items()}
         for name, tab in shown.items():
-            _on_look(name, tab, parts[name], timers, opened)
+            _on_look(name, tab, parts[name], timers, [t for n, ts in inner.items() if n != name for t in ts])
         blocks.load(
             lambda tab: _open(tab), opened, tabs, js=OPENED, show_progress="hidden", api_visibility="private"
         )
@@ -60,10 +63,13 @@ def _open(tab: str) -> gr.Tabs:
     return gr.Tabs(selected=tab if tab in TABS else TABS[0])
 
 
-def _on_look(name: str, tab: gr.Tab, part: Part, timers: dict[str, gr.Timer], opened: gr.Textbox) -> None:
-    """A tab that is opened is drawn anew and its clock runs; the others' clocks stand still."""
-    tab.select(part.refresh, outputs=part.outputs, show_progress="hidden", api_visibility="private")
-    tab.select(lambda: [gr.Timer(active=other == name) for other in timers], outputs=list(timers.values()),
-               show_progress="hidden", api_visibility="private")  # fmt: skip
+def _on_look(
+    name: str, tab: gr.Tab, part: Part, timers: dict[str, gr.Timer], others: Sequence[gr.Timer]
+) -> None:
+    """A tab that is opened is drawn anew and its clock runs; the others' clocks, `others` in sub-tabs, stand still."""
+    tab.select(
+        part.refresh, list(part.inputs), list(part.outputs), show_progress="hidden", api_visibility="private"
+    )
+    tab.select(lambda: [gr.Timer(active=o == name) for o in timers] + [gr.Timer(active=False) for _ in others],
+               outputs=[*timers.values(), *others], show_progress="hidden", api_visibility="private")  # fmt: skip
     tab.select(None, js=f"() => ({REMEMBER})('{name}')", outputs=None)
-    _ = opened
