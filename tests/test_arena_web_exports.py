@@ -91,6 +91,7 @@ def test_the_command_says_what_differs_from_the_default(context):
         folder,
         "--format",
         "trl",
+        "--no-personal-data",
     ]
     everything = form(name="mine", form="kto", policy="min-agreement", min_agreement=0.8, weigh=True, simulated=False,
                       written=False, ties="bad", comments=True, push=" owner/set ", allow=True)  # fmt: skip

@@ -13,6 +13,7 @@ from db.campaigns import get_campaign
 from db.connection import home_at, open_reader
 from labeling.importing import ImportKind, import_file
 from tests.browser.conftest import logged_in
+from tests.browser.test_studio import look_at
 from tests.serving import Running, running
 
 
@@ -36,8 +37,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def tab(web: Running, context: BrowserContext) -> Iterator[Page]:
     """The Data tab, logged in; the test fails on a script error or a refused request."""
     with logged_in(web, context) as page:
-        page.goto(f"{web.base}/studio/#data")
-        page.reload()
+        look_at(page, web, "data")
         yield page
 
 
