@@ -87,3 +87,10 @@ def logged_in(web: Running, context: BrowserContext) -> Iterator[Page]:
     page.wait_for_url("**/studio/**")
     yield page
     assert wrong == []
+
+
+def look_at(page: Page, web: Running, tab: str) -> None:
+    """Open a tab by its address in a fresh document, so that nothing late of the last one has a say."""
+    page.goto("about:blank")
+    page.goto(f"{web.base}/studio/#{tab}")
+    expect(page.get_by_role("tab", name=tab.title(), exact=True)).to_have_attribute("aria-selected", "true")

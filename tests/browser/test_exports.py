@@ -12,8 +12,7 @@ from db.adjudications import rulings
 from db.campaigns import get_campaign
 from db.connection import home_at, open_reader
 from labeling.importing import ImportKind, import_file
-from tests.browser.conftest import logged_in
-from tests.browser.test_studio import look_at
+from tests.browser.conftest import logged_in, look_at
 from tests.serving import Running, running
 
 

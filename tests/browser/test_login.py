@@ -8,6 +8,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from arena.web.sessions import now
 from db.owners import password_hash
 from labeling.owners import hash_of, owner_link_token, set_password
+from tests.browser.conftest import look_at
 from tests.factories import make_home
 from tests.serving import running
 
@@ -47,8 +48,7 @@ def test_a_password_is_set_in_settings_and_signs_in_again(tmp_path: Path, contex
         page = context.new_page()
         page.goto(f"{web.base}/login/?token={web.writer.call(lambda db: owner_link_token(db, now()))}")
         page.wait_for_url(f"{web.base}/studio/")
-        page.goto(f"{web.base}/studio/#settings")
-        page.reload()
+        look_at(page, web, "settings")
         page.get_by_role("button", name="My password and my browsers").click()
         page.get_by_label("New password").fill(PASSWORD)
         page.get_by_role("button", name="Set password").click()

@@ -14,6 +14,7 @@ from db.connection import home_at, open_reader, open_writer
 from db.entities import CampaignStatus, JobStatus
 from db.notices import count_unseen
 from labeling.owners import owner_link_token
+from tests.browser.conftest import look_at
 from tests.serving import Running, running
 
 
@@ -34,12 +35,6 @@ def studio(web: Running, context: BrowserContext) -> Page:
     page.goto(f"{web.base}/login/?token={web.writer.call(lambda db: owner_link_token(db, now()))}")
     page.wait_for_url("**/studio/**")
     return page
-
-
-def look_at(page: Page, web: Running, tab: str) -> None:
-    page.goto(f"{web.base}/studio/#{tab}")
-    page.reload()
-    expect(page.get_by_role("tab", name=tab.title(), exact=True)).to_have_attribute("aria-selected", "true")
 
 
 def test_a_viewer_comes_in_by_the_link_sees_all_and_changes_nothing(

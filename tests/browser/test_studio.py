@@ -14,7 +14,7 @@ from db.campaigns import find_campaign, get_campaign, get_rater, list_seats
 from db.catalog import add_prompts, find_model, get_setting, prompt_sets
 from db.connection import home_at, open_reader, open_writer
 from db.entities import CampaignStatus, JobStatus, Prompt, RunStatus
-from tests.browser.conftest import logged_in
+from tests.browser.conftest import logged_in, look_at
 from tests.serving import Running, running
 from tests.test_arena_loop import give
 
@@ -39,13 +39,6 @@ def studio(web: Running, context: BrowserContext) -> Iterator[Page]:
     """A page that is logged in; the test fails on a script error or a refused request."""
     with logged_in(web, context) as page:
         yield page
-
-
-def look_at(page: Page, web: Running, tab: str) -> None:
-    """Open a tab by its address in a fresh document, so that nothing late of the last one has a say."""
-    page.goto("about:blank")
-    page.goto(f"{web.base}/studio/#{tab}")
-    expect(page.get_by_role("tab", name=tab.title(), exact=True)).to_have_attribute("aria-selected", "true")
 
 
 def field(page: Page, label: str) -> Locator:

@@ -10,9 +10,9 @@ from arena.web.sessions import now
 from db.campaigns import list_seats
 from db.connection import open_reader
 from db.entities import CampaignSettings
-from tests.browser.conftest import logged_in
+from tests.browser.conftest import logged_in, look_at
 from tests.browser.test_axe import faults
-from tests.browser.test_studio import field, fold, look_at, wait_until
+from tests.browser.test_studio import field, fold, wait_until
 from tests.factories import make_home
 from tests.serving import Running, running
 from tests.test_labeling_live import Person

@@ -16,9 +16,9 @@ from db.campaigns import find_campaign, get_campaign, get_rater
 from db.connection import home_at, open_reader, open_writer
 from db.entities import CampaignStatus
 from labeling.owners import owner_link_token
-from tests.browser.conftest import RATING
+from tests.browser.conftest import RATING, look_at
 from tests.browser.test_rate import press
-from tests.browser.test_studio import field, fold, look_at, wait_until
+from tests.browser.test_studio import field, fold, wait_until
 from tests.serving import Running, running
 
 
