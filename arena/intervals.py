@@ -20,6 +20,8 @@ ENOUGH = 1 / LEVEL
 """the e-value at which a difference counts as found"""
 NOTHING = 1e-14
 """a variance that is only rounding"""
+MOST_TO_GO = 20_000
+"""further votes past which no forecast is made"""
 WANTED_RATES = (0.55, 0.60, 0.65, 0.70)
 
 
@@ -57,6 +59,25 @@ class Anytime(NamedTuple):
     p: float
     cs95: Interval
     """confidence sequence of the decided win rate"""
+
+
+class ToGo(NamedTuple):
+    """Further votes until the sequential test has found enough."""
+
+    least: int
+    """if every further vote were for the one that is ahead"""
+    expected: int | None
+    """if the rest are as those so far, ties too; None where they would not do within MOST_TO_GO"""
+
+    def words(self) -> str:
+        """In words, without a full stop."""
+        if self.expected == 0:
+            return "no further votes are needed"
+        if self.expected is None:
+            return (
+                f"at least {self.least} more votes, and as votes fall now they would not tell the two apart"
+            )
+        return f"about {self.expected} more votes if they go on like this, at least {self.least}"
 
 
 class Needed(NamedTuple):
@@ -185,6 +206,25 @@ def anytime(won: Bools) -> Anytime:
         math.log(np.finfo(float).max) - 1
     )  # a longer row of wins than a float can weigh is still a number
     return Anytime(math.exp(min(now, largest)), math.exp(-most), _sequence(int(n[-1]), int(k[-1])))
+
+
+def votes_to_go(wins: int, losses: int, votes: int) -> ToGo:
+    """Votes until wins of the first model reach ENOUGH, from `votes` so far, of which wins + losses decided."""
+    n, share = wins + losses, (wins + losses) / votes if votes else 1.0
+    more = np.arange(MOST_TO_GO + 1)
+    least = _first_enough(n + more, wins + more)
+    rate = wins / n if n else 0.5
+    usual = _first_enough(n + more, (wins + rate * more).astype(np.float64)) if rate > 0.5 else None
+    enough = least if least is not None else MOST_TO_GO
+    return ToGo(enough, None if usual is None else math.ceil(usual / share))
+
+
+def _first_enough(n: Ints, k: Floats | Ints) -> int | None:
+    """The first place at which k wins of n are more than half and evidence enough."""
+    from scipy.special import betaln
+
+    found = np.flatnonzero((2 * k > n) & (betaln(1 + k, 1 + n - k) + n * math.log(2) >= math.log(ENOUGH)))
+    return int(found[0]) if len(found) else None
 
 
 def _sequence(n: int, k: int) -> Interval:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -38,10 +39,14 @@ from db.figures import (
     text_lengths,
     trained_prompts,
 )
+from db.runs import list_runs, metrics_of
 from db.votes import Counts, counted_votes, counts
 from labeling.agreement import Agreement, agreement, opinions
 from labeling.flags import Limits
 from labeling.quality import RaterFigures, rater_figures
+
+Curves = Mapping[str, Sequence[tuple[int, float]]]
+"""{metric: (step, value), ...} of a run"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +255,9 @@ def _judges(read: _Read, votes: Columns, order: Sequence[str]) -> tuple[tuple[Ju
         Judge(name, "reward", {r: s.score for r, s in found.items()}, frozenset(r for r, s in found.items() if s.truncated))
         for name, found in sorted(read.scores.items())
     ]  # fmt: skip
-    judges += [Judge(name, "verdicts", verdicts=_verdicts(v)) for name, v in _grouped(read.verdicts, _rater)]
+    judges += [
+        Judge(name, "verdicts", verdicts=verdicts_of(v)) for name, v in _grouped(read.verdicts, _rater)
+    ]
     figures = tuple(judge_figures(j, over, read.lengths) for j in judges)
     judged = [v for v in read.votes if any(_has_word(j, v) for j in judges)]
     return figures, judged
@@ -267,7 +274,7 @@ def _grouped(votes: Iterable[Vote], key: Callable[[Vote], str]) -> list[tuple[st
     return sorted(found.items())
 
 
-def _verdicts(votes: Iterable[Vote]) -> dict[tuple[str, str], float]:
+def verdicts_of(votes: Iterable[Vote]) -> dict[tuple[str, str], float]:
     """A judge's last verdict on each two responses, in both orders."""
     found: dict[tuple[str, str], float] = {}
     for v in sorted(votes, key=lambda v: v.id):
@@ -281,6 +288,13 @@ def _has_word(judge: Judge, vote: Vote) -> bool:
     return both in judge.verdicts or all(r in judge.scores for r in both)
 
 
+def curves_behind(db: Database, made: Report) -> dict[str, Curves]:
+    """{run: its curves} of the runs that made the models of a report, in the models' order."""
+    models = [model for name in made.campaigns for model in get_campaign(db, name).models]
+    behind = {run.model: run for run in list_runs(db) if run.model is not None}
+    return {behind[m].name: metrics_of(db, behind[m].id) for m in models if m in behind}
+
+
 # -- files -----------------------------------------------------------------------------------------------------
 
 
@@ -291,11 +305,11 @@ def write_html(made: Report, path: Path) -> None:
     _write(path, whole_page(made).encode())
 
 
-def write_plots(made: Report, folder: Path) -> None:
-    """The plots as PNG and SVG files in a folder."""
+def write_plots(made: Report, folder: Path, runs: Mapping[str, Curves] = MappingProxyType({})) -> None:
+    """The plots as PNG and SVG files in a folder; with the curves of runs by name, theirs too."""
     from arena.plots import pictures
 
-    for name, content in pictures(made):
+    for name, content in pictures(made, runs):
         _write(folder / name, content)
 
 

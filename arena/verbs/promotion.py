@@ -1,0 +1,67 @@
+"""The verbs that decide which model leads, and tell the rounds that led there."""
+
+import os
+from pathlib import Path
+
+import click
+
+from arena.verbs.shared import as_json, show, writing
+
+count_simulated = click.option(
+    "--count-simulated", is_flag=True, help="Also count votes of simulated raters; the record says so."
+)
+
+
+def asked_by() -> str:
+    """Who asks: the owner in the studio who pressed a button, else whoever typed."""
+    from arena.jobs import ASKED_VARIABLE
+    from labeling.owners import TERMINAL
+
+    return os.environ.get(ASKED_VARIABLE, TERMINAL)
+
+
+@click.command()
+@click.argument("model")
+@click.option("--reason", help="Why, where the rule does not promote it: it is then promoted by hand.")
+@click.option("--force", is_flag=True, help="With --reason: also where votes found a rival better.")
+@count_simulated
+@as_json
+def promote(model: str, reason: str | None, force: bool, count_simulated: bool, as_json: bool) -> None:
+    """Make MODEL the champion: by the rule from blind votes on held-out prompts, or by hand with a reason."""
+    from arena.promoting import promote as run
+
+    with writing() as (_, db):
+        made = run(db, model, asked_by(), reason=reason, force=force, simulated=count_simulated)
+    show(made._asdict(), as_json, lambda: [
+        f"{made.promotion.model} is the champion, by {made.promotion.way}: {made.promotion.reason}",
+        *(f"closed: {name}" for name in made.closed),
+    ])  # fmt: skip
+
+
+@click.command()
+@click.option("--reason", help="Why; it is kept with the record.")
+@as_json
+def rollback(reason: str | None, as_json: bool) -> None:
+    """Make the champion before the present one the champion again; nothing is deleted."""
+    from arena.promoting import rollback as run
+
+    with writing() as (_, db):
+        made = run(db, asked_by(), reason=reason)
+    now = f"{made.champion} is the champion again" if made.champion else "there is no champion now"
+    show(made._asdict(), as_json, lambda: [f"the promotion of {made.promotion.model} is rolled back; {now}"])
+
+
+@click.command()
+@click.option("--csv", "csv_", type=click.Path(dir_okay=False), help="Write them as a table too.")
+@count_simulated
+@as_json
+def rounds(csv_: str | None, count_simulated: bool, as_json: bool) -> None:
+    """One record a round: snapshot, run, candidate, blind rematch, evidence, decision, next step."""
+    from arena.lineage import rounds as read
+    from arena.lineage import to_csv, to_json, to_lines
+
+    with writing() as (_, db):
+        found = read(db, simulated=count_simulated)
+    if csv_:
+        Path(csv_).write_text(to_csv(found), encoding="utf-8")
+    show(to_json(found), as_json, lambda: to_lines(found))
