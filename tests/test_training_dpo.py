@@ -1,3 +1,4 @@
+import gc
 import json
 import math
 from dataclasses import replace
@@ -5,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from transformers import LlamaForCausalLM
 
 from db.entities import RunKind, Split
 from db.errors import UserError
@@ -150,6 +152,50 @@ def test_another_reference_needs_a_loss_that_can_be_checked(spec, base, adapter)
     s = with_overrides(SETTINGS, ["loss=ipo"])
     with pytest.raises(UserError, match="cannot be checked"):
         train(replace(spec, reference=ModelFiles(str(base), str(adapter)), settings=s))
+
+
+@pytest.mark.parametrize("kind", ["base", "adapter", "full", "4bit", "another"])
+def test_a_reference_asked_beforehand_gives_the_same_run(spec, base, adapter, kind):
+    """Same proof, same losses, and no second model in memory while it trains."""
+    start = ModelFiles(str(base), str(adapter) if kind in ("adapter", "another") else None)
+    other = ModelFiles(str(base)) if kind == "another" else None
+    s = with_overrides(
+        SETTINGS, [f"lora={kind != 'full'}", f"quantize={'4bit' if kind == '4bit' else 'none'}"]
+    )
+    runs, models = [], []
+    for precompute in (False, True):
+        run = replace(spec, folder=spec.folder / str(precompute), start=start, reference=other,
+                      settings=replace(s, precompute=precompute))  # fmt: skip
+        trained = train(run, lambda _: models.append(in_memory()))
+        assert trained.reference_proof.ok
+        runs.append(
+            [m.values["loss"] for m in read_metrics(run.folder / "metrics.jsonl") if "loss" in m.values]
+        )
+    assert runs[0][0] == pytest.approx(runs[1][0], abs=1e-3)
+    assert runs[1][-1] < runs[1][0]
+    if kind != "4bit":  # which computes in bfloat16, so that a pass depends on what else is in its batch
+        assert runs[0] == pytest.approx(runs[1], rel=1e-4)
+    assert models[-1] == 1
+
+
+def in_memory() -> int:
+    """Language models that are alive."""
+    gc.collect()
+    return sum(isinstance(o, LlamaForCausalLM) for o in gc.get_objects())
+
+
+def test_a_reference_that_answers_differently_beforehand_is_not_let_go(spec, base, adapter):
+    run = replace(
+        spec, reference=ModelFiles(str(base), str(adapter)), settings=replace(SETTINGS, precompute=True)
+    )
+    trainer = build_trainer(run, load(run))
+    trainer.let_go_of_reference()
+    assert trainer.ref_model is None
+    again = load(run)
+    trainer = build_trainer(run, again)
+    trainer.ref_model = again.policy
+    with pytest.raises(UserError, match="gave other answers"):
+        trainer.let_go_of_reference()
 
 
 def test_a_reference_of_another_family_is_refused(spec, tmp_path):

@@ -61,6 +61,19 @@ def test_every_start_is_proven(spec, base, adapter, loss, start):
     assert abs(proof.margin) < 1e-3
 
 
+@pytest.mark.parametrize("lora", [True, False])
+def test_a_reference_asked_beforehand_gives_the_same_run(spec, lora):
+    losses = []
+    for precompute in (False, True):
+        run = replace(spec, folder=spec.folder / str(precompute),
+                      settings=replace(SETTINGS, lora=lora, max_steps=4, precompute=precompute))  # fmt: skip
+        assert train(run).reference_proof.ok
+        losses.append(
+            [m.values["loss"] for m in read_metrics(run.folder / "metrics.jsonl") if "loss" in m.values]
+        )
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
 def test_a_reference_that_is_not_the_start_is_caught(spec, base, tmp_path):
     other = tiny.tiny_llama(tmp_path / "other", seed=5)
     settings = replace(SETTINGS, lora=False)

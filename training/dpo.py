@@ -18,12 +18,14 @@ from db.entities import Split
 from db.errors import UserError
 from training.loading import load_policy
 from training.monitoring import (
+    ROUGH,
     Metric,
     ReferenceProof,
     follow,
     prove_reference,
     refuse_unproven,
     starting_loss,
+    tolerance_for,
 )
 from training.preflight import Row, preflight, read_rows, tokenize, usable
 from training.running import (
@@ -38,6 +40,10 @@ from training.running import (
     save_policy,
 )
 from training.settings import DpoSettings, DpoSpec
+from training.together import gathered
+
+SPOT_CHECKED = 4
+"""pairs on which a reference that was asked beforehand is asked once more before it is let go"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +75,12 @@ def load(spec: DpoSpec) -> Loaded:
     """The policy to train and, only where it is needed, a second model as reference.
 
     Adapter start: the trainer copies the adapter to a frozen `ref`. Checkpoint start with LoRA: the reference is
-    the same model with the adapter switched off. Full training, or another reference: a second model in memory.
+    the same model with the adapter switched off. Full training, or another reference: a second model in memory,
+    unless it is the start and is asked before anything is trained.
     """
     policy, tokenizer, start, dtype = load_start(spec)
     other = spec.reference if names_another(spec) else None
-    if other is None and spec.settings.lora:
+    if other is None and (spec.settings.lora or spec.settings.precompute):
         return Loaded(policy, tokenizer, None)
     reference, its_tokenizer = load_policy(other or start, dtype=dtype)
     if its_tokenizer.get_vocab() != tokenizer.get_vocab():
@@ -98,9 +105,12 @@ def fit(
     report = preflight(spec.rows, models.tokenizer, spec.settings)
     begin(spec, report, "pairs", split_prompts=report.split_prompts)
     trainer = build_trainer(spec, models)
+    if spec.settings.precompute and models.reference is not None:
+        trainer.let_go_of_reference()
+    del models  # a reference that has been asked leaves the memory here
     monitor = follow(trainer, spec, observe, should_stop, partial(proven, trainer, spec.settings))
     assert monitor.proof is not None
-    folder = save_policy(spec, trainer, models.tokenizer)
+    folder = save_policy(spec, trainer, trainer.processing_class)
     return result(spec, trainer, monitor, report, folder, is_adapter=spec.settings.lora)
 
 
@@ -144,6 +154,7 @@ def arguments(spec: DpoSpec, trained: int, evaluated: int) -> DPOConfig:
         loss_weights=[1.0, s.sft_weight] if s.sft_weight else None,
         beta=s.beta,
         label_smoothing=s.label_smoothing,
+        precompute_ref_log_probs=s.precompute,
         **common_arguments(s, spec.folder, trained, evaluated),
     )
 
@@ -157,6 +168,7 @@ class WitnessedTrainer(DPOTrainer):  # type: ignore[misc]
     """
 
     settings: DpoSettings
+    ref_model: PreTrainedModel | None
     other_reference = False
     expected: tuple[tuple[float, float], ...] = ()
 
@@ -172,13 +184,29 @@ class WitnessedTrainer(DPOTrainer):  # type: ignore[misc]
     def reckoned(self, inputs: Mapping[str, torch.Tensor]) -> tuple[float, float]:
         """Mean margin and mean loss of one batch, the chosen half of which comes first."""
         policy = answer_logps(self.model, inputs)
-        gain = policy - (answer_logps(self.ref_model, inputs) if self.other_reference else policy)
+        gain = policy - (self.of_reference(inputs) if self.other_reference else policy)
         chosen, rejected = gain.chunk(2)
         margins = (self.beta * (chosen - rejected)).tolist()
         losses = [starting_loss(self.settings, margin) for margin in margins]
         tokens = inputs["completion_mask"].chunk(2)[0][:, 1:].sum()
         likelihood = float(-policy.chunk(2)[0].sum() / tokens)
         return sum(margins) / len(margins), sum(losses) / len(losses) + self.settings.sft_weight * likelihood
+
+    def of_reference(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """log p of the reference for each answer: asked now, or as it was asked before the first step."""
+        if self.precompute_ref_logps:
+            return torch.cat([inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]])
+        return answer_logps(self.ref_model, inputs)
+
+    def let_go_of_reference(self) -> None:
+        """Drop the second model once it was asked; UserError where what it said is not what plain passes give."""
+        rows = [self.train_dataset[i] for i in range(min(SPOT_CHECKED, len(self.train_dataset)))]
+        inputs = self._prepare_inputs(self.data_collator(rows))
+        off = float((self.of_reference(inputs) - answer_logps(self.ref_model, inputs)).abs().max())
+        if off > ROUGH * max(1.0, float(self.of_reference(inputs).abs().max())):
+            raise UserError(f"the reference was asked beforehand and gave other answers: log-probabilities differ by {off:.3g}",
+                            "set precompute=false")  # fmt: skip
+        self.ref_model = None
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -197,9 +225,10 @@ def answer_logps(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor]) -> 
 def proven(trainer: WitnessedTrainer, settings: DpoSettings, values: Mapping[str, float]) -> ReferenceProof:
     """The proof from the first step's log, or UserError and with it the end of the run."""
     if trainer.expected:
-        margin, loss = (sum(column) / len(column) for column in zip(*trainer.expected, strict=True))
+        everywhere = gathered(list(trainer.expected))
+        margin, loss = (sum(column) / len(column) for column in zip(*everywhere, strict=True))
     else:
         margin, loss = 0.0, starting_loss(settings)
-    proof = prove_reference(values, margin, loss)
+    proof = prove_reference(values, margin, loss, tolerance_for(settings, torch.cuda.is_available()))
     refuse_unproven(proof)
     return proof

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import islice
 
+import torch
 from datasets import Dataset
 from transformers import PreTrainedModel
 from trl import KTOConfig, KTOTrainer
@@ -18,7 +19,7 @@ from db.entities import Split
 from db.errors import UserError
 from training.answers import Answer, look, read_answers, trainable
 from training.loading import load_policy
-from training.monitoring import TOLERANCE, Metric, ReferenceProof, follow, refuse_unproven
+from training.monitoring import Metric, ReferenceProof, follow, refuse_unproven, tolerance_for
 from training.running import (
     Start,
     Trained,
@@ -68,8 +69,11 @@ def train(
 
 
 def frozen_start(start: Start, s: KtoSettings) -> PreTrainedModel | None:
-    """A second model for full training; an adapter's base with the adapter off, or its frozen copy, needs none."""
-    return None if s.lora else load_policy(start.files, dtype=start.dtype)[0]
+    """A second model for full training; an adapter's base with the adapter off, or its frozen copy, needs none.
+
+    Nor is one needed where the start itself is asked before anything is trained.
+    """
+    return None if s.lora or s.precompute else load_policy(start.files, dtype=start.dtype)[0]
 
 
 def build_trainer(spec: RunSpec[KtoSettings], start: Start, reference: PreTrainedModel | None) -> KTOTrainer:
@@ -86,6 +90,7 @@ def build_trainer(spec: RunSpec[KtoSettings], start: Start, reference: PreTraine
             beta=s.beta,
             desirable_weight=s.good_weight,
             undesirable_weight=s.bad_weight,
+            precompute_ref_log_probs=s.precompute,
             **common_arguments(s, spec.folder, taught.num_rows, heldout.num_rows),
         ),
         train_dataset=taught,
@@ -141,7 +146,8 @@ def proven(trainer: KTOTrainer, s: KtoSettings, values: Mapping[str, float]) -> 
     rewards = [values[f"rewards/{side}"] for side in ("chosen", "rejected") if f"rewards/{side}" in values]
     margin = values.get("rewards/margins", max(rewards, key=abs, default=0.0))
     expected = starting_loss(labels, s)
-    ok = abs(margin) <= TOLERANCE and abs(values["loss"] - expected) <= TOLERANCE * max(1.0, expected)
-    proof = ReferenceProof(margin, values["loss"], 0.0, expected, TOLERANCE, ok)
+    tolerance = tolerance_for(s, torch.cuda.is_available())
+    ok = abs(margin) <= tolerance and abs(values["loss"] - expected) <= tolerance * max(1.0, expected)
+    proof = ReferenceProof(margin, values["loss"], 0.0, expected, tolerance, ok)
     refuse_unproven(proof)
     return proof

@@ -144,9 +144,12 @@ def attach_adapter(model: PreTrainedModel, files: ModelFiles, trainable: bool) -
 
 def quiet() -> None:
     """No progress bars of the libraries: in a log file they are noise between the metrics."""
+    import os
+
     import datasets
     from transformers.utils import logging
 
+    os.environ["TQDM_DISABLE"] = "1"
     logging.disable_progress_bar()
     datasets.disable_progress_bars()
 

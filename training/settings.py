@@ -127,12 +127,15 @@ class DpoSettings(Settings):
 
     `sft_weight` adds so many times the mean negative log-likelihood of a chosen token to the loss, which keeps what
     the model knew. `label_smoothing` acts in the robust loss only: it is the share of votes taken to be wrong.
+    `precompute` asks the reference once, before the first step, instead of at every step: a second model is then let
+    go before training, and an epoch costs a third less.
     """
 
     loss: DpoLoss = DpoLoss.SIGMOID
     beta: float = 0.1
     sft_weight: float = 0.0
     label_smoothing: float = 0.0
+    precompute: bool = False
 
     def bounds(self) -> list[Bound]:
         """What the keys may be."""
@@ -146,12 +149,16 @@ class DpoSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class KtoSettings(Settings):
-    """The settings of a run on answers judged one by one. The weights balance unequal numbers of good and bad ones."""
+    """The settings of a run on answers judged one by one. The weights balance unequal numbers of good and bad ones.
+
+    `precompute` asks the reference once, before the first step, as in DPO.
+    """
 
     loss: KtoLoss = KtoLoss.KTO
     beta: float = 0.1
     good_weight: float = 1.0
     bad_weight: float = 1.0
+    precompute: bool = False
 
     def bounds(self) -> list[Bound]:
         """What the keys may be. One row in memory at a time has no neighbour to estimate the drift from."""
