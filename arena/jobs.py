@@ -11,17 +11,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 from sqlite_utils import Database
 
-from db import runs
-from db.connection import PROJECT, Home, open_writer
+from arena import accelerators
+from db import queueing, runs
+from db.connection import PROJECT, Home, open_writer, transaction
 from db.entities import Job, JobStatus, RunStatus
-from db.errors import UserError
+from db.errors import Conflict, UserError
 
 JOB_VARIABLE = "TASTEBENCH_JOB"
 ASKED_VARIABLE = "TASTEBENCH_ASKED_BY"
@@ -46,21 +48,78 @@ def threads() -> str:
     return str(max(1, (os.cpu_count() or 1) - 1))
 
 
+def needs_slot(arguments: Sequence[str]) -> bool:
+    """Whether a verb trains, so that it needs an accelerator to itself and waits its turn."""
+    return tuple(arguments[:1]) == ("train",)
+
+
 def start(home: Home, db: Database, arguments: Sequence[str]) -> Job:
-    """Start a verb as a job and return at once."""
+    """Start a verb as a job and return at once. A training is queued where every slot is held."""
+    job = _with_log(home, db, arguments)
+    if needs_slot(arguments):
+        queueing.enqueue(db, job.id)
+        start_waiting(home, db)
+    else:
+        _spawn(home, db, job)
+    return runs.get_job(db, job.id)
+
+
+def start_within(home: Home, db: Database, arguments: Sequence[str], job_id: int) -> Job:
+    """Start a training in the slot that a job holds already, such as one run of a sweep."""
+    job = _with_log(home, db, arguments)
+    queueing.share_slot(db, job.id, job_id)
+    _spawn(home, db, job)
+    return runs.get_job(db, job.id)
+
+
+def start_waiting(home: Home, db: Database) -> None:
+    """Start the queued trainings whose turn has come."""
+    if not queueing.queue(db):
+        return
+    reconcile(db)
+    found = accelerators.devices()
+    while True:
+        with transaction(db):
+            turn = queueing.claim_next(db, accelerators.slots(found))
+            if turn is None:
+                return
+            _spawn(home, db, runs.get_job(db, turn.job), accelerators.seen_by(turn.slot, found))
+
+
+def _with_log(home: Home, db: Database, arguments: Sequence[str]) -> Job:
+    """The row of a job that is about to start or to wait, with the file it will print to."""
     job = runs.add_job(db, arguments)
-    log = home.logs / f"job-{job.id}.log"
-    runs.set_job_log(db, job.id, home.relative(log))
+    runs.set_job_log(db, job.id, home.relative(home.logs / f"job-{job.id}.log"))
+    return job
+
+
+def _spawn(home: Home, db: Database, job: Job, seen: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Start a job's process. `seen`: the accelerators it may use, as environment."""
     environment = {
-        "OMP_NUM_THREADS": threads(), **os.environ, JOB_VARIABLE: str(job.id), ASKED_VARIABLE: "a job", "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": threads(), **os.environ, **seen, JOB_VARIABLE: str(job.id), ASKED_VARIABLE: "a job",
+        "PYTHONUNBUFFERED": "1",
     }  # fmt: skip
-    with log.open("ab") as out:
+    with (home.logs / f"job-{job.id}.log").open("ab") as out:
         child = subprocess.Popen(
-            command_line(home, arguments), stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            command_line(home, job.command), stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             start_new_session=True, env=environment, cwd=PROJECT,
         )  # fmt: skip
-    runs.start_job(db, job.id, child.pid, _started(child.pid) or time.time())
-    return runs.get_job(db, job.id)
+    runs.start_job(db, job.id, child.pid, began(child.pid))
+
+
+def began(pid: int) -> float:
+    """When a process that was started just now began (seconds since the epoch)."""
+    return _started(pid) or time.time()
+
+
+def again(db: Database, job: Job) -> Sequence[str]:
+    """The command that does the work of a finished job again; a training that has no model yet goes on where it was."""
+    run = runs.run_by_id(db, job.run) if job.run is not None else None
+    if run is None or run.status is RunStatus.SUCCEEDED:
+        return job.command
+    if run.status is RunStatus.RUNNING:
+        raise Conflict(f"run {run.name!r} is training again already", "see `jobs list`")
+    return ["train", "resume", run.name]
 
 
 def _started(pid: int) -> float | None:
@@ -110,13 +169,16 @@ class ThisJob:
 
 @contextlib.contextmanager
 def this_job(
-    db: Database, arguments: Sequence[str], echo: Callable[[str], object] = _in_silence
+    db: Database,
+    arguments: Sequence[str],
+    echo: Callable[[str], object] = _in_silence,
+    number: int | None = None,
 ) -> Iterator[ThisJob]:
     """Run the block as a job: the one the supervisor started, or a new row for a command typed by hand.
 
-    SIGTERM and SIGINT ask the block to end; a second one ends it at once. Only the main thread can run a job.
+    `number`: the row of a command typed by hand that has waited its turn. SIGTERM and SIGINT ask the block to end; a second one ends it at once. Only the main thread can run a job.
     """
-    job = _claimed(db, arguments)
+    job = _claimed(db, arguments, number)
     this = ThisJob(job.id, db, echo)
     with _signals_to(this):
         try:
@@ -129,14 +191,15 @@ def this_job(
         runs.end_job(db, job.id, JobStatus.CANCELLED if this.stopping else JobStatus.SUCCEEDED, 0, "")
 
 
-def _claimed(db: Database, arguments: Sequence[str]) -> Job:
+def _claimed(db: Database, arguments: Sequence[str], number: int | None) -> Job:
     """The row of this process, marked as running. A command that it starts in turn is a job of its own."""
     given = os.environ.pop(JOB_VARIABLE, None)
     if given:
         os.nice(19)
         with contextlib.suppress(AttributeError, OSError):  # not every system ranks its disk accesses
             psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE)
-    job = runs.get_job(db, int(given)) if given else runs.add_job(db, arguments)
+    known = int(given) if given else number
+    job = runs.get_job(db, known) if known is not None else runs.add_job(db, arguments)
     if not runs.start_job(db, job.id, os.getpid(), own_start()):
         raise UserError(f"job {job.id} was cancelled before it began")
     return job
@@ -169,14 +232,23 @@ def never_began(home: Home, reason: str) -> None:
                 runs.end_job(db, int(given), JobStatus.FAILED, 2, reason)
 
 
+def ended_well(home: Home) -> None:
+    """This process was started as a job by a verb that is none by itself, and it worked: its row says so."""
+    given = os.environ.get(JOB_VARIABLE)
+    if given:
+        db = open_writer(home)
+        with contextlib.closing(db.conn):
+            runs.end_job(db, int(given), JobStatus.SUCCEEDED, 0, "")
+
+
 def reconcile(db: Database) -> None:
     """Mark jobs and runs whose process is gone without a word as failed."""
     for job, pid, began in runs.job_processes(db):
         if not _alive(pid, began):
             runs.end_job(db, job, JobStatus.FAILED, None, NO_WORD)
-    active = runs.active_run_process(db)
-    if active is not None and not _alive(active[1], active[2]):
-        runs.end_run(db, active[0], RunStatus.FAILED, NO_WORD)
+    for run, pid, began in runs.active_run_processes(db):
+        if not _alive(pid, began):
+            runs.end_run(db, run, RunStatus.FAILED, NO_WORD)
 
 
 def _alive(pid: int | None, began: float | None) -> bool:
@@ -190,14 +262,27 @@ def cancel(db: Database, job_id: int, wait: float = GRACE) -> Job:
     job = runs.get_job(db, job_id)
     if job.status.over:
         return job
-    process = next(((pid, began) for j, pid, began in runs.job_processes(db) if j == job_id), None)
-    if process is not None and process[0]:
-        _end(process[0], process[1], wait)
+    process = _process_of(db, job_id)
+    if process is not None and job.turn is None:  # one that waits in a terminal sees that it is cancelled
+        _end(*process, wait)
     runs.end_job(db, job_id, JobStatus.CANCELLED, None, "cancelled")
-    active = runs.active_run(db)
-    if active is not None and active.job == job_id:  # it was killed before it could say so
-        runs.end_run(db, active.id, RunStatus.CANCELLED, "cancelled")
+    for active in runs.active_runs(db):
+        if active.job == job_id:  # it was killed before it could say so
+            runs.end_run(db, active.id, RunStatus.CANCELLED, "cancelled")
     return runs.get_job(db, job_id)
+
+
+def ask_to_end(db: Database, job_id: int) -> None:
+    """Ask a job to end, and do not wait for it."""
+    process = _process_of(db, job_id)
+    if process is not None and _alive(*process):
+        _signal(process[0], signal.SIGTERM)
+
+
+def _process_of(db: Database, job_id: int) -> tuple[int, float | None] | None:
+    """The process that a job should be running in, and when it began."""
+    found = ((pid, began) for j, pid, began in runs.job_processes(db) if j == job_id)
+    return next(((pid, began) for pid, began in found if pid), None)
 
 
 def _end(pid: int, began: float | None, wait: float) -> None:

@@ -27,7 +27,6 @@ from db.entities import (
     ModelKind,
     Purpose,
     Quantize,
-    RunStatus,
 )
 from db.errors import Conflict, UserError
 from labeling.scanning import as_served, read_ahead, scan
@@ -286,9 +285,4 @@ def resume_job(home: Home, db: Database, job_id: int) -> Job:
     job = runs.get_job(db, job_id)
     if not job.status.over:
         raise Conflict(f"job {job_id} is {job.status}", f"wait, or cancel it with `jobs cancel {job_id}`")
-    run = runs.run_by_id(db, job.run) if job.run is not None else None
-    if run is not None and run.status is RunStatus.RUNNING:
-        raise Conflict(f"run {run.name!r} is training again already", "see `jobs list`")
-    if run is not None and run.status is not RunStatus.SUCCEEDED:
-        return jobs.start(home, db, ["train", "resume", run.name])
-    return jobs.start(home, db, job.command)
+    return jobs.start(home, db, jobs.again(db, job))

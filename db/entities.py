@@ -128,6 +128,17 @@ class Sampling(StrEnum):
     JUDGE_DISAGREEMENT = "judge_disagreement"
 
 
+class Matchmaking(StrEnum):
+    """Which two of a campaign's models meet next, where there are more than two."""
+
+    UNIFORM = "uniform"
+    """each two as likely as any other"""
+    LEAST_PLAYED = "least_played"
+    """the fewer battles two had, the likelier"""
+    MOST_INFORMATIVE = "most_informative"
+    """the more a further vote would narrow their win rate, the likelier"""
+
+
 class Guard(StrEnum):
     """What becomes of a battle that gives a model away: not served, served with the words covered, or served."""
 
@@ -338,6 +349,9 @@ class CampaignSettings:
     quiz: tuple[QuizQuestion, ...] = ()
     sampling: Sampling = Sampling.LEAST_COVERED
     random_share: float = 0.2
+    matchmaking: Matchmaking = Matchmaking.UNIFORM
+    live: bool = False
+    live_limit: int = 20
     guard: Guard = Guard.HOLD
     count_leaked: bool = False
     warn_below: float = 0.7
@@ -565,3 +579,7 @@ class Job:
     created_at: str
     started_at: str | None
     finished_at: str | None
+    turn: int | None = None
+    """its place in the queue, among those that wait; None: it does not wait"""
+    slot: int | None = None
+    """the accelerator it holds or held; None: it needs none"""

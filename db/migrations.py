@@ -996,3 +996,152 @@ CREATE TABLE run_jobs (
   PRIMARY KEY (run, job)
 ) STRICT, WITHOUT ROWID""",
     )
+
+
+@migrations()
+def m008_promotions(db: Database) -> None:
+    """Who promoted a model, by the rule or by hand, on what evidence; and what was rolled back."""
+    _run(
+        db,
+        f"""
+ALTER TABLE promotions ADD COLUMN way TEXT NOT NULL DEFAULT 'hand' CHECK (way IN ('rule', 'hand'))
+--
+ALTER TABLE promotions ADD COLUMN who TEXT NOT NULL DEFAULT ''
+--
+ALTER TABLE promotions ADD COLUMN simulated INTEGER NOT NULL DEFAULT 0 CHECK (simulated IN (0, 1))
+--
+ALTER TABLE promotions ADD COLUMN evidence TEXT NOT NULL DEFAULT '{{}}' CHECK (json_valid(evidence))
+--
+CREATE TABLE rollbacks (
+  id INTEGER PRIMARY KEY, promotion INTEGER NOT NULL UNIQUE REFERENCES promotions(id),
+  reason TEXT NOT NULL DEFAULT '', who TEXT NOT NULL, at TEXT NOT NULL DEFAULT ({NOW})
+) STRICT
+--
+CREATE VIEW standing_promotions AS
+SELECT * FROM promotions p WHERE NOT EXISTS (SELECT 1 FROM rollbacks r WHERE r.promotion = p.id)
+--
+CREATE TRIGGER rollbacks_newest BEFORE INSERT ON rollbacks
+WHEN new.promotion IS NOT (SELECT max(id) FROM standing_promotions)
+BEGIN SELECT raise(ABORT, 'only the newest promotion can be rolled back'); END
+--
+CREATE TRIGGER models_champion_stays BEFORE UPDATE OF removed_at ON models
+WHEN new.removed_at IS NOT NULL
+ AND new.id IS (SELECT model FROM standing_promotions ORDER BY id DESC LIMIT 1)
+BEGIN SELECT raise(ABORT, 'the champion stays on the lists'); END""",
+    )
+    _append_only(db, "rollbacks")
+
+
+@migrations()
+def m009_queue(db: Database) -> None:
+    """A queue of trainings with one slot per accelerator, and sweeps: runs over a grid of settings on one snapshot."""
+    _run(
+        db,
+        f"""
+ALTER TABLE jobs ADD COLUMN turn INTEGER
+--
+ALTER TABLE jobs ADD COLUMN slot INTEGER
+--
+CREATE UNIQUE INDEX jobs_by_turn ON jobs(turn) WHERE turn IS NOT NULL
+--
+ALTER TABLE runs ADD COLUMN slot INTEGER NOT NULL DEFAULT 0
+--
+DROP INDEX runs_one_active
+--
+CREATE UNIQUE INDEX runs_one_a_slot ON runs(slot) WHERE status = 'running'
+--
+CREATE TABLE sweeps (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE CHECK (name <> ''),
+  kind TEXT NOT NULL CHECK (kind IN ('sft', 'dpo', 'kto', 'reward')),
+  parent INTEGER NOT NULL REFERENCES models(id),
+  snapshot TEXT NOT NULL REFERENCES snapshots(id),
+  command TEXT NOT NULL CHECK (json_valid(command)),
+  job INTEGER REFERENCES jobs(id),
+  created_at TEXT NOT NULL DEFAULT ({NOW})
+) STRICT
+--
+CREATE TABLE sweep_runs (
+  sweep INTEGER NOT NULL REFERENCES sweeps(id), position INTEGER NOT NULL,
+  run TEXT NOT NULL UNIQUE, changes TEXT NOT NULL CHECK (json_valid(changes)),
+  job INTEGER REFERENCES jobs(id),
+  PRIMARY KEY (sweep, position)
+) STRICT, WITHOUT ROWID""",
+    )
+
+
+@migrations()
+def m010_judges(db: Database) -> None:
+    """Machine judges that compare two answers: who they are, and every comparison with what both orders said."""
+    _run(
+        db,
+        f"""
+CREATE TABLE judges (
+  rater INTEGER PRIMARY KEY REFERENCES raters(id),
+  kind TEXT NOT NULL CHECK (kind IN ('pairrm', 'llm', 'length')),
+  model TEXT NOT NULL, prompt_version TEXT NOT NULL DEFAULT ''
+) STRICT
+--
+CREATE TABLE comparisons (
+  id INTEGER PRIMARY KEY,
+  judge INTEGER NOT NULL REFERENCES judges(rater),
+  prompt TEXT NOT NULL REFERENCES prompts(id),
+  response_a TEXT NOT NULL, response_b TEXT NOT NULL,
+  outcome TEXT CHECK (outcome IN ('a', 'b', 'tie')),
+  margin REAL,
+  cut INTEGER NOT NULL DEFAULT 0 CHECK (cut IN (0, 1)),
+  details TEXT NOT NULL CHECK (json_valid(details)),
+  created_at TEXT NOT NULL DEFAULT ({NOW}),
+  CHECK (response_a < response_b),
+  FOREIGN KEY (prompt, response_a) REFERENCES responses(prompt, id),
+  FOREIGN KEY (prompt, response_b) REFERENCES responses(prompt, id)
+) STRICT
+--
+CREATE UNIQUE INDEX comparisons_once ON comparisons(judge, response_a, response_b) WHERE outcome IS NOT NULL
+--
+CREATE INDEX comparisons_of_two ON comparisons(response_a, response_b, judge)""",
+    )
+    _append_only(db, "judges", "comparisons")
+
+
+@migrations()
+def m012_live(db: Database) -> None:
+    """Battles that are made when a rater asks: which campaigns allow it, which models meet, what was asked."""
+    _run(
+        db,
+        """
+ALTER TABLE campaigns ADD COLUMN live INTEGER NOT NULL DEFAULT 0 CHECK (live IN (0, 1))
+--
+ALTER TABLE campaigns ADD COLUMN live_limit INTEGER NOT NULL DEFAULT 20 CHECK (live_limit >= 1)
+--
+ALTER TABLE campaigns ADD COLUMN matchmaking TEXT NOT NULL DEFAULT 'uniform'
+  CHECK (matchmaking IN ('uniform', 'least_played', 'most_informative'))
+--
+CREATE TABLE live_turns (
+  id TEXT PRIMARY KEY CHECK (length(id) >= 22),
+  campaign INTEGER NOT NULL REFERENCES campaigns(id), rater INTEGER NOT NULL REFERENCES raters(id),
+  messages TEXT NOT NULL CHECK (json_valid(messages)),
+  model_a INTEGER NOT NULL REFERENCES models(id), model_b INTEGER NOT NULL REFERENCES models(id),
+  chance REAL NOT NULL CHECK (chance > 0 AND chance <= 1), among INTEGER NOT NULL CHECK (among > 0),
+  seed INTEGER NOT NULL, asked_at TEXT NOT NULL,
+  battle INTEGER REFERENCES battles(id),
+  ended TEXT CHECK (ended IN ('battle', 'alike', 'held', 'given_up')),
+  CHECK ((battle IS NOT NULL) = (ended IS NOT NULL AND ended IN ('battle', 'held')))
+) STRICT
+--
+CREATE INDEX live_turns_of_rater ON live_turns(rater, campaign)
+--
+CREATE INDEX live_turns_of_battle ON live_turns(battle) WHERE battle IS NOT NULL
+--
+DROP TRIGGER prompts_no_update
+--
+CREATE TRIGGER prompts_no_update BEFORE UPDATE ON prompts
+WHEN NOT (new.messages = '[]' AND new.text = ''
+  AND (new.number, new.id, new.split, new.created_at) IS (old.number, old.id, old.split, old.created_at)
+  AND EXISTS (SELECT 1 FROM live_turns t JOIN battles b ON b.id = t.battle
+    JOIN withdrawals w ON w.rater = t.rater WHERE b.prompt = old.id))
+BEGIN SELECT raise(ABORT, 'prompts is append-only'); END
+--
+CREATE TRIGGER live_turns_no_delete BEFORE DELETE ON live_turns
+BEGIN SELECT raise(ABORT, 'live_turns is append-only'); END""",
+    )

@@ -154,6 +154,16 @@ def snapshot_pairs(db: Database, snapshot_id: str) -> list[PreferencePair]:
     return [PreferencePair(r[0], r[1], r[2], tuple(json.loads(r[3])), r[4], Split(r[5]), r[6]) for r in rows]
 
 
+def raters_of_snapshot(db: Database, snapshot_id: str) -> dict[str, int]:
+    """{rater: their votes} behind the rows of a snapshot."""
+    rows = db.conn.execute(
+        """SELECT t.name, count(DISTINCT v.id) FROM snapshot_rows s JOIN json_each(s.votes) j
+        JOIN votes v ON v.id = j.value JOIN raters t ON t.id = v.rater WHERE s.snapshot = ? GROUP BY t.id ORDER BY t.id""",
+        (snapshot_id,),
+    )
+    return {str(r[0]): int(r[1]) for r in rows}
+
+
 class SnapshotRow(NamedTuple):
     """A pair of a snapshot with its texts: one line of the file a trainer reads."""
 
@@ -215,42 +225,58 @@ def add_run(
     db: Database, name: str, kind: RunKind, *, parent: str, snapshot: str, folder: str,
     settings: Mapping[str, object], campaign: int | None, job: int | None, pid: int, pid_started: float,
 ) -> Run:  # fmt: skip
-    """Begin a run; Conflict where another is running or the name is taken."""
+    """Begin a run in the slot of its job; Conflict where another is running there or the name is taken."""
     with transaction(db):
-        active = active_run(db)
-        if active is not None:
-            raise Conflict(
-                f"run {active.name!r} is training", "wait for it or cancel its job, then start again"
-            )
+        slot = _free_slot_of(db, job)
         if db.conn.execute("SELECT 1 FROM runs WHERE name = ?", (checked_name(name, "run"),)).fetchone():
             raise Conflict(f"there is already a run named {name!r}", "choose another --name")
         db.conn.execute(
-            """INSERT INTO runs(name, kind, parent, snapshot, status, folder, settings, campaign, job, pid, pid_started)
-            VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?)""",
+            """INSERT INTO runs(name, kind, parent, snapshot, status, folder, settings, campaign, job, pid, pid_started,
+            slot) VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?)""",
             (name, kind, get_model(db, parent).id, snapshot, folder, json.dumps(settings), campaign, job, pid,
-             pid_started),
+             pid_started, slot),
         )  # fmt: skip
         return get_run(db, name)
 
 
+def _free_slot_of(db: Database, job: int | None) -> int:
+    """The slot of a job (0 where it has none); Conflict where a run is training there."""
+    row = db.conn.execute("SELECT slot FROM jobs WHERE id = ?", (job,)).fetchone()
+    slot = int(row[0]) if row and row[0] is not None else 0
+    other = db.conn.execute("SELECT name FROM runs WHERE status = 'running' AND slot = ?", (slot,)).fetchone()
+    if other is not None:
+        raise Conflict(f"run {other[0]!r} is training", "wait for it or cancel its job, then start again")
+    return slot
+
+
+def active_runs(db: Database) -> list[Run]:
+    """The runs that are training now, at most one a slot."""
+    return [_run(r) for r in db.conn.execute(f"{_RUN} WHERE r.status = 'running' ORDER BY r.id")]
+
+
 def active_run(db: Database) -> Run | None:
-    """The run that is training now, if any."""
-    row = db.conn.execute(f"{_RUN} WHERE r.status = 'running'").fetchone()
+    """The run that is training now (the first, where there are several), if any."""
+    return next(iter(active_runs(db)), None)
+
+
+def active_run_processes(db: Database) -> list[tuple[int, int, float]]:
+    """(run, process id, start of that process in seconds) of the runs that are training now."""
+    rows = db.conn.execute("SELECT id, pid, pid_started FROM runs WHERE status = 'running'")
+    return [(int(r[0]), int(r[1]), float(r[2])) for r in rows]
+
+
+def find_run(db: Database, name: str) -> Run | None:
+    """A run by name, or None."""
+    row = db.conn.execute(f"{_RUN} WHERE r.name = ?", (name,)).fetchone()
     return _run(row) if row else None
-
-
-def active_run_process(db: Database) -> tuple[int, int, float] | None:
-    """(run, process id, start of that process in seconds) of the run that is training now."""
-    row = db.conn.execute("SELECT id, pid, pid_started FROM runs WHERE status = 'running'").fetchone()
-    return (int(row[0]), int(row[1]), float(row[2])) if row else None
 
 
 def get_run(db: Database, name: str) -> Run:
     """A run by name; NotFound."""
-    row = db.conn.execute(f"{_RUN} WHERE r.name = ?", (name,)).fetchone()
-    if row is None:
+    run = find_run(db, name)
+    if run is None:
         raise NotFound(f"there is no run {name!r}", "`jobs list` shows which were started")
-    return _run(row)
+    return run
 
 
 def run_by_id(db: Database, run_id: int) -> Run:
@@ -334,17 +360,13 @@ def restart_run(db: Database, run_id: int, *, job: int, pid: int, pid_started: f
         run = run_by_id(db, run_id)
         if run.status is RunStatus.SUCCEEDED:
             raise Conflict(f"run {run.name!r} has its model already", "start a new run with `train`")
-        active = active_run(db)
-        if active is not None:
-            raise Conflict(
-                f"run {active.name!r} is training", "wait for it or cancel its job, then try again"
-            )
+        slot = _free_slot_of(db, job)
         db.conn.execute("INSERT OR IGNORE INTO run_jobs SELECT id, job FROM runs WHERE id = ? AND job IS NOT NULL",
                         (run_id,))  # fmt: skip
         db.conn.execute(
-            """UPDATE runs SET status = 'running', finished_at = NULL, error = NULL, job = ?, pid = ?, pid_started = ?
-            WHERE id = ?""",
-            (job, pid, pid_started, run_id),
+            """UPDATE runs SET status = 'running', finished_at = NULL, error = NULL, job = ?, pid = ?, pid_started = ?,
+            slot = ? WHERE id = ?""",
+            (job, pid, pid_started, slot, run_id),
         )
         return run_by_id(db, run_id)
 
@@ -356,9 +378,9 @@ def note_rematch(db: Database, run_id: int, rematch: str) -> None:
 
 
 def champion(db: Database) -> str | None:
-    """The model promoted last, or None."""
+    """The model promoted last, of the promotions that were not rolled back; None before the first."""
     row = db.conn.execute(
-        "SELECT m.name FROM promotions p JOIN models m ON m.id = p.model ORDER BY p.id DESC LIMIT 1"
+        "SELECT m.name FROM standing_promotions p JOIN models m ON m.id = p.model ORDER BY p.id DESC LIMIT 1"
     ).fetchone()
     return str(row[0]) if row else None
 
@@ -366,7 +388,8 @@ def champion(db: Database) -> str | None:
 # -- jobs ------------------------------------------------------------------------------------------------------
 
 _JOB = """SELECT j.id, j.command, j.status, j.progress, j.message, j.log, j.pid, j.exit_code,
-  coalesce((SELECT r.id FROM runs r WHERE r.job = j.id), (SELECT e.run FROM run_jobs e WHERE e.job = j.id)), j.created_at, j.started_at, j.finished_at FROM jobs j"""
+  coalesce((SELECT r.id FROM runs r WHERE r.job = j.id), (SELECT e.run FROM run_jobs e WHERE e.job = j.id)), j.created_at, j.started_at, j.finished_at,
+  j.turn, j.slot FROM jobs j"""
 
 
 def _job(r: Sequence[object]) -> Job:
@@ -374,6 +397,7 @@ def _job(r: Sequence[object]) -> Job:
         id=int(str(r[0])), command=tuple(json.loads(str(r[1]))), status=JobStatus(str(r[2])),
         progress=None if r[3] is None else float(str(r[3])), message=str(r[4]), log=_str(r[5]), pid=_int(r[6]),
         exit_code=_int(r[7]), run=_int(r[8]), created_at=str(r[9]), started_at=_str(r[10]), finished_at=_str(r[11]),
+        turn=_int(r[12]), slot=_int(r[13]),
     )  # fmt: skip
 
 
@@ -413,7 +437,7 @@ def end_job(db: Database, job_id: int, status: JobStatus, exit_code: int | None,
     """The job is over; the first end stays."""
     with transaction(db):
         db.conn.execute(
-            f"""UPDATE jobs SET status = ?, exit_code = ?, message = ?, finished_at = {NOW},
+            f"""UPDATE jobs SET status = ?, exit_code = ?, message = ?, finished_at = {NOW}, turn = NULL,
             progress = CASE WHEN ? = 'succeeded' THEN 1 ELSE progress END
             WHERE id = ? AND status IN ('queued', 'running')""",
             (status, exit_code, message, status, job_id),
@@ -428,12 +452,25 @@ def get_job(db: Database, job_id: int) -> Job:
     return _job(row)
 
 
+def job_of_command(db: Database, command: Sequence[str]) -> Job | None:
+    """The newest job of this very command that is over, one that succeeded before one that did not; or None."""
+    row = db.conn.execute(
+        f"""{_JOB} WHERE j.command = ? AND j.status NOT IN ('queued', 'running')
+        ORDER BY j.status = 'succeeded' DESC, j.id DESC LIMIT 1""",
+        (json.dumps(list(command)),),
+    ).fetchone()
+    return _job(row) if row else None
+
+
 def list_jobs(db: Database, limit: int = 200) -> list[Job]:
     """The newest jobs first."""
     return [_job(r) for r in db.conn.execute(f"{_JOB} ORDER BY j.id DESC LIMIT ?", (limit,))]
 
 
 def job_processes(db: Database) -> list[tuple[int, int | None, float | None]]:
-    """(job, process id, start of that process) of the jobs that should be running."""
-    rows = db.conn.execute("SELECT id, pid, pid_started FROM jobs WHERE status = 'running'")
+    """(job, process id, start of that process) of the jobs that should be running, and of those that wait to."""
+    rows = db.conn.execute(
+        """SELECT id, pid, pid_started FROM jobs
+        WHERE status = 'running' OR (status = 'queued' AND pid IS NOT NULL)"""
+    )
     return [(int(r[0]), r[1], r[2]) for r in rows]

@@ -601,7 +601,7 @@ def test_a_training_job_that_is_ended_from_outside(home, voted, number):
     words = ["train", "dpo", "--from", "one", "--campaign", "first", *QUICK, "--set", "max_steps=100000"]
     job = jobs.start(home, voted, words)
     wait_for(lambda: any(runs.run_progress(voted, r.id)[0] >= 2 for r in runs.list_runs(voted)))
-    assert "run 'one-r1' is training" in refused(run(home, *words))
+    assert "run 'one-r1' is training" in refused(run(home, *words, "--no-wait"))
     os.killpg(job.pid, number)
     found = ended(voted, job.id)
     run_ = runs.get_run(voted, "one-r1")

@@ -45,17 +45,25 @@ def writing() -> Iterator[tuple["Home", "Database"]]:
 
 
 @contextlib.contextmanager
-def working() -> Iterator[tuple["Home", "Database", "ThisJob"]]:
-    """The same for a heavy verb: it is a job, its progress goes to stderr, libraries that print too."""
-    from arena.jobs import this_job, threads
+def working(*, wait: bool = True) -> Iterator[tuple["Home", "Database", "ThisJob"]]:
+    """The same for a heavy verb: it is a job, its progress goes to stderr, libraries that print too.
+
+    A training waits until a slot is free (`wait` False: Conflict instead), and starts the next one when it ends.
+    """
+    from arena.jobs import start_waiting, this_job, threads
+    from arena.turns import waited
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
 
     os.environ.setdefault("OMP_NUM_THREADS", threads())  # before torch is imported, which reads it once
-    with (
-        writing() as (here, db),
-        this_job(db, typed(), lambda line: click.echo(line, err=True)) as job,
-        contextlib.redirect_stdout(sys.stderr),
-    ):
-        yield here, db, job
+    with writing() as (here, db):
+        number = waited(here, db, typed(), say, wait=wait)
+        try:
+            with this_job(db, typed(), say, number) as job, contextlib.redirect_stdout(sys.stderr):
+                yield here, db, job
+        finally:
+            start_waiting(here, db)
 
 
 def typed() -> list[str]:
@@ -126,6 +134,8 @@ def pairs_made(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any
         click.option("--weigh-raters", is_flag=True, help="Count each rater by what their votes tell (needs overlap)."),
         click.option("--no-simulated", is_flag=True, help="Leave votes of simulated raters out."),
         click.option("--no-written", is_flag=True, help="Leave better answers that raters wrote out."),
+        click.option("--without", multiple=True, metavar="RATER",
+                     help="Leave out the votes of this rater, by pseudonym; may be given again."),
     )  # fmt: skip
 
     def add(verb: Callable[..., Any]) -> Callable[..., Any]:

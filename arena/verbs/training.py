@@ -32,7 +32,12 @@ def run_options(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
                      help="starter, lora, qlora, full or smoke; the one that suits the model by default."),
         click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
                      help="Change a setting; may be given again."),
+        click.option("--sweep", "sweeps", multiple=True, metavar="KEY=A,B",
+                     help="Try each value of a setting; given again, every combination. A table at the end."),
+        click.option("--no-wait", is_flag=True, help="Where another training runs: end at once instead of waiting."),
         pairs_made("majority"),
+        click.option("--replay", type=click.FloatRange(0.0, 1.0), default=0.0, metavar="SHARE",
+                     help="Mix in this share (0 to 1) of the older votes of the same lineage, drawn by the seed."),
         click.option("--preflight", "preflight_", is_flag=True, help="Only show what would be trained on."),
         click.option("--dry-run", is_flag=True, help="Only show what the run would be: rows, settings, steps, warnings."),
         click.option("--name", help="The candidate's name; PARENT-r1, -r2, ... by default."),
@@ -64,6 +69,10 @@ def train_kind(kind: str, as_json: bool, preflight_: bool, options: dict[str, An
     from arena.rounds import dry_run, preflight, request_from, retrain
     from db.entities import RunKind
 
+    sweeps, wait = options.pop("sweeps"), not options.pop("no_wait")
+    if sweeps and not preflight_:
+        sweep_kind(kind, sweeps, options, wait=wait, as_json=as_json)
+        return
     if options.pop("dry_run"):
         with writing() as (here, db), contextlib.redirect_stdout(sys.stderr):
             would = dry_run(db, here, request_from(here, options, RunKind(kind)))._asdict()
@@ -74,7 +83,7 @@ def train_kind(kind: str, as_json: bool, preflight_: bool, options: dict[str, An
             shown = preflight(db, here, request_from(here, options, RunKind(kind)))
         show(asdict(shown) | {"problems": shown.problems}, as_json, lambda: preflight_lines(shown))
         return
-    with working() as (here, db, job):
+    with working(wait=wait) as (here, db, job):
         made = retrain(db, here, request_from(here, options, RunKind(kind)), job)
     if made.note:
         click.echo(made.note, err=True)
@@ -112,16 +121,105 @@ def train_reward(as_json: bool, preflight_: bool, **options: Any) -> None:  # no
 
 @train.command("resume")
 @click.argument("run")
+@click.option("--no-wait", is_flag=True, help="Where another training runs: end at once instead of waiting.")
 @as_json
-def train_resume(run: str, as_json: bool) -> None:
+def train_resume(run: str, no_wait: bool, as_json: bool) -> None:
     """Let a run that failed, was cancelled or killed go on from its newest checkpoint that verifies."""
     from arena.rounds import resume
 
-    with working() as (here, db, job):
+    with working(wait=not no_wait) as (here, db, job):
         made = resume(db, here, run, job)
     if made.note:
         click.echo(made.note, err=True)
     result = run_row(made.run)
+    show(result, as_json, lambda: [f"{k}: {v}" for k, v in result.items()])
+
+
+def sweep_kind(
+    kind: str, sweeps: Sequence[str], options: dict[str, Any], *, wait: bool, as_json: bool
+) -> None:
+    """What `train KIND --sweep` does; with --dry-run, only what it would be."""
+    from arena.rounds import request_from
+    from arena.sweeps import dry_run, run_sweep
+    from db.entities import RunKind
+
+    if options.pop("dry_run"):
+        with writing() as (here, db), contextlib.redirect_stdout(sys.stderr):
+            would = dry_run(db, here, request_from(here, options, RunKind(kind)), sweeps)._asdict()
+        show(would, as_json, lambda: [f"{k}: {v}" for k, v in would.items()])
+        return
+    with working(wait=wait) as (here, db, job):
+        made = run_sweep(db, here, request_from(here, options, RunKind(kind)), sweeps, job)
+    sweep_shown(made.name, as_json)
+
+
+def sweep_shown(name: str, as_json: bool) -> None:
+    """A sweep's table and the files it is in."""
+    from arena.sweep_table import files_of, lines, table_of
+    from db.sweeps import get_sweep
+
+    with writing() as (here, db):
+        made = table_of(db, get_sweep(db, name))
+        files = [str(path) for path in files_of(here, made) if path.is_file()]
+    show(asdict(made) | {"files": files}, as_json, lambda: [*table(lines(made)), made.why, *files])
+
+
+@train.group("sweep")
+def train_sweep() -> None:
+    """Runs over a grid of settings on the same rows: `train KIND ... --sweep KEY=A,B` makes one."""
+
+
+@train_sweep.command("list")
+@as_json
+def sweep_list(as_json: bool) -> None:
+    """Every sweep, newest first."""
+    from arena.sweep_table import listing
+
+    with writing() as (_, db):
+        rows = listing(db)
+    show(rows, as_json, lambda: table(rows))
+
+
+@train_sweep.command("show")
+@click.argument("sweep")
+@as_json
+def sweep_show(sweep: str, as_json: bool) -> None:
+    """What came of each run, which is best and why."""
+    sweep_shown(sweep, as_json)
+
+
+@train_sweep.command("resume")
+@click.argument("sweep")
+@click.option("--no-wait", is_flag=True, help="Where another training runs: end at once instead of waiting.")
+@as_json
+def sweep_resume(sweep: str, no_wait: bool, as_json: bool) -> None:
+    """Go on with a sweep that was cut short: what is done stays, the rest is made."""
+    from arena.sweeps import resume
+
+    with working(wait=not no_wait) as (here, db, job):
+        made = resume(db, here, sweep, job)
+    sweep_shown(made.name, as_json)
+
+
+@train.command("again")
+@click.argument("run")
+@click.option("--without", multiple=True, metavar="RATER", help="Leave out the votes of this rater; may be given again.")
+@click.option("--name", help="The candidate's name; RUN-without-RATER by default.")
+@click.option("--against", help="Whom it meets blind: a model, the first run's candidate say; as in the run by default.")
+@click.option("--no-rematch", is_flag=True, help="Only train and register.")
+@click.option("--no-wait", is_flag=True, help="Where another training runs: end at once instead of waiting.")
+@as_json
+def train_again(
+    run: str, without: Sequence[str], name: str | None, against: str | None, no_rematch: bool, no_wait: bool, as_json: bool
+) -> None:  # fmt: skip
+    """Repeat a run with its settings, votes and policy, but without some raters; with none left out, exactly as it was."""
+    from arena.rounds import again, retrain
+
+    with working(wait=not no_wait) as (here, db, job):
+        made = retrain(db, here, again(db, run, without, new=name, against=against, rematch=not no_rematch), job)
+    if made.note:
+        click.echo(made.note, err=True)
+    result = run_row(made.run) | {"like": run, "without": list(without)}
     show(result, as_json, lambda: [f"{k}: {v}" for k, v in result.items()])
 
 
