@@ -243,11 +243,16 @@ def _vote(r: Sequence[object]) -> Vote:
     )  # fmt: skip
 
 
-def counted_votes(db: Database, campaign: int) -> Iterator[Vote]:
-    """The votes people gave that count (simulated people too; judges not), in order of arrival."""
+def counted_votes(db: Database, campaign: int, until: str | None = None) -> Iterator[Vote]:
+    """The votes people gave that count (simulated people too; judges not), in order of arrival.
+
+    until: only those that were there at that moment (UTC ISO text).
+    """
     rows = db.conn.execute(
-        f"{_VOTE} WHERE v.campaign = ? AND z.state = 'counted' AND t.kind <> 'judge' ORDER BY v.id",
-        (campaign,),
+        f"""{_VOTE} LEFT JOIN imports n ON n.id = v.import
+        WHERE v.campaign = ?1 AND z.state = 'counted' AND t.kind <> 'judge'
+        AND (?2 IS NULL OR coalesce(n.finished_at, v.created_at) <= ?2) ORDER BY v.id""",
+        (campaign, until),
     )
     return map(_vote, rows)
 

@@ -343,7 +343,7 @@ def _manifest(aside: Path, facts: Facts, gathering: Gathering, listed: Sequence[
     return {
         "program": PROGRAM, "manifest": 2, "format": facts.shape.value, "created_at": facts.created_at,
         "version": facts.version, "rows": dict(facts.splits), "votes_read": facts.votes, "snapshot": facts.snapshot,
-        "policy": facts.policy.to_json(), "policy_in_words": str(facts.policy), "left_out": dict(facts.left_out),
+        "policy": facts.policy.told(), "policy_in_words": str(facts.policy), "left_out": dict(facts.left_out),
         "export": gathering.name, "comments": facts.comments, "exact_times": facts.exact_times,
         "refused": [{**asdict(r), "votes": sorted(gathering.found.ids[v] for v in r.votes)} for r in gathering.refused],
         "contradictions": [

@@ -22,6 +22,7 @@ from labeling.pairs import (
     LeftOut,
     Pairs,
     Read,
+    check_raters,
     preference_pairs,
     read_votes,
     without_duplicates,
@@ -84,6 +85,7 @@ class Gathering:
 def gather(db: Database, order: Order) -> Gathering:
     """Read everything an export needs; UserError where there is nothing to export."""
     chosen = _campaigns(db, order)
+    check_raters(db, order.policy)
     read = read_votes(db, [c.name for c in chosen]) if chosen else Read((), {}, {}, 0)
     votes = {v.id: v for v in read.votes}
     if order.shape in VOTES:
@@ -106,7 +108,9 @@ def gather(db: Database, order: Order) -> Gathering:
     found, out, refused = _screened(found, order, read)
     out = [*out, *pairs.out, *answers.out] + [LeftOut(*o) for o in uncounted]
     out += [
-        LeftOut(v.id, "simulated rater") for v in read.votes if order.shape in VOTES and v.id not in votes
+        LeftOut(v.id, order.policy.refuses(v) or "")
+        for v in read.votes
+        if order.shape in VOTES and v.id not in votes
     ]
     if order.shape in (ExportFormat.RESPONSES, ExportFormat.SFT):
         out = []  # rows of these are no votes

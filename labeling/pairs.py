@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from db.adjudications import Ruling, rulings
-from db.campaigns import get_campaign, list_campaigns
+from db.campaigns import get_campaign, get_rater, list_campaigns
 from db.entities import Outcome, PreferencePair, Purpose, Response, Strength, Vote, bare
 from db.errors import UserError
 from db.votes import counted_votes, texts_of_campaign
@@ -213,14 +213,25 @@ class Read:
     """votes that were left out because their campaign evaluates"""
 
 
-def read_votes(db: Database, names: Sequence[str], *, training: bool = False) -> Read:
-    """The counted votes of campaigns (all of them where none is named). For training, `evaluate` ones are left out."""
+def check_raters(db: Database, policy: PairPolicy) -> None:
+    """NotFound where the policy leaves out a rater whom nobody knows."""
+    for name in policy.without:
+        get_rater(db, name)
+
+
+def read_votes(
+    db: Database, names: Sequence[str], *, training: bool = False, until: str | None = None
+) -> Read:
+    """The counted votes of campaigns (all of them where none is named). For training, `evaluate` ones are left out.
+
+    until: only votes that were there at that moment (UTC ISO text).
+    """
     votes: list[Vote] = []
     texts: dict[str, str | None] = {}
     ruled: dict[int, Ruling] = {}
     evaluating = 0
     for campaign in [get_campaign(db, n) for n in names] or list_campaigns(db):
-        here = list(counted_votes(db, campaign.id))
+        here = list(counted_votes(db, campaign.id, until))
         if training and campaign.settings.purpose is Purpose.EVALUATE:
             evaluating += len(here)
             continue
@@ -234,7 +245,11 @@ def pairs_of_campaigns(
     db: Database, names: Sequence[str], policy: PairPolicy, *, training: bool = False
 ) -> Pairs:
     """The pairs of campaigns (all of them where none is named). For training, `evaluate` campaigns are left out."""
-    read = read_votes(db, names, training=training)
+    return pairs_of(read_votes(db, names, training=training), policy)
+
+
+def pairs_of(read: Read, policy: PairPolicy) -> Pairs:
+    """The pairs of votes that were read."""
     found = preference_pairs(read.votes, read.texts, policy, read.ruled)
     if read.evaluating:
         return replace(found, left_out={**found.left_out, "evaluate campaign": read.evaluating})

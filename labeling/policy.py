@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from db.entities import RaterKind, Vote
 
+LEFT_OUT = "rater left out by name"
+
 
 class Method(StrEnum):
     """How votes on one battle become pairs."""
@@ -54,10 +56,18 @@ class PairPolicy:
     ties: Ties = Ties.DROP
     written: bool = True
     """whether a better answer that a rater wrote is chosen over both"""
+    without: tuple[str, ...] = ()
+    """raters, by pseudonym, whose votes are left out"""
 
     def takes(self, vote: Vote) -> bool:
-        """Whether votes of this kind of rater take part."""
-        return self.simulated or vote.rater_kind is not RaterKind.SIMULATED
+        """Whether votes of this rater take part."""
+        return self.refuses(vote) is None
+
+    def refuses(self, vote: Vote) -> str | None:
+        """Why votes of this rater are left out; None where they take part."""
+        if vote.rater_name in self.without:
+            return LEFT_OUT
+        return "simulated rater" if vote.rater_kind is RaterKind.SIMULATED and not self.simulated else None
 
     def to_json(self) -> dict[str, object]:
         """As it is stored with a snapshot; what stands as it is by default, or plays no part, is not said."""
@@ -66,7 +76,13 @@ class PairPolicy:
             said["min_agreement"] = self.min_agreement
         if self.weighted and self.method in (Method.MAJORITY, Method.MIN_AGREEMENT):
             said["weighted"] = True
+        if self.without:
+            said["without"] = sorted(self.without)
         return said | ({} if self.written else {"written": False})
+
+    def told(self) -> dict[str, object]:
+        """The same for others to read: how many raters were left out instead of who."""
+        return self.to_json() | ({"without": len(self.without)} if self.without else {})
 
     def __str__(self) -> str:
         """In words, for a card."""
@@ -77,6 +93,8 @@ class PairPolicy:
             said += ", each rater weighed by the bits a vote of theirs tells"
         if self.method is not Method.VOTE:
             said += "; where the owner ruled on a battle, that stands"
+        if self.without:
+            said += f"; the votes of {len(self.without)} {'rater' if len(self.without) == 1 else 'raters'} are left out by name"
         return said + ("" if self.simulated else "; simulated raters are left out")
 
 
@@ -86,4 +104,18 @@ def policy_of(options: Mapping[str, object]) -> PairPolicy:
         Method(str(options["policy"])), simulated=not options.get("no_simulated"),
         min_agreement=float(str(options.get("min_agreement", 0.7))), weighted=bool(options.get("weigh_raters")),
         ties=Ties(str(options.get("ties", Ties.DROP))), written=not options.get("no_written"),
+        without=tuple(dict.fromkeys(_names(options.get("without")))),
+    )  # fmt: skip
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(str(name) for name in value) if isinstance(value, list | tuple) else ()
+
+
+def policy_from(stored: Mapping[str, object]) -> PairPolicy:
+    """The policy that `to_json` wrote, as it stands with a snapshot."""
+    return PairPolicy(
+        Method(str(stored["method"])), simulated=bool(stored["simulated"]),
+        min_agreement=float(str(stored.get("min_agreement", 0.7))), weighted=bool(stored.get("weighted")),
+        written=bool(stored.get("written", True)), without=_names(stored.get("without")),
     )  # fmt: skip

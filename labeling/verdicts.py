@@ -67,8 +67,9 @@ def usable_votes(
 
 def _unusable(vote: Vote, texts: Mapping[str, str | None], policy: PairPolicy) -> str | None:
     a, b = texts.get(vote.response_a), texts.get(vote.response_b)
-    if not policy.takes(vote):
-        return "simulated rater"
+    refused = policy.refuses(vote)
+    if refused is not None:
+        return refused
     if a is None or b is None:
         return "no text"
     if not bare(a) or not bare(b):

@@ -191,7 +191,7 @@ def test_by_hand_with_a_reason_and_against_the_votes_only_with_force(voted):
     candidate(voted, "worse")
     give(voted, "worse rematch", "l" * 12)
     assert weigh(voted, "worse").rivals[0].loses
-    with pytest.raises(UserError, match="votes found one better than worse; .*--force"):
+    with pytest.raises(UserError, match=r"votes found one better than worse; .*--force"):
         promote(voted, "worse", "me", reason="I like it")
     assert promote(voted, "worse", "me", reason="I like it", force=True).promotion.way == "hand"
 

@@ -21,7 +21,8 @@ from db.connection import transaction
 from db.entities import Outcome, PreferencePair, Response, Snapshot, Split, content_id
 from db.errors import UserError
 from db.runs import add_snapshot, pairs_of_set, snapshot_rows
-from labeling.pairs import PairPolicy, Pairs, pairs_of_campaigns, read_votes
+from labeling.pairs import PairPolicy, Pairs, Read, check_raters, pairs_of, read_votes
+from labeling.replaying import replay, together
 from labeling.unpaired import judged_answers
 
 FEWEST = 2
@@ -33,6 +34,12 @@ class Source(NamedTuple):
     campaigns: tuple[str, ...] = ()
     pair_set: str | None = None
     data: str | None = None
+    replay: float = 0.0
+    """share (0 to 1) of the battles of older campaigns in the same lineages whose votes are mixed in"""
+    seed: int = 0
+    """draws them"""
+    until: str | None = None
+    """only votes that were there at that moment (UTC ISO text)"""
 
     def __str__(self) -> str:
         """As it is stored with the snapshot."""
@@ -43,9 +50,44 @@ class Source(NamedTuple):
 
 def gather(db: Database, source: Source, policy: PairPolicy) -> Pairs:
     """The pairs a snapshot of this source would hold."""
+    return _gathered(db, source, policy)[0]
+
+
+def _gathered(db: Database, source: Source, policy: PairPolicy) -> tuple[Pairs, dict[str, object]]:
+    """The pairs, and what is recorded of how they came about."""
     if source.pair_set:
-        return Pairs(tuple(pairs_of_set(db, source.pair_set)), (), {})
-    return pairs_of_campaigns(db, source.campaigns, policy, training=True)
+        check_source(source, policy)
+        return Pairs(tuple(pairs_of_set(db, source.pair_set)), (), {}), policy.to_json()
+    read, recorded = _read(db, source, policy)
+    return pairs_of(read, policy), recorded
+
+
+def _read(db: Database, source: Source, policy: PairPolicy) -> tuple[Read, dict[str, object]]:
+    """The votes of a source's campaigns, with older ones mixed in where that is asked for."""
+    check_source(source, policy)
+    check_raters(db, policy)
+    read, recorded = (
+        read_votes(db, source.campaigns, training=True, until=source.until),
+        policy.to_json(),
+    )
+    if not source.replay:
+        return read, recorded
+    old, replayed = replay(db, source.campaigns, source.replay, source.seed, policy, source.until)
+    return together(read, old), recorded | {"replay": replayed.to_json()}
+
+
+def check_source(source: Source, policy: PairPolicy) -> None:
+    """UserError where what is asked of votes is asked of rows that come from none."""
+    if source.campaigns or not (source.pair_set or source.data):
+        if source.replay and not source.campaigns:
+            raise UserError(
+                "older votes are mixed into those of a campaign, and none is named",
+                "name one with --campaign",
+            )
+        return
+    for asked, option in ((policy.without, "--without"), (source.replay, "--replay")):
+        if asked:
+            raise UserError(f"{option} is about votes, and {source} holds none", "use it with --campaign")
 
 
 def freeze(db: Database, source: Source, policy: PairPolicy) -> Snapshot:
@@ -53,7 +95,7 @@ def freeze(db: Database, source: Source, policy: PairPolicy) -> Snapshot:
 
     UserError where there are too few to train on.
     """
-    found = gather(db, source, policy)
+    found, recorded = _gathered(db, source, policy)
     trainable = sum(p.split is Split.TRAIN for p in found.pairs)
     if trainable < FEWEST:
         raise UserError(
@@ -62,9 +104,7 @@ def freeze(db: Database, source: Source, policy: PairPolicy) -> Snapshot:
         )
     with transaction(db):  # what raters wrote becomes a response when pairs are frozen that name it
         add_responses(db, (found.written or {}).values())
-        return add_snapshot(
-            db, snapshot_id(found.pairs, policy.to_json()), str(source), policy.to_json(), found.pairs
-        )
+        return add_snapshot(db, snapshot_id(found.pairs, recorded), str(source), recorded, found.pairs)
 
 
 def freeze_answers(db: Database, source: Source, policy: PairPolicy) -> Snapshot:
@@ -72,7 +112,7 @@ def freeze_answers(db: Database, source: Source, policy: PairPolicy) -> Snapshot
 
     UserError where there are too few to train on.
     """
-    answers, written, left_out = _answers(db, source, policy)
+    answers, written, left_out, recorded = _answers(db, source, policy)
     train = sum(a.split is Split.TRAIN for a in answers)
     if train < FEWEST:
         reasons = ", ".join(f"{n} {reason}" for reason, n in left_out.items()) or "none that count"
@@ -82,31 +122,33 @@ def freeze_answers(db: Database, source: Source, policy: PairPolicy) -> Snapshot
         )
     with transaction(db):
         add_responses(db, written)
-        return add_answer_snapshot(
-            db, answers_id(answers, policy.to_json()), str(source), policy.to_json(), answers
-        )
+        return add_answer_snapshot(db, answers_id(answers, recorded), str(source), recorded, answers)
 
 
 class _Answers(NamedTuple):
     answers: list[SnapshotAnswer]
     written: list[Response]
     left_out: Mapping[str, int]
+    recorded: Mapping[str, object]
 
 
 def _answers(db: Database, source: Source, policy: PairPolicy) -> _Answers:
     if source.data:
-        return _Answers(stored_answers(db, source.data), [], {})
+        check_source(source, policy)
+        return _Answers(stored_answers(db, source.data), [], {}, policy.to_json())
     if source.pair_set:
+        check_source(source, policy)
         pairs = pairs_of_set(db, source.pair_set)
         sides = [(p, r, r == p.chosen) for p in pairs for r in (p.chosen, p.rejected)]
         # A response that won one pair and lost another says nothing by itself.
         both = {r for _, r, good in sides if good} & {r for _, r, good in sides if not good}
         once = {r: SnapshotAnswer(p.prompt, r, good, (), p.split) for p, r, good in sides if r not in both}
-        return _Answers(list(once.values()), [], {"answers that won and lost": len(both)} if both else {})
-    read = read_votes(db, source.campaigns, training=True)
+        lost = {"answers that won and lost": len(both)} if both else {}
+        return _Answers(list(once.values()), [], lost, policy.to_json())
+    read, recorded = _read(db, source, policy)
     judged = judged_answers(read.votes, read.texts, policy, read.ruled)
     made = [SnapshotAnswer(a.prompt, a.response, a.good, a.votes, a.split) for a in judged.answers]
-    return _Answers(made, list(judged.written.values()), judged.left_out)
+    return _Answers(made, list(judged.written.values()), judged.left_out, recorded)
 
 
 def _why(found: Pairs) -> str:
