@@ -24,10 +24,13 @@ from db import queueing, runs
 from db.connection import PROJECT, Home, open_writer, transaction
 from db.entities import Job, JobStatus, RunStatus
 from db.errors import Conflict, UserError
+from db.sweeps import sweep_of_job
 
 JOB_VARIABLE = "TASTEBENCH_JOB"
 ASKED_VARIABLE = "TASTEBENCH_ASKED_BY"
 """set where a verb runs for the studio or as a job: whoever started it stands in the audit log or with the job"""
+RECIPE = "a recipe"
+"""who asked for a command that a recipe runs: it has the recipe's own priority"""
 GRACE = 30.0
 """seconds a cancelled job has to end by itself"""
 NO_WORD = "its process ended without a word (killed, or out of memory); `jobs logs` shows what it printed"
@@ -114,6 +117,9 @@ def began(pid: int) -> float:
 
 def again(db: Database, job: Job) -> Sequence[str]:
     """The command that does the work of a finished job again; a training that has no model yet goes on where it was."""
+    sweep = sweep_of_job(db, job.id)
+    if sweep is not None and job.status is not JobStatus.SUCCEEDED:
+        return ["train", "sweep", "resume", sweep.name]
     run = runs.run_by_id(db, job.run) if job.run is not None else None
     if run is None or run.status is RunStatus.SUCCEEDED:
         return job.command
@@ -194,7 +200,7 @@ def this_job(
 def _claimed(db: Database, arguments: Sequence[str], number: int | None) -> Job:
     """The row of this process, marked as running. A command that it starts in turn is a job of its own."""
     given = os.environ.pop(JOB_VARIABLE, None)
-    if given:
+    if given and os.environ.get(ASKED_VARIABLE) != RECIPE:
         os.nice(19)
         with contextlib.suppress(AttributeError, OSError):  # not every system ranks its disk accesses
             psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE)

@@ -29,6 +29,7 @@ from db.entities import (
     Quantize,
 )
 from db.errors import Conflict, UserError
+from db.queueing import queue
 from labeling.scanning import as_served, read_ahead, scan
 from labeling.scanning import notes as scanning_notes
 from training.merging import MergeReport
@@ -272,8 +273,10 @@ def preview_lines(ballots: Sequence[PreviewedBallot]) -> list[str]:
 def job_listing(db: Database) -> list[dict[str, object]]:
     """The jobs as `jobs list` shows them."""
     jobs.reconcile(db)
+    order = queue(db)
     return [
-        {"id": j.id, "command": jobs.shown(j.command), "status": j.status.value, "progress": j.progress,
+        {"id": j.id, "command": jobs.shown(j.command), "status": j.status.value,
+         "place": order.index(j.id) + 1 if j.id in order else None, "progress": j.progress,
          "message": j.message, "created_at": j.created_at, "finished_at": j.finished_at}
         for j in runs.list_jobs(db)
     ]  # fmt: skip

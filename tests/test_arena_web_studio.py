@@ -1,6 +1,7 @@
 """The studio's handlers as plain functions, on small real homes."""
 
 import json
+import os
 import re
 import time
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 import gradio as gr
 import pytest
 
+from arena import jobs
 from arena.demo import seed
 from arena.web import chrome
 from arena.web.context import Context
@@ -461,10 +463,11 @@ def test_retrain_is_refused_before_a_job_where_it_cannot_work(demo):
     snapshot = demo.writer.call(lambda w: freeze(w, Source(("SFT vs DPO",)), PairPolicy()))
     demo.writer.call(lambda w: runs.add_run(
         w, "busy", RunKind.DPO, parent="starter-sft", snapshot=snapshot.id, folder="runs/busy", settings={},
-        campaign=None, job=None, pid=1, pid_started=0.0))  # fmt: skip
-    with pytest.raises(Conflict, match="run busy is training"):
-        new_run.retrain(demo, form(demo))
+        campaign=None, job=None, pid=os.getpid(), pid_started=jobs.own_start()))  # fmt: skip
     assert runs.list_jobs(db) == []
+    queued = new_run.retrain(demo, form(demo))
+    assert (queued.status, queued.turn) == (JobStatus.QUEUED, 1)
+    demo.writer.call(lambda w: jobs.cancel(w, queued.id))
     with pytest.raises(UserError, match="nothing is training"):
         new_run.cancel(demo)
 

@@ -99,7 +99,7 @@ def acts_of(web, name):
     "words",
     ["Keep", "Add", "Add person", "Remove", "Set password", "Send there from now on", "Stop sending", "Send a test", "Mark as read",
      "New one-time link", "New link to my rating seat", "New one-time link to the studio", "Retrain", "Cancel the run",
-     "Exclude", "Include again", "Import", "Look at three rows", "Cancel", "Run again", "Rate"],
+     "Exclude", "Include again", "Import", "Look at three rows", "Cancel", "Resume or run again", "Rate"],
 )  # fmt: skip
 def test_these_buttons_say_why_they_do_nothing(web, words):
     visit = Visit(web, let_in(web, f"viewer {words}", viewer=True), "studio", FILLED)

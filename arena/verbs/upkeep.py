@@ -1,5 +1,6 @@
 """The verbs of the home: its jobs, a made-up crowd, a chat, backups and the check."""
 
+import contextlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,28 @@ def jobs_resume(job: int) -> None:
         click.echo(f"job {resume_job(here, db, job).id} started; `jobs logs` shows what it prints")
 
 
+@jobs_.command("up")
+@click.argument("job", type=int)
+def jobs_up(job: int) -> None:
+    """Let a training that waits in the queue go before the one ahead of it."""
+    _move(job, earlier=True)
+
+
+@jobs_.command("down")
+@click.argument("job", type=int)
+def jobs_down(job: int) -> None:
+    """Let a training that waits in the queue go after the one behind it."""
+    _move(job, earlier=False)
+
+
+def _move(job: int, *, earlier: bool) -> None:
+    from db.queueing import move, queue
+
+    with writing() as (_, db):
+        move(db, job, earlier=earlier)
+        click.echo(f"the queue is now: {', '.join(map(str, queue(db)))}")
+
+
 @jobs_.command("logs")
 @click.argument("job", type=int)
 def jobs_logs(job: int) -> None:
@@ -90,13 +113,15 @@ def jobs_logs(job: int) -> None:
 @click.option("--noise", type=float, help="Share of votes turned round (0 to 0.5).")
 @click.option("--pace", type=float, default=0.0, help="Seconds really waited before each vote.")
 @click.option("--seed", default=0, show_default=True, help="Fixes their draws.")
+@click.option("--serve", "serve_", is_flag=True, help="Where no server runs, run one meanwhile.")
 @click.argument("file", required=False)
 @as_json
 def simulate(campaign: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Let made-up raters vote over HTTP on the running server; their seats are marked simulated."""
     from arena.crowd import simulate as run
+    from arena.serving import served
 
-    with working() as (here, db, job):
+    with working() as (here, db, job), served(here) if options["serve_"] else contextlib.nullcontext():
         made = run(here, db, campaign, job, raters=options["raters_"], votes=options["votes"],
                    profile=options["profile"], noise=options["noise"], pace=options["pace"], seed=options["seed"],
                    file=options["file"])  # fmt: skip

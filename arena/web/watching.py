@@ -1,4 +1,4 @@
-"""The server's own rounds: every few seconds look for what the owners should hear of, raise it, send what waits.
+"""The server's own rounds: every few seconds start what waits for a slot, look for what owners should hear of, send it.
 
 A thread with a loop of its own: what it writes goes through the writer as short requests, what it sends holds up
 neither the writer nor the loop that serves everybody.
@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Callable
 
-from arena import jobs, notices
+from arena import accelerators, jobs, notices
 from arena.web.context import Context
 from arena.web.sessions import now
 from db import audit
 from db.connection import Database
 from db.errors import UserError
 from db.notices import get_webhook, mark_tried
+from db.queueing import queue
 from db.runs import job_processes
 from labeling.joining import stamp
 
@@ -60,6 +61,7 @@ class Watcher:
             self._loop.close()
 
     async def _rounds(self) -> None:
+        accelerators.devices()  # asked here, once: the writer's thread must not wait for a driver
         sending: asyncio.Task[None] | None = None
         while not self._stop.is_set():
             if sending is None or sending.done():
@@ -79,6 +81,8 @@ class Watcher:
         db, writer = self._context.readers.get(), self._context.writer
         if job_processes(db):
             writer.call(jobs.reconcile)
+        if queue(db):
+            writer.call(lambda w: jobs.start_waiting(self._context.home, w))
         found = notices.look(db)
         if found:
             writer.call(lambda w: notices.keep(w, found))

@@ -205,4 +205,6 @@ def watch(context: Context) -> tuple[str, str, gr.Button, str, str, str]:
 
 def _started(context: Context, form: Form) -> tuple[Any, ...]:
     job = retrain(context, form)
-    return note(f"Job {job.id} has started. It goes on when this page is closed.", "good"), *watch(context)
+    said = (f"Job {job.id} waits its turn: another training holds the slot. The Jobs tab has the queue." if job.turn
+            else f"Job {job.id} has started. It goes on when this page is closed.")  # fmt: skip
+    return note(said, "good"), *watch(context)

@@ -11,8 +11,8 @@ from db.campaigns import coverage, list_campaigns
 from db.catalog import get_model, get_prompt, get_response, list_models
 from db.connection import Database, Home
 from db.entities import Campaign, CampaignStatus, Message, PreferencePair, Purpose, RunStatus, Split
-from db.errors import Conflict, UserError
-from db.runs import active_run, champion, list_runs
+from db.errors import UserError
+from db.runs import champion, list_runs
 from labeling.pairs import Effect, Method, PairPolicy, effects_of_campaigns
 from training.folders import count_parameters
 from training.presets import PRESETS, default_preset, preset, warnings_for
@@ -208,9 +208,6 @@ def _spread(pairs: Sequence[PreferencePair]) -> list[PreferencePair]:
 
 def check(home: Home, db: Database, form: Form) -> list[str]:
     """The verb, once everything that can be known beforehand is in order."""
-    running = active_run(db)
-    if running is not None:
-        raise Conflict(f"run {running.name} is training", "wait for it or cancel it, then start again")
     words = arguments(db, form)
     seen = look(home, db, form)
     if not seen.enough:

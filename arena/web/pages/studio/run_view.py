@@ -11,7 +11,7 @@ from arena import jobs
 from arena.web.pages.studio.markup import Cell, Chart, Chip, chart, chip, render, table
 from db.campaigns import Coverage, coverage, find_campaign
 from db.connection import Database, Home
-from db.entities import Job, Run, RunStatus
+from db.entities import Job, JobStatus, Run, RunStatus
 from db.runs import get_snapshot, list_jobs, list_runs, metrics_of, run_by_id, run_progress
 from training.alarms import Alarm, Course, alarms
 from training.samples import Sample, read_samples
@@ -109,7 +109,9 @@ class Retrain:
 
 def newest(db: Database) -> Retrain | None:
     """The newest retrain; None before the first."""
-    job = next((j for j in list_jobs(db) if j.command[:1] == ("train",)), None)
+    trains = [j for j in list_jobs(db) if j.command[:1] == ("train",)]
+    at_work = (j for j in trains if j.status is JobStatus.RUNNING and j.run is not None)
+    job = next(at_work, trains[0] if trains else None)
     if job is None:
         return None
     run = run_by_id(db, job.run) if job.run is not None else None
