@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import click
 
-from arena.verbs import campaigns, data, figures, training, upkeep, web
+from arena.verbs import campaigns, data, figures, ranking, training, upkeep, web
 from arena.verbs.shared import typed, writing
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
@@ -62,6 +62,7 @@ for verb in (
     campaigns.campaign,
     campaigns.raters,
     figures.judge,
+    ranking.rank,
     figures.report,
     figures.export,
     training.train,

@@ -1,18 +1,39 @@
-"""Workflow: a reward model's scores of the responses of a campaign, each distinct response once, resumable."""
+"""Workflow: machine judges over the battles of a campaign, resumable.
 
-from collections.abc import Callable
+A reward model scores each distinct response once. The others (PairRM, a language model, length) compare each two
+responses once, wherever they meet, and vote on the battles like any rater, apart from people's votes.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from sqlite_utils import Database
 
+from arena.demo import ensure_starter
+from arena.generating import player_of
+from arena.judges import Comparer, Duel, LengthJudge
+from arena.judges.asking import PAIR_VERSION
+from arena.judges.kinship import kin
 from db.catalog import add_scores, find_model, get_setting, responses_without_score
 from db.connection import Home
-from db.entities import Campaign, ModelKind, Score
+from db.entities import Campaign, Model, ModelKind, Prompt, Response, Score
 from db.errors import UserError
+from db.judges import (
+    Comparison,
+    JudgeKind,
+    JudgeRow,
+    Two,
+    add_comparisons,
+    add_judge,
+    cast_verdicts,
+    open_battles,
+)
+from labeling.formats.naming import safe_name
 from training.starter import REWARD_MODEL, weights_of
 
-LOT = 64
+Say = Callable[[float | None, str], None]
+LOT, ASKED_LOT = 64, 16
 STOCK = "OpenAssistant/reward-model-deberta-v3-large-v2"
 
 
@@ -39,14 +60,24 @@ def score_campaign(
     db: Database,
     campaign: Campaign,
     judge: Judge,
-    say: Callable[[float | None, str], None] = lambda _p, _m: None,
+    say: Say = lambda _p, _m: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> int:
     """Score what the judge has not scored yet of a campaign's responses; the number of new scores.
 
     UserError where the reward model does not load, or when it is told to stop; what is scored stays.
     """
-    todo = responses_without_score(db, judge.name, campaign.id)
+    return score(db, responses_without_score(db, judge.name, campaign.id), judge, say, should_stop)
+
+
+def score(
+    db: Database,
+    todo: Sequence[tuple[Prompt, Response]],
+    judge: Judge,
+    say: Say = lambda _p, _m: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> int:
+    """Score these responses, in lots that stay; UserError as score_campaign."""
     if not todo:
         return 0
     from arena.players.scorer import RewardScorer
@@ -66,3 +97,183 @@ def score_campaign(
         done += len(lot)
         say(done / len(todo), f"{done} of {len(todo)} responses scored by {judge.name}")
     return done
+
+
+# -- judges that compare ---------------------------------------------------------------------------------------
+
+
+class Ranker(NamedTuple):
+    """A judge that compares: who it is among raters, and how it is loaded."""
+
+    row: JudgeRow
+    load: Callable[[], Comparer]
+    lot: int = LOT
+    """comparisons that are asked for together; each lot stays"""
+    notes: tuple[str, ...] = ()
+    """what a person should know before they trust it"""
+
+
+class Judged(NamedTuple):
+    """What a judge did to a campaign. `scored` is None of a judge that compares, the rest of one that scores."""
+
+    judge: str
+    kind: str
+    scored: int | None = None
+    compared: int | None = None
+    verdicts: int | None = None
+    errors: int | None = None
+    """battles on which its answer could not be read: they count as no verdict"""
+    textless: int | None = None
+    """battles left out, for there is no text to show"""
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """As `judge --json` prints it."""
+        return {k: v for k, v in self._asdict().items() if v is not None and v != ()}
+
+    def to_lines(self) -> list[str]:
+        """The same for a person."""
+        if self.scored is not None:
+            return [f"{self.scored} responses scored by {self.judge}"]
+        lines = [f"{self.compared} comparisons, {self.verdicts} new verdicts by {self.judge}"]
+        if self.errors:
+            lines.append(f"{self.errors} answers of the judge could not be read and count as no verdict; --again asks "
+                         "once more")  # fmt: skip
+        if self.textless:
+            lines.append(f"{self.textless} battles left out: there is no text to show")
+        return lines
+
+
+def judge_campaign(
+    db: Database,
+    home: Home,
+    campaign: Campaign,
+    kind: str,
+    model: str | None = None,
+    *,
+    again: bool = False,
+    say: Say = lambda _p, _m: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Judged:
+    """Let a judge of this kind judge a campaign; UserError as score_campaign and compare_campaign."""
+    judge = judge_of(db, home, kind, model, rated=campaign.models)
+    if isinstance(judge, Ranker):
+        return compare_campaign(db, campaign, judge, again=again, say=say, should_stop=should_stop)
+    return Judged(judge.name, kind, score_campaign(db, campaign, judge, say, should_stop))
+
+
+def judge_of(
+    db: Database, home: Home, kind: str, model: str | None, rated: Sequence[str] = ()
+) -> Judge | Ranker:
+    """The judge of a kind (reward, pairrm, llm, length), its own by default; `rated` are the models it will judge."""
+    if kind == "reward":
+        return reward_judge(db, home, model)
+    return ranker_of(db, home, JudgeKind(kind), model, rated)
+
+
+def ranker_of(
+    db: Database, home: Home, kind: JudgeKind, model: str | None = None, rated: Sequence[str] = ()
+) -> Ranker:
+    """The comparing judge of this kind; UserError where it cannot be one. Its weights are loaded when it is needed."""
+    if kind is JudgeKind.LENGTH:
+        if model is not None:
+            raise UserError("the judge that prefers the longer answer has no model", "leave the model out")
+        return Ranker(add_judge(db, "length", kind, ""), LengthJudge)
+    if kind is JudgeKind.LLM:
+        return _llm(db, home, model, rated)
+    return _pairrm(db, home, model)
+
+
+def _llm(db: Database, home: Home, model: str | None, rated: Sequence[str]) -> Ranker:
+    if model is None:
+        raise UserError(
+            "say which model judges", "name a registered one: an endpoint, or weights on this machine"
+        )
+    own = ensure_starter(db, model)
+    row = add_judge(
+        db, safe_name(f"llm {own.name} {PAIR_VERSION}", "judge"), JudgeKind.LLM, own.name, PAIR_VERSION
+    )
+    return Ranker(row, lambda: _asking(home, own), ASKED_LOT, tuple(kinship(db, own.name, rated)))
+
+
+def _asking(home: Home, model: Model) -> Comparer:
+    from arena.judges.llm import LlmJudge
+
+    return LlmJudge(player_of(home, model))
+
+
+def kinship(db: Database, judge: str, rated: Sequence[str]) -> Iterator[str]:
+    """A sentence for each model that the judge is kin to."""
+    own = _names(db, judge)
+    for model in rated:
+        if found := kin(own, _names(db, model)):
+            yield f"the judge {judge} and {model} {found}: a judge tends to prefer its own kind"
+
+
+def _names(db: Database, name: str) -> list[str]:
+    """What a model goes by: its name, what it is loaded from or called elsewhere, and the same of its ancestors."""
+    names = [name]
+    model = find_model(db, name)
+    while model is not None:
+        names += [n for n in (model.name, model.source, model.remote_name) if n and n not in names]
+        model = find_model(db, model.parent) if model.parent else None
+    return names
+
+
+def _pairrm(db: Database, home: Home, model: str | None) -> Ranker:
+    from arena.players.pairwise import STOCK, PairRanker
+
+    registered = find_model(db, model) if model else None
+    named = registered.source if registered is not None else model
+    source = str(Path(named).resolve()) if named and Path(named).is_dir() else home.locate(named or STOCK)
+    kept = home.relative(Path(source)) if Path(source).is_dir() else source
+    row = add_judge(db, safe_name(f"pairrm {Path(source).name}", "judge"), JudgeKind.PAIRRM, kept)
+    return Ranker(row, lambda: PairRanker(source))
+
+
+def compare_campaign(
+    db: Database,
+    campaign: Campaign,
+    ranker: Ranker,
+    *,
+    again: bool = False,
+    say: Say = lambda _p, _m: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Judged:
+    """Let a judge compare what it has not compared yet of a campaign, and vote. `again` asks anew what was unreadable.
+
+    UserError where the judge does not load or answer, or when it is told to stop; what it said stays.
+    """
+    verdicts = cast_verdicts(db, ranker.row, campaign.id)
+    todo = open_battles(db, ranker.row.id, campaign.id, again=again)
+    compared = 0
+    for lot in compare(db, ranker, todo.open, say, should_stop):
+        compared += lot
+        verdicts += cast_verdicts(db, ranker.row, campaign.id)
+    left = open_battles(db, ranker.row.id, campaign.id)
+    return Judged(ranker.row.name, ranker.row.kind, None, compared, verdicts, left.unreadable, todo.textless,
+                  ranker.notes)  # fmt: skip
+
+
+def compare(
+    db: Database,
+    ranker: Ranker,
+    todo: Sequence[Two],
+    say: Say = lambda _p, _m: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[int]:
+    """Compare these responses in lots that stay; yields how many each lot was. UserError as compare_campaign."""
+    if not todo:
+        return
+    say(0.0, f"loading {ranker.row.name}")
+    judge = ranker.load()
+    for at in range(0, len(todo), ranker.lot):
+        if should_stop():
+            raise UserError(f"stopped after {at} of {len(todo)} comparisons", "run it again to go on")
+        lot = todo[at : at + ranker.lot]
+        said = judge.compare([Duel(t.prompt.messages, t.text_a, t.text_b) for t in lot])
+        add_comparisons(db, ranker.row.id, [
+            Comparison(two, c.outcome, c.margin, c.cut, c.details) for two, c in zip(lot, said, strict=True)
+        ])  # fmt: skip
+        yield len(lot)
+        say((at + len(lot)) / len(todo), f"{at + len(lot)} of {len(todo)} comparisons by {ranker.row.name}")

@@ -225,6 +225,12 @@ def remove_model(db: Database, name: str) -> None:
             WHERE m.model = ? AND c.status IN ('open', 'paused') LIMIT 1""", (model.id,)).fetchone()  # fmt: skip
         if used:
             raise Conflict(f"{name!r} is in the running campaign {used[0]!r}", "close the campaign first")
+        leads = db.conn.execute(
+            "SELECT 1 FROM (SELECT model FROM standing_promotions ORDER BY id DESC LIMIT 1) WHERE model = ?",
+            (model.id,),
+        ).fetchone()
+        if leads:
+            raise Conflict(f"{name!r} is the champion", "promote another model first, or `rollback`")
         db.conn.execute(
             "UPDATE models SET removed_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE id = ?", (model.id,)
         )
@@ -319,6 +325,16 @@ def scores_of_campaign(db: Database, campaign: int) -> Mapping[str, dict[str, Sc
     for response, scorer, score, truncated in rows:
         found.setdefault(scorer, {})[response] = Score(response, scorer, score, bool(truncated))
     return found
+
+
+def scores_of_responses(db: Database, scorer: str, responses: Iterable[str]) -> dict[str, Score]:
+    """{response: its score} for those the scorer has scored."""
+    rows = db.conn.execute(
+        """SELECT response, scorer, score, truncated FROM scores
+        WHERE scorer = ? AND response IN (SELECT value FROM json_each(?))""",
+        (scorer, json.dumps(list(responses))),
+    )
+    return {str(r[0]): Score(str(r[0]), str(r[1]), float(r[2]), bool(r[3])) for r in rows}
 
 
 def responses_without_score(db: Database, scorer: str, campaign: int) -> list[tuple[Prompt, Response]]:

@@ -1,10 +1,11 @@
 """Players: the running things behind models. Light; each kind of player loads what it needs itself."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from db.entities import Message
+from db.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,18 @@ class Generated:
     text: str
     finish_reason: str
     tokens: int
+
+
+class Unanswerable(UserError):
+    """One prompt that a player cannot take (too long for it, say); it may well take others."""
+
+
+class Unfinished(UserError):
+    """A call for several answers that failed for good; `answers` are those that came, by the prompt's place."""
+
+    def __init__(self, error: UserError, answers: Mapping[int, Generated]) -> None:
+        self.answers = answers
+        super().__init__(error.what, error.remedy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from arena.players import Generated, GenerationSettings, with_system
+from arena.players import Generated, GenerationSettings, Unanswerable, with_system
 from db.entities import Message
-from db.errors import UserError
 from training.loading import context_length, load_policy, quiet
 from training.settings import ModelFiles
 
@@ -35,7 +34,7 @@ class LocalPlayer:
         """One answer to each prompt, in their order; prompts of like length are answered together.
 
         The same call gives the same answers: the draw is seeded by the settings and leaves torch's own generator
-        as it was. UserError: a prompt that fills the model's context.
+        as it was. Unanswerable: a prompt that fills the model's context.
         """
         import torch
 
@@ -97,12 +96,12 @@ class LocalPlayer:
                 with_system(messages, settings.system), add_generation_prompt=True, return_dict=True
             )
         except TemplateError as e:
-            raise UserError(
+            raise Unanswerable(
                 f"the model's chat template refuses this chat: {e}", "change its roles or turns"
             ) from e
         ids: list[int] = rendered["input_ids"]
         if len(ids) >= self.context:
-            raise UserError(
+            raise Unanswerable(
                 f"the prompt has {len(ids)} tokens and the model takes {self.context}",
                 "shorten it, or start a new chat",
             )

@@ -10,20 +10,23 @@ from arena.verbs.shared import as_json, home, pairs_made, show, working, writing
 
 @click.command()
 @click.argument("campaign")
-@click.option("--with", "kind", type=click.Choice(["reward"]), default="reward", show_default=True,
-              help="What judges.")  # fmt: skip
-@click.option("--model", help="Reward model: a folder or hub id; the home's own by default.")
+@click.option("--with", "kind", type=click.Choice(["reward", "pairrm", "llm", "length"]), default="reward",
+              show_default=True, help="What judges.")  # fmt: skip
+@click.option("--model", help="The judge's model: a registered name, a folder or a hub id; by default the home's own reward "
+                              "model, or llm-blender/PairRM-hf.")  # fmt: skip
+@click.option("--again", is_flag=True, help="Ask again where the judge gave nothing that could be read.")
 @as_json
-def judge(campaign: str, kind: str, model: str | None, as_json: bool) -> None:
-    """Let a machine rater judge the battles of a campaign."""
-    from arena.judging import reward_judge, score_campaign
+def judge(campaign: str, kind: str, model: str | None, again: bool, as_json: bool) -> None:
+    """Let a machine rater judge the battles of a campaign; can be stopped and run again."""
+    from arena.judging import judge_campaign
     from db.campaigns import get_campaign
 
     with working() as (here, db, job):
-        chosen = reward_judge(db, here, model)
-        n = score_campaign(db, get_campaign(db, campaign), chosen, job.say, job.should_stop)
-    result = {"judge": chosen.name, "kind": kind, "scored": n}
-    show(result, as_json, lambda: [f"{n} responses scored by {chosen.name}"])
+        made = judge_campaign(db, here, get_campaign(db, campaign), kind, model, again=again, say=job.say,
+                              should_stop=job.should_stop)  # fmt: skip
+    for note in made.notes:
+        click.echo(f"note: {note}", err=True)
+    show(made.to_json(), as_json, made.to_lines)
 
 
 @click.command()
@@ -31,19 +34,25 @@ def judge(campaign: str, kind: str, model: str | None, as_json: bool) -> None:
 @click.option("--where", help="Only some votes, e.g. turn=1,rater=expert*,tag=code.")
 @click.option("--html", type=click.Path(dir_okay=False), help="Write one self-contained page.")
 @click.option("--plots", type=click.Path(file_okay=False), help="Write the plots into a folder.")
+@click.option("--csv", "csv_", type=click.Path(dir_okay=False),
+              help="Write the answers side by side: a row a prompt, with scores and votes.")  # fmt: skip
 @as_json
 def report(
-    campaign: str | None, where: str | None, html: str | None, plots: str | None, as_json: bool
-) -> None:
-    """What the votes say."""
+    campaign: str | None, where: str | None, html: str | None, plots: str | None, csv_: str | None, as_json: bool
+) -> None:  # fmt: skip
+    """What the votes say, and what machine raters say beside them."""
     from arena import report as reporting
+    from arena.side_by_side import write_csv
 
     with writing() as (_, db):
         made = reporting.report(db, campaign, where)
+        behind = reporting.curves_behind(db, made) if plots else {}
+        if csv_:
+            write_csv(db, made.campaigns, Path(csv_))
     if html:
         reporting.write_html(made, Path(html))
     if plots:
-        reporting.write_plots(made, Path(plots))
+        reporting.write_plots(made, Path(plots), behind)
     show(made.to_json(), as_json, made.to_lines)
 
 
