@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +16,10 @@ from db.answers import snapshot_answers
 from db.connection import Home
 from db.entities import RunKind, Snapshot, Split
 from db.errors import UserError
+from db.voices import voices, votes_of_snapshot
 from labeling.policy import PairPolicy
+from training.balance import balance
+from training.presets import warnings_for
 from training.settings import ModelFiles, RunSpec, Settings
 from training.snapshots import Source, freeze, freeze_answers, measured_flips, write_rows
 
@@ -55,32 +59,45 @@ def with_measured(
     return [f"label_smoothing={rate:.4f}" if text == MEASURED else text for text in overrides]
 
 
-def train(spec: RunSpec[Any], observe: Callable[[Metric], None], should_stop: Callable[[], bool]) -> Trained:
-    """Run the spec with the trainer of its kind. Loads torch."""
+def train(
+    spec: RunSpec[Any],
+    observe: Callable[[Metric], None],
+    should_stop: Callable[[], bool],
+    accelerate: str | None = None,
+) -> Trained:
+    """Run the spec with the trainer of its kind: here, or in the processes of an accelerate config. Loads torch."""
     trained: Trained
-    if spec.kind is RunKind.SFT:
-        from training import sft
+    if accelerate:
+        from training.launching import train_across
 
-        trained = sft.train(spec, observe, should_stop)
-    elif spec.kind is RunKind.KTO:
-        from training import kto
-
-        trained = kto.train(spec, observe, should_stop)
-    elif spec.kind is RunKind.REWARD:
-        from training import reward
-
-        trained = reward.train(spec, observe, should_stop)
+        trained = train_across(spec, accelerate, observe, should_stop)
     else:
-        from training import dpo
+        from training.rank import train_here
 
-        trained = dpo.train(spec, observe, should_stop)
+        trained = train_here(spec, observe, should_stop)
     return trained
+
+
+def check_accelerate(config: str | None) -> None:
+    """UserError where the processes of an accelerate config cannot be started here. Loads torch where there is one."""
+    if config is not None:
+        from training.launching import launch_of
+
+        launch_of(config)
 
 
 def look(
     db: Database, kind: RunKind, snapshot: Snapshot, files: ModelFiles, settings: Settings
 ) -> AnswerPreflight | Preflight:
-    """What the trainer would see of a snapshot, without training. Loads a tokenizer, never a model."""
+    """What the trainer would see of a snapshot and whose votes it is made of, without training. Loads a tokenizer only."""
+    found = _look(db, kind, snapshot, files, settings)
+    spread = balance(voices(db, votes_of_snapshot(db, snapshot.id)))
+    return replace(found, balance=spread, warnings=(*warnings_for(settings, found.trained), *spread.warnings))
+
+
+def _look(
+    db: Database, kind: RunKind, snapshot: Snapshot, files: ModelFiles, settings: Settings
+) -> AnswerPreflight | Preflight:
     from training.answers import look as look_at_answers
     from training.answers import read_answers
     from training.loading import scorer_tokenizer, tokenizer_for

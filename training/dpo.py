@@ -32,6 +32,7 @@ from training.running import (
     Trained,
     begin,
     common_arguments,
+    findable,
     going_on_with_less,
     load_start,
     lora,
@@ -118,13 +119,15 @@ def build_trainer(spec: DpoSpec, models: Loaded) -> "WitnessedTrainer":
     """The trainer over the snapshot's rows; fresh LoRA on a checkpoint, none on a model that has its adapter."""
     s = spec.settings
     rows = [row for row in read_rows(spec.rows) if usable(row, tokenize(row, models.tokenizer), s)]
-    heldout = as_dataset(rows, Split.HELDOUT)
+    taught, heldout = (
+        findable(as_dataset(rows, part), spec, part.value) for part in (Split.TRAIN, Split.HELDOUT)
+    )
     fresh = s.lora and not spec.start.adapter
     trainer = WitnessedTrainer(
         model=models.policy,
         ref_model=models.reference,
-        args=arguments(spec, as_dataset(rows, Split.TRAIN).num_rows, heldout.num_rows),
-        train_dataset=as_dataset(rows, Split.TRAIN),
+        args=arguments(spec, taught.num_rows, heldout.num_rows),
+        train_dataset=taught,
         eval_dataset=heldout if heldout.num_rows else None,
         processing_class=models.tokenizer,
         peft_config=lora(s) if fresh else None,

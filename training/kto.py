@@ -25,6 +25,7 @@ from training.running import (
     Trained,
     begin,
     common_arguments,
+    findable,
     going_on_with_less,
     load_start,
     lora,
@@ -81,7 +82,9 @@ def build_trainer(spec: RunSpec[KtoSettings], start: Start, reference: PreTraine
     s = spec.settings
     rows = trainable(read_answers(spec.rows), start.tokenizer, s)
     rows = in_turns(rows, s.seed)
-    taught, heldout = as_dataset(rows, Split.TRAIN), as_dataset(rows, Split.HELDOUT)
+    taught, heldout = (
+        findable(as_dataset(rows, part), spec, part.value) for part in (Split.TRAIN, Split.HELDOUT)
+    )
     trainer = KTOTrainer(
         model=start.policy,
         ref_model=reference,

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from db.entities import RunKind
-from training import neutral, samples
+from training import neutral, samples, together
 from training.checkpoints import FOLDER, steps_between
 from training.monitoring import Monitor
 from training.settings import RunSpec
@@ -44,7 +44,8 @@ class Looks:
                 values["neutral/divergence"] = found.divergence
             if step in (0, total // 2, total):
                 said = samples.answer(model, tokenizer, self.prompts, step, self.spec.settings.max_length)
-                samples.write(self.spec.folder, said)
+                if together.first():
+                    samples.write(self.spec.folder, said)
                 values |= samples.figures(said)
         self.monitor.logged(step, total, values)
         self.monitor.pace.began += time.monotonic() - began
@@ -57,6 +58,8 @@ class Looks:
         from safetensors.torch import save_file
 
         self.start = now.logps
+        if not together.first():
+            return
         folder = self.spec.folder / FOLDER
         folder.mkdir(exist_ok=True)
         save_file({"logps": now.logps}, folder / START)

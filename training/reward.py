@@ -18,7 +18,7 @@ from trl import RewardConfig, RewardTrainer
 from db.entities import Split
 from db.errors import UserError
 from training.folders import written_aside
-from training.loading import load_scorer, quiet, stored_dtype, working_dtype
+from training.loading import load_scorer, quiet, working_dtype
 from training.merging import FOUR_BIT, rounded
 from training.monitoring import Metric, follow
 from training.preflight import Row, read_rows
@@ -26,13 +26,16 @@ from training.running import (
     Trained,
     begin,
     common_arguments,
+    gathered_weights,
     going_on_with_less,
     lora,
     memory_explained,
     result,
+    save_whole,
 )
 from training.scoring import SIDES, encode_side, preflight_scored
 from training.settings import RewardSettings, RunSpec
+from training.together import first
 
 
 @going_on_with_less
@@ -103,10 +106,14 @@ def as_dataset(
 def save(spec: RunSpec[RewardSettings], trainer: RewardTrainer, tokenizer: PreTrainedTokenizerBase) -> Path:
     """Write the whole model in its start's number type, an adapter folded into the base it was taught on, unpacked."""
     folder = spec.folder / "model"
+    weights = gathered_weights(trainer)
+    if not first():
+        return folder
     with written_aside(folder) as aside:
         model = trainer.model
         if spec.settings.lora:
-            model.save_pretrained(str(aside / "adapter"))
+            model.save_pretrained(str(aside / "adapter"), state_dict=weights)
+            weights = None
             base, _ = load_scorer(spec.start.source, dtype=torch.float32)
             if (spec.settings.quantize or spec.start.quantize) == FOUR_BIT:  # the base it was taught on
                 base = rounded(base, load_scorer(spec.start.source, FOUR_BIT, torch.float32)[0])
@@ -114,6 +121,6 @@ def save(spec: RunSpec[RewardSettings], trainer: RewardTrainer, tokenizer: PreTr
             for file in (aside / "adapter").iterdir():
                 file.unlink()
             (aside / "adapter").rmdir()
-        model.to(stored_dtype(spec.start.source)).save_pretrained(str(aside))
+        save_whole(model, weights, spec.start.source, aside)
         tokenizer.save_pretrained(str(aside))
     return folder

@@ -4,7 +4,7 @@ import gc
 import json
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import wraps
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import torch
+from datasets import Dataset, load_from_disk
 from peft import LoraConfig
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
@@ -22,6 +23,7 @@ from training.loading import PLAIN_TEMPLATE, load_policy, quiet, stored_dtype
 from training.monitoring import Monitor, ReferenceProof
 from training.presets import warnings_for
 from training.settings import ModelFiles, Optimizer, RunSpec, Settings, to_json
+from training.together import FOLDER, by_the_first, first, processes, shared
 
 FEWEST = 2
 RETRIES = 2
@@ -152,7 +154,10 @@ def going_on_with_less(
                 break
             except OutOfMemory:
                 smaller = halved(spec.settings)
-                if smaller is None or len(notes) == RETRIES:
+                alone = (
+                    processes() == 1
+                )  # of several, all must begin again: whoever started them sees to that
+                if smaller is None or len(notes) == RETRIES or not alone:
                     raise
             gc.collect()  # the models of the attempt, which the error's traceback had held
             torch.cuda.empty_cache()
@@ -192,20 +197,46 @@ def begin(spec: RunSpec[Any], report: Report, rows: str, *, split_prompts: tuple
             f"give at least {FEWEST} {rows} on prompts that are not held out",
         )
     spec.folder.mkdir(parents=True, exist_ok=True)
-    (spec.folder / "settings.json").write_text(to_json(spec.settings) + "\n", encoding="utf-8")
+    if first():
+        (spec.folder / "settings.json").write_text(to_json(spec.settings) + "\n", encoding="utf-8")
 
 
 def save_policy(spec: RunSpec[Any], trainer: Trainer, tokenizer: PreTrainedTokenizerBase) -> Path:
     """Write the adapter (or the whole model, in its start's number type) with its tokenizer; sealed at the end."""
     folder = spec.folder / "model"
+    weights = gathered_weights(trainer)
+    if not first():
+        return folder
     with written_aside(folder) as aside:
         if spec.settings.lora:
             # Naming the adapter leaves the frozen copy `ref` out.
-            trainer.model.save_pretrained(str(aside), selected_adapters=["default"])
+            trainer.model.save_pretrained(str(aside), selected_adapters=["default"], state_dict=weights)
         else:
-            trainer.model.to(stored_dtype(spec.start.source)).save_pretrained(str(aside))
+            save_whole(trainer.model, weights, spec.start.source, aside)
         tokenizer.save_pretrained(str(aside))
     return folder
+
+
+def save_whole(
+    model: PreTrainedModel, weights: Mapping[str, torch.Tensor] | None, source: str, folder: Path
+) -> None:
+    """Write a model, or the weights gathered of it, in the number type its start is kept in."""
+    dtype = stored_dtype(source)
+    if weights is None:
+        model.to(dtype).save_pretrained(str(folder))
+    else:
+        model.save_pretrained(
+            str(folder),
+            state_dict={n: w.to(dtype) if w.is_floating_point() else w for n, w in weights.items()},
+        )
+
+
+def gathered_weights(trainer: Trainer) -> dict[str, torch.Tensor] | None:
+    """The weights of all processes where each holds a part (FSDP, DeepSpeed); None where each holds them all."""
+    if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+        return None
+    found: dict[str, torch.Tensor] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    return found
 
 
 def result(
@@ -231,10 +262,32 @@ def result(
 
 def write_result(spec: RunSpec[Any], trained: Trained) -> Trained:
     """What the run hands back, also as result.json in its folder."""
-    (spec.folder / "result.json").write_text(
-        json.dumps(asdict(trained), default=str) + "\n", encoding="utf-8"
-    )
+    if first():
+        (spec.folder / "result.json").write_text(
+            json.dumps(asdict(trained), default=str) + "\n", encoding="utf-8"
+        )
     return trained
+
+
+def read_result(spec: RunSpec[Any]) -> Trained:
+    """What `write_result` wrote."""
+    read = json.loads((spec.folder / "result.json").read_text(encoding="utf-8"))
+    proof = read.pop("reference_proof")
+    return Trained(
+        model_folder=Path(read.pop("model_folder")), counts=Counts(**read.pop("counts")),
+        reference_proof=ReferenceProof(**proof) if proof else None, notes=tuple(read.pop("notes")), **read,
+    )  # fmt: skip
+
+
+def findable(rows: Dataset, spec: RunSpec[Any], part: str) -> Dataset:
+    """The rows as a file in the run's folder, where a run has several processes: one of them adds to it what the
+    reference says, asked beforehand, and the others read it. In a single process they stay in memory.
+    """
+    if processes() == 1:
+        return rows
+    folder = spec.folder / FOLDER / part
+    by_the_first(lambda: rows.save_to_disk(str(folder)))
+    return load_from_disk(str(folder))
 
 
 def lora(s: Settings, task: str = "CAUSAL_LM") -> LoraConfig:
@@ -251,20 +304,25 @@ def lora(s: Settings, task: str = "CAUSAL_LM") -> LoraConfig:
 def common_arguments(s: Settings, folder: Path, trained: int, evaluated: int) -> dict[str, Any]:
     """What every trainer is told, in its own words. `trained` and `evaluated` count rows."""
     cuda = torch.cuda.is_available()
-    if torch.cuda.device_count() > 1:
+    if torch.cuda.device_count() > 1 and processes() == 1:
         raise UserError("more than one GPU is visible", "choose one, for example CUDA_VISIBLE_DEVICES=0")
     if s.optimizer is Optimizer.PAGED_ADAMW_8BIT and not cuda:
         raise UserError("the paged optimizer moves its state out of a full GPU, and there is no GPU here",
                         "set optimizer=adamw_8bit, or adamw_torch")  # fmt: skip
     steps = s.max_steps or -(-trained // s.effective_batch) * s.epochs
+    share = shared(s.batch_size, s.gradient_accumulation)
+    if share is None:
+        raise UserError(f"{s.effective_batch} rows a step cannot be shared by {processes()} processes",
+                        f"make batch_size times gradient_accumulation a multiple of {processes()}")  # fmt: skip
+    batch, accumulation = share
     return {
         "output_dir": str(folder / "trainer"),
         "learning_rate": s.learning_rate,
         "num_train_epochs": s.epochs,
         "max_steps": s.max_steps or -1,
-        "per_device_train_batch_size": s.batch_size,
+        "per_device_train_batch_size": batch,
         "per_device_eval_batch_size": even_batch(evaluated, s.batch_size),
-        "gradient_accumulation_steps": s.gradient_accumulation,
+        "gradient_accumulation_steps": accumulation,
         "max_length": s.max_length,
         "warmup_steps": s.warmup_ratio,
         "optim": s.optimizer.value,
@@ -285,6 +343,7 @@ def common_arguments(s: Settings, folder: Path, trained: int, evaluated: int) ->
         "logging_first_step": True,
         "logging_nan_inf_filter": False,
         "dataloader_pin_memory": cuda,
+        "ddp_find_unused_parameters": False,
         "save_strategy": "no",
         "report_to": "none",
         "disable_tqdm": True,

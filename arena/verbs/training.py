@@ -41,6 +41,8 @@ def run_options(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
         click.option("--preflight", "preflight_", is_flag=True, help="Only show what would be trained on."),
         click.option("--dry-run", is_flag=True, help="Only show what the run would be: rows, settings, steps, warnings."),
         click.option("--name", help="The candidate's name; PARENT-r1, -r2, ... by default."),
+        click.option("--accelerate", metavar="CONFIG",
+                     help="Train in several processes: their number, or an accelerate config file."),
     ]  # fmt: skip
     if kind == "sft":
         options.append(click.option("--data", help="Answers to learn: a file of questions and answers (qa, alpaca, "
