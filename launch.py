@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import click
 
-from arena.verbs import campaigns, data, figures, ranking, training, upkeep, web
+from arena.verbs import campaigns, data, figures, promotion, ranking, recipes, training, upkeep, web
 from arena.verbs.shared import typed, writing
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
@@ -32,15 +32,17 @@ def cli(context: click.Context, home: str) -> None:  # noqa: ARG001 - read throu
             web.serve.invoke(alone)
 
 
-ACTS = {"campaign", "raters", "owner", "models", "jobs", "notices"}
-LOOKS = {"list", "show", "preview", "logs", "live", "links", "plan", "settings"}
+ACTS = {"campaign", "raters", "owner", "models", "jobs", "notices", "promote", "rollback"}
+ALONE = {"rollback"}
+"""acts that need no further word"""
+LOOKS = {"list", "show", "preview", "logs", "live", "links", "plan", "settings", "retained"}
 
 
 @cli.result_callback()
 def noted(_result: object, **_options: object) -> None:
     """Write an act that was typed in a terminal into the audit log; the studio writes down its own."""
     words = typed()
-    if len(words) < 2 or words[0] not in ACTS or words[1] in LOOKS:
+    if not _is_act(words):
         return
     from arena.jobs import ASKED_VARIABLE, shown
     from db.audit import note
@@ -50,6 +52,13 @@ def noted(_result: object, **_options: object) -> None:
         return
     with writing() as (_, db):  # the address of a webhook can hold a secret
         note(db, TERMINAL, f"ran: {shown(words[:2] if words[0] == 'notices' else words)}")
+
+
+def _is_act(words: Sequence[str]) -> bool:
+    """Whether what was typed changes something that owners should find in the log."""
+    if len(words) < 2:
+        return bool(words) and words[0] in ALONE
+    return words[0] in ACTS and words[1] not in LOOKS
 
 
 for verb in (
@@ -68,6 +77,10 @@ for verb in (
     training.train,
     training.merge,
     training.snapshot,
+    promotion.promote,
+    promotion.rollback,
+    promotion.rounds,
+    recipes.recipe,
     upkeep.jobs_,
     upkeep.simulate,
     upkeep.chat,
@@ -85,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
     try:
         cli.main(words, prog_name="launch.py", obj=words, standalone_mode=False)
+        _ended_well(words)
     except UserError as error:
         _refuse(str(error), words)
     except click.ClickException as error:
@@ -95,6 +109,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     sys.exit(0)
+
+
+def _ended_well(words: Sequence[str]) -> None:
+    """A verb that is no job by itself, but was started as one, has done its work."""
+    if "TASTEBENCH_JOB" in os.environ and words[:1] == ["--home"]:
+        from arena.jobs import ended_well
+        from db.connection import home_at
+
+        ended_well(home_at(Path(words[1])))
 
 
 def _usage(error: click.ClickException) -> str:

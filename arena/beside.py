@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from arena.columns import Bools, Columns, Floats, Ints
-from arena.intervals import Interval, clustered_mean, wilson
+from arena.intervals import Interval, clustered_mean, quantile, wilson
 from arena.winrates import length_controlled, length_difference
 from labeling.agreement import kappa_of
 
 BINS, FEWEST_IN_BIN = 5, 10
+MOST_POINTS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,12 @@ class JudgedPair:
     score_b: float | None
     score_gap: float | None
     """score_a less score_b"""
+    wins_a: int
+    wins_b: int
+    score_gap_ci95: Interval | None
+    """of the mean gap over prompts, t"""
+    points: tuple[tuple[float, float], ...]
+    """(score of model_a, score of model_b) of the first MOST_POINTS battles"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +160,26 @@ def _pairs(judge: Judge, each: Columns) -> tuple[JudgedPair, ...]:
         word = _word(judge, battles)
         rate = clustered_mean(word.y, np.zeros(len(battles), np.int64), battles.prompt)
         gap = float(word.gap.mean()) if word.gap is not None else None
-        of_a, of_b = (None, None) if gap is None else (float(s.mean()) for s in battles.values(judge.scores))
+        scores = None if gap is None else battles.values(judge.scores)
+        of_a, of_b = (None, None) if scores is None else (float(s.mean()) for s in scores)
         draws = float((word.y == 0.5).mean())
-        found.append(JudgedPair(*pair, len(battles), rate.mean, rate.ci95, draws, of_a, of_b, gap))
+        points = () if scores is None else zip(*(s[:MOST_POINTS].tolist() for s in scores), strict=True)
+        found.append(JudgedPair(
+            *pair, len(battles), rate.mean, rate.ci95, draws, of_a, of_b, gap, int((word.y == 1).sum()),
+            int((word.y == 0).sum()), _gap_interval(word.gap, battles), tuple(points),
+        ))  # fmt: skip
     return tuple(found)
+
+
+def _gap_interval(gap: Floats | None, battles: Columns) -> Interval | None:
+    """The 95 % interval of a mean score gap; prompts that repeat count as one cluster each."""
+    if gap is None:
+        return None
+    mean = clustered_mean(gap, np.zeros(len(gap), np.int64), battles.prompt)
+    if mean.se is None:
+        return None
+    wide = quantile(len(np.unique(battles.prompt))) * mean.se
+    return Interval(mean.mean - wide, mean.mean + wide)
 
 
 def _mean_scores(judge: Judge, each: Columns) -> dict[str, float]:

@@ -1,7 +1,9 @@
 """The report's plots as files for a paper or a slide: drawn by matplotlib without a screen. Heavy import; call late."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
@@ -11,19 +13,26 @@ from matplotlib.figure import Figure
 from arena.intervals import Interval
 
 if TYPE_CHECKING:
+    from arena.beside import JudgedPair
     from arena.report import Report
 
 COLOUR_A, COLOUR_B, GREY, INK = "#3b6fd4", "#a85a14", "#7b8492", "#1d2127"
 GREYS = {"ties": "#7b8492", "both_good": "#a5acb8", "both_bad": "#4e5663"}
 MOST_BARS = 20
+SQUARE = 8
+"""how many bars tall a plot without bars is"""
+MOST_CLOUDS = 3
+"""pairs of models in one scatter or histogram"""
 DPI = 160
 
 Drawing = tuple[str, Figure]
 
 
-def pictures(made: "Report") -> Iterator[tuple[str, bytes]]:
-    """(file name, content) of each plot there is something to show in, as PNG and as SVG."""
-    for name, figure in drawings(made):
+def pictures(
+    made: "Report", runs: Mapping[str, Mapping[str, "Curve"]] = MappingProxyType({})
+) -> Iterator[tuple[str, bytes]]:  # fmt: skip
+    """(file name, content) of each plot there is something to show in, as PNG and as SVG; `runs` has curves by run."""
+    for name, figure in chain(drawings(made), training_curves(runs)):
         yield f"{name}.png", _saved(figure, "png")
         yield f"{name}.svg", _saved(figure, "svg")
 
@@ -35,6 +44,12 @@ def drawings(made: "Report") -> Iterator[Drawing]:
         ("win_rates", _win_rates, len(made.pairs) + sum(len(j.pairs) for j in made.judges)),
         ("mean_scores", _mean_scores, sum(len(j.mean_score) for j in made.judges)),
         ("score_gaps", _score_gaps, sum(p.score_gap is not None for j in made.judges for p in j.pairs)),
+        ("scores", _scores, SQUARE * any(p.points for j in made.judges for p in j.pairs)),
+        (
+            "score_differences",
+            _score_differences,
+            SQUARE * any(p.points for j in made.judges for p in j.pairs),
+        ),
         ("ratings", _ratings, sum(r.rating is not None for r in made.ratings)),
         ("agreement_by_score_gap", _calibration, sum(bool(j.by_score_gap) for j in made.judges)),
     )
@@ -47,6 +62,33 @@ def drawings(made: "Report") -> Iterator[Drawing]:
             for side in ("top", "right"):
                 axes.spines[side].set_visible(False)
             yield name, figure
+
+
+CURVES = (("loss", "loss"), ("rewards/margins", "margin"), ("rewards/accuracies", "accuracy"))
+Curve = Sequence[tuple[int, float]]
+
+
+def training_curves(runs: Mapping[str, Mapping[str, Curve]]) -> Iterator[Drawing]:
+    """The course of each run that made a model of the report: loss, margin, accuracy; dots are held-out rows."""
+    shown = [(name, label) for name, label in CURVES if any(name in curves for curves in runs.values())]
+    if not shown:
+        return
+    figure = Figure(figsize=(8, 2.4 * len(shown)), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (name, label) in zip(figure.subplots(len(shown), squeeze=False)[:, 0], shown, strict=True):
+        for number, (run, curves) in enumerate(runs.items()):
+            for key, style in ((name, "-"), (f"eval_{name}", "o")):
+                if curves.get(key):
+                    told = _text(run) if key == name else f"{_text(run)}, held-out"
+                    axes.plot(
+                        *zip(*curves[key], strict=True), style, color=f"C{number}", markersize=4, label=told
+                    )
+        axes.set_ylabel(label)
+        axes.legend(frameon=False, fontsize=8)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    figure.axes[-1].set_xlabel("step")
+    yield "training_curves", figure
 
 
 def _saved(figure: Figure, form: str) -> bytes:
@@ -130,6 +172,37 @@ def _score_gaps(made: "Report", axes: Axes) -> None:
     axes.axvline(0, color=GREY, linewidth=1)
     axes.margins(x=0.12)
     axes.set_xlabel("mean score difference on the same prompts")
+
+
+def _clouds(made: "Report") -> list[tuple["JudgedPair", str]]:
+    """The first pairs of models that were scored, each with the judge's name."""
+    return [(p, j.name) for j in made.judges for p in j.pairs if p.points][:MOST_CLOUDS]
+
+
+def _scores(made: "Report", axes: Axes) -> None:
+    """A point a battle: above the diagonal the second model's answer scores higher."""
+    for pair, judge in _clouds(made):
+        of_a, of_b = ([point[side] for point in pair.points] for side in (0, 1))
+        axes.scatter(of_a, of_b, s=14, alpha=0.6, label=_text(f"{judge}: {pair.model_b} over {pair.model_a}"))
+    every = [x for pair, _ in _clouds(made) for point in pair.points for x in point]
+    ends = (min(every), max(every))
+    axes.plot(ends, ends, color=GREY, linestyle="--", linewidth=1)
+    axes.set_xlabel("score of the first model's answer")
+    axes.set_ylabel("score of the second model's")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _score_differences(made: "Report", axes: Axes) -> None:
+    """How often the second model's answer scores how much higher."""
+    for pair, judge in _clouds(made):
+        differences = [b - a for a, b in pair.points]
+        axes.hist(
+            differences, bins=20, alpha=0.6, label=_text(f"{judge}: {pair.model_b} less {pair.model_a}")
+        )
+    axes.axvline(0, color=GREY, linestyle="--", linewidth=1)
+    axes.set_xlabel("score difference on the same prompt")
+    axes.set_ylabel("prompts")
+    axes.legend(frameon=False, fontsize=8)
 
 
 def _ratings(made: "Report", axes: Axes) -> None:

@@ -1,10 +1,13 @@
 """Workflow: what `serve` does before and around the web app: the lock, the demo, the links, the models it was given."""
 
 import socket
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from sqlite_utils import Database
 
@@ -13,11 +16,14 @@ from arena.demo import seed
 from arena.registry import register
 from db.campaigns import find_campaign
 from db.catalog import set_setting
-from db.connection import Home, Lock, open_writer, server_of
+from db.connection import PROJECT, Home, Lock, open_writer, server_of
 from db.errors import NotFound, UserError
 from labeling.joining import owner_invitation, public_address
 from labeling.owners import owner_link_token
 from labeling.scanning import scan_unscanned
+
+WAIT = 120.0
+"""seconds that a server of our own has to start, and to end"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,47 @@ def prepared(
             yield lambda public: replace(links(db, public), scanned=scanned)
     finally:
         lock.release()
+
+
+@contextmanager
+def served(home: Home) -> Iterator[None]:
+    """A server runs on the home while the block does: the one that is there, else one of our own on a free port.
+
+    UserError where it does not answer within WAIT seconds; what it printed is in the home's logs.
+    """
+    if server_of(home) is not None:
+        yield
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = home.logs / "serve.log"
+    with log.open("ab") as out:
+        command = jobs.command_line(home, ["serve", "--no-open", "--port", str(port)])
+        server = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=PROJECT)
+    try:
+        _answers(address_of("127.0.0.1", port), server, log)
+        yield
+    finally:
+        server.terminate()
+        try:
+            server.wait(WAIT)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def _answers(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until the server answers."""
+    import httpx
+
+    deadline = time.monotonic() + WAIT
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            if httpx.get(f"{address}/healthz", timeout=5, trust_env=False).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    raise UserError("the server did not start", f"see {log}, or start `serve` yourself")
 
 
 def links(db: Database, public: str) -> Links:

@@ -7,6 +7,8 @@ from arena.winrates import LENGTH_WARNING, HeadToHead, percent
 from labeling.quality import RaterFigures
 
 if TYPE_CHECKING:
+    from arena.beside import JudgeFigures
+    from arena.intervals import Interval
     from arena.report import Report
 
 FEW_PAIRS = 6
@@ -44,6 +46,32 @@ def warnings(
         yield f"Look at these raters before you rely on their votes: {shown}."
 
 
+def judge_lines(j: "JudgeFigures") -> Iterable[str]:
+    """What a machine rater says of each two models, and how far it agrees with people."""
+    told = f"agrees with {percent(j.agreement_decided)} of {j.agreement_n} decided votes" if j.agreement_decided is not None else "no votes to compare with"  # fmt: skip
+    cut = (
+        f", {percent(j.truncated_share)} of what it read was cut to fit"
+        if j.truncated_share is not None
+        else ""
+    )
+    yield f"judge {j.name}: {j.scored} battles{cut}; {told}"
+    for p in j.pairs[:MOST_LINES]:
+        yield (f"  {p.model_a} {p.wins_a} wins, {p.model_b} {p.wins_b}, draws {p.n - p.wins_a - p.wins_b}; {p.model_a} wins "
+               f"{percent(p.win_rate_a)}, draws half{_shares(p.win_rate_ci95)}")  # fmt: skip
+        if p.score_a is not None and p.score_b is not None and p.score_gap is not None:
+            band = (
+                f", 95 % interval {p.score_gap_ci95.low:+.2f} to {p.score_gap_ci95.high:+.2f}"
+                if p.score_gap_ci95
+                else ""
+            )
+            yield (f"  mean score: {p.model_a} {p.score_a:.2f}, {p.model_b} {p.score_b:.2f}; difference {p.score_gap:+.2f}{band} "
+                   "(such a score has no scale: only differences mean something)")  # fmt: skip
+
+
+def _shares(interval: "Interval | None") -> str:
+    return f", 95 % interval {percent(interval.low)} to {percent(interval.high)}" if interval else ""
+
+
 def lines(r: "Report") -> Iterable[str]:
     """The report in short, for a terminal."""
     c = r.counts
@@ -59,9 +87,7 @@ def lines(r: "Report") -> Iterable[str]:
     if len(r.pairs) > MOST_LINES:
         yield f"and {len(r.pairs) - MOST_LINES} more pairs of models: see --json"
     for j in r.judges:
-        told = f"agrees with {percent(j.agreement_decided)} of {j.agreement_n} decided votes" if j.agreement_decided is not None else "no votes to compare with"  # fmt: skip
-        rate = f", {j.pairs[0].model_a} wins {percent(j.win_rate_a)}" if j.win_rate_a is not None else ""
-        yield f"judge {j.name}: {j.scored} battles{rate}; {told}"
+        yield from judge_lines(j)
     if len(r.ratings) > 2:
         for rating in r.ratings:
             place = f"{rating.rating:.0f}" if rating.rating is not None else f"unbounded {rating.unbounded}"

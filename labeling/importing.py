@@ -88,14 +88,18 @@ def import_file(
     mapping: Mapping[str, str] | None = None,
     campaign: str | None = None,
     split: Split | None = None,
+    limit: int | None = None,
 ) -> ImportReport:
-    """Bring a file or hub dataset in. UserError where it cannot be read as a whole; bad rows are refused by line.
+    """Bring a file or hub dataset in, its first `limit` rows. UserError where it cannot be read; bad rows are refused by line.
 
     Importing the same file again adds nothing. Votes and verdicts go into `campaign`, made (closed) where missing
     and named after the file where none is named; items become its battles where one is named (made as a draft).
     """
     origin = source_of(source)
+    if limit is not None and limit < 1:
+        raise UserError(f"--limit {limit} reads no row", "give 1 or more")
     rows, reader = _recognised(origin, ImportKind(kind), format, mapping or {})
+    rows = itertools.islice(rows, limit)
     with _alone(home), contextlib.closing(_Refused(home, origin)) as refused:
         db = open_writer(home)
         try:

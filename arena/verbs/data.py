@@ -78,6 +78,21 @@ def models_remove(name: str) -> None:
         click.echo(f"{name} is off the lists; its responses and votes stay")
 
 
+@models.command("retained")
+@click.argument("start")
+@click.argument("others", nargs=-1, required=True, metavar="MODEL...")
+@click.option("--data", "sets", multiple=True,
+              help="Also the loss on answers to held-out prompts: a model's or a set's, by name; may be given again.")  # fmt: skip
+@as_json
+def models_retained(start: str, others: Sequence[str], sets: Sequence[str], as_json: bool) -> None:
+    """What MODELs still know of what START knew: how well they read plain text, and answers none of them was taught."""
+    from arena.retaining import retained
+
+    with working() as (here, db, job):
+        rows = retained(db, here, [start, *others], sets, job)
+    show(rows, as_json, lambda: table(rows))
+
+
 @click.command("import")
 @click.argument("kind", type=click.Choice(["prompts", "responses", "votes", "verdicts", "pairs", "scores"]))
 @click.argument("file")
@@ -87,9 +102,10 @@ def models_remove(name: str) -> None:
 @click.option("--map", "mapping", multiple=True, metavar="THEIRS=OURS", help="Which column is which.")
 @click.option("--campaign", help="Campaign to fill; else one named after the file.")
 @click.option("--split", type=click.Choice(["train", "heldout"]), help="Put all prompts into this half.")
+@click.option("--limit", type=int, help="Only the first so many rows.")
 @as_json
 def import_(kind: str, file: str, format_: str | None, mapping: Sequence[str], campaign: str | None,
-            split: str | None, as_json: bool) -> None:  # fmt: skip
+            split: str | None, limit: int | None, as_json: bool) -> None:  # fmt: skip
     """Bring in prompts, responses, votes, verdicts, pairs or scores."""
     from db.entities import Split
     from db.errors import UserError
@@ -101,7 +117,7 @@ def import_(kind: str, file: str, format_: str | None, mapping: Sequence[str], c
     columns = dict(pair.split("=", 1) for pair in mapping)
     with working() as (here, _, _job):
         report = import_file(here, ImportKind(kind), file, format=format_, mapping=columns, campaign=campaign,
-                             split=Split(split) if split else None)  # fmt: skip
+                             split=Split(split) if split else None, limit=limit)  # fmt: skip
     for refusal in report.refusals:
         click.echo(f"line {refusal.line}: {refusal.reason}", err=True)
     fields = ("read", "added", "already_there", "refused", "refused_file")
@@ -118,9 +134,12 @@ def import_(kind: str, file: str, format_: str | None, mapping: Sequence[str], c
 @temperature
 @max_new_tokens
 @click.option("--seed", default=0, show_default=True, help="Fixes the draw.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many prompts.")
 @system_prompt
 @as_json
-def generate(models_: str, prompts: str, samples: int, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+def generate(
+    models_: str, prompts: str, samples: int, limit: int | None, as_json: bool, **options: Any  # noqa: ANN401
+) -> None:  # fmt: skip
     """Write the responses that are missing; can be stopped and run again."""
     from arena.demo import ensure_starter
     from arena.generating import generate as run
@@ -129,7 +148,7 @@ def generate(models_: str, prompts: str, samples: int, as_json: bool, **options:
     with working() as (here, db, job):
         for name in names_of(models_):
             ensure_starter(db, name)
-        written = run(here, db, names_of(models_), prompts, GenerationSettings(**options), samples=samples,
+        written = run(here, db, names_of(models_), prompts, GenerationSettings(**options), samples=samples, limit=limit,
                       say=job.say, should_stop=job.should_stop)  # fmt: skip
     rows = [w._asdict() for w in written]
     show(rows, as_json, lambda: table(rows))
