@@ -75,7 +75,7 @@ def row_of(db: Database, point: Point) -> Row:
     """One run of a sweep as it is now."""
     run = runs.find_run(db, point.run)
     if run is not None:
-        return _measured(run, point, runs.metrics_of(db, run.id))
+        return measured(run, point, runs.metrics_of(db, run.id))
     job = runs.get_job(db, point.job) if point.job is not None else None
     if job is None:
         return Row(point.position, point.run, WAITING, point.changes, verdict="not begun yet")
@@ -85,8 +85,8 @@ def row_of(db: Database, point: Point) -> Row:
                error=job.message if over else None)  # fmt: skip
 
 
-def _measured(run: Run, point: Point, curves: Curves) -> Row:
-    """A run that has begun."""
+def measured(run: Run, point: Point, curves: Curves) -> Row:
+    """A run that has begun, from its curves."""
     own = run.settings.get("reference", run.parent) == run.parent
     course = Course(run.kind, curves, ended=run.status is RunStatus.SUCCEEDED, own_reference=own)
     found = alarms(course)

@@ -39,6 +39,7 @@ def run_options(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
         click.option("--replay", type=click.FloatRange(0.0, 1.0), default=0.0, metavar="SHARE",
                      help="Mix in this share (0 to 1) of the older votes of the same lineage, drawn by the seed."),
         click.option("--preflight", "preflight_", is_flag=True, help="Only show what would be trained on."),
+        click.option("--fit", is_flag=True, help="Change what must be changed for the run to fit into the free memory."),
         click.option("--dry-run", is_flag=True, help="Only show what the run would be: rows, settings, steps, warnings."),
         click.option("--name", help="The candidate's name; PARENT-r1, -r2, ... by default."),
         click.option("--accelerate", metavar="CONFIG",
@@ -78,7 +79,7 @@ def train_kind(kind: str, as_json: bool, preflight_: bool, options: dict[str, An
     if options.pop("dry_run"):
         with writing() as (here, db), contextlib.redirect_stdout(sys.stderr):
             would = dry_run(db, here, request_from(here, options, RunKind(kind)))._asdict()
-        show(would, as_json, lambda: [f"{k}: {v}" for k, v in would.items()])
+        show(would, as_json, lambda: dry_run_lines(would))
         return
     if preflight_:
         with writing() as (here, db), contextlib.redirect_stdout(sys.stderr):
@@ -166,6 +167,24 @@ def sweep_shown(name: str, as_json: bool) -> None:
     show(asdict(made) | {"files": files}, as_json, lambda: [*table(lines(made)), made.why, *files])
 
 
+@train.command("compare")
+@click.argument("runs", nargs=-1, required=True)
+@as_json
+def train_compare(runs: Sequence[str], as_json: bool) -> None:
+    """Two to six runs side by side: results, the settings and the rows that differ; --json has the curves too."""
+    from arena.comparing import compare, result_rows, row_rows, setting_rows
+
+    with writing() as (_, db):
+        made = compare(db, runs)
+
+    def lines() -> list[str]:
+        settings = table(setting_rows(made)) if made.settings else ["the same settings"]
+        rows = ["the same rows"] if made.same_rows else table(row_rows(made))
+        return [*table(result_rows(made)), "", "settings that differ", *settings, "", "rows", *rows]
+
+    show(made, as_json, lines)
+
+
 @train.group("sweep")
 def train_sweep() -> None:
     """Runs over a grid of settings on the same rows: `train KIND ... --sweep KEY=A,B` makes one."""
@@ -205,9 +224,13 @@ def sweep_resume(sweep: str, no_wait: bool, as_json: bool) -> None:
 
 @train.command("again")
 @click.argument("run")
-@click.option("--without", multiple=True, metavar="RATER", help="Leave out the votes of this rater; may be given again.")
+@click.option(
+    "--without", multiple=True, metavar="RATER", help="Leave out the votes of this rater; may be given again."
+)
 @click.option("--name", help="The candidate's name; RUN-without-RATER by default.")
-@click.option("--against", help="Whom it meets blind: a model, the first run's candidate say; as in the run by default.")
+@click.option(
+    "--against", help="Whom it meets blind: a model, the first run's candidate say; as in the run by default."
+)
 @click.option("--no-rematch", is_flag=True, help="Only train and register.")
 @click.option("--no-wait", is_flag=True, help="Where another training runs: end at once instead of waiting.")
 @as_json
@@ -218,11 +241,32 @@ def train_again(
     from arena.rounds import again, retrain
 
     with working(wait=not no_wait) as (here, db, job):
-        made = retrain(db, here, again(db, run, without, new=name, against=against, rematch=not no_rematch), job)
+        made = retrain(
+            db, here, again(db, run, without, new=name, against=against, rematch=not no_rematch), job
+        )
     if made.note:
         click.echo(made.note, err=True)
     result = run_row(made.run) | {"like": run, "without": list(without)}
     show(result, as_json, lambda: [f"{k}: {v}" for k, v in result.items()])
+
+
+def dry_run_lines(would: dict[str, Any]) -> list[str]:
+    """What a run would be, for a person."""
+    from arena.beforehand import gib
+
+    memory = would["memory"]
+    lines = [f"{k}: {v}" for k, v in would.items() if k not in ("memory", "fitted")]
+    lines += [f"changed to fit: {change}" for change in would["fitted"]]
+    if memory is None:
+        return [*lines, "memory: not known before the model is loaded"]
+    parts = ", ".join(f"{name} {gib(n)}" for name, n in sorted(memory["parts"].items(), key=lambda p: -p[1]))
+    lines.append(f"memory: about {gib(memory['estimate'])} (an estimate, up to {memory['off_by']:.0%} off), "
+                 f"{gib(memory['free'])} of {memory['of']} are free: {parts}")  # fmt: skip
+    if not memory["fits"]:
+        changes = " ".join(f"--set {text}" for text in memory["to_fit"])
+        lines.append(f"too much for this machine; to make it fit, --fit would set: {changes}" if memory["then_fits"]
+                     else "too much for this machine, and no change of settings makes it fit")  # fmt: skip
+    return lines
 
 
 def preflight_lines(shown: "AnswerPreflight | Preflight") -> list[str]:
@@ -236,7 +280,8 @@ def preflight_lines(shown: "AnswerPreflight | Preflight") -> list[str]:
     lines = [
         f"{shown.trained} of {shown.train} {rows} would train, {shown.evaluated} of {shown.heldout} are held out"
     ]
-    lines += shown.problems
+    lines += [*shown.problems, *shown.warnings]
+    lines += [f"{len(votes)} votes make no row: {reason}" for reason, votes in shown.left_out.items()]
     if isinstance(shown, AnswerPreflight):
         for one in shown.rendered:
             lines += [
