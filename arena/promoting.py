@@ -151,7 +151,7 @@ def _told(one: Against) -> str:
     """What the votes against one rival say, without a full stop."""
     who = f"{one.rival} ({one.role})"
     if not one.wins + one.losses:
-        return f"no vote yet decides between it and {who}; {one.to_go.words()}"
+        return f"no vote yet decides between it and {who}; at least {one.to_go.least} that do are needed"
     seen = f"{one.wins} of {one.wins + one.losses} decided votes, evidence {shown(one.e_value)}"
     if one.beats:
         return f"people prefer it to {who}: {seen}"

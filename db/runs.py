@@ -284,6 +284,12 @@ def run_by_id(db: Database, run_id: int) -> Run:
     return _run(db.conn.execute(f"{_RUN} WHERE r.id = ?", (run_id,)).fetchone())
 
 
+def run_versions(db: Database, run_id: int) -> dict[str, str]:
+    """{package: version} a run was made with; empty before it succeeded."""
+    row = db.conn.execute("SELECT versions FROM runs WHERE id = ?", (run_id,)).fetchone()
+    return {str(k): str(v) for k, v in json.loads(row[0]).items()} if row and row[0] else {}
+
+
 def list_runs(db: Database) -> list[Run]:
     """Every run, newest first."""
     return [_run(r) for r in db.conn.execute(f"{_RUN} ORDER BY r.id DESC")]

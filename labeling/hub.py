@@ -45,6 +45,8 @@ def check_push(repo: str) -> None:
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
+    if repo.startswith(("datasets/", "spaces/", "models/")):
+        raise UserError(f"{repo!r} has the kind of repository before its name", "write owner/name alone")
     try:
         validate_repo_id(repo)
     except HFValidationError:
@@ -76,6 +78,36 @@ def push_folder(folder: Path, repo: str, *, public: bool = False) -> str:
     except (HTTPError, OSError) as error:
         raise _failure(f"cannot push to the dataset {repo}", error) from None
     return f"{api.endpoint}/datasets/{made.repo_id}"
+
+
+def push_model(folder: Path, repo: str, *, public: bool = False) -> str:
+    """Upload a model folder to a model repository, made (private unless `public`) where missing; its address.
+
+    UserError, with nothing sent, where the name is that of a dataset, or the repository is public and nobody said that
+    it may be.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+    api = HfApi()
+    try:
+        if not api.repo_exists(repo) and api.repo_exists(repo, repo_type="dataset"):
+            raise UserError(
+                f"{repo} is a dataset on the hub, so no model was sent to it",
+                "give the model a name of its own",
+            )
+        made = api.create_repo(repo, private=not public, exist_ok=True)
+        if not public and not api.model_info(made.repo_id, timeout=TIMEOUT).private:
+            raise UserError(
+                f"the model repository {repo} is public, so nothing was sent to it",
+                "make it private on its page, or push with --public",
+            )
+        api.upload_folder(
+            repo_id=made.repo_id, folder_path=folder, commit_message="Model pushed by Tastebench"
+        )
+    except (HTTPError, OSError) as error:
+        raise _failure(f"cannot push to the model repository {repo}", error) from None
+    return f"{api.endpoint}/{made.repo_id}"
 
 
 def _failure(what: str, error: Exception) -> UserError:

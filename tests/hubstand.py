@@ -1,4 +1,4 @@
-"""A stand-in for the hub: datasets pushed to it are kept in memory and served back; every call is recorded."""
+"""A stand-in for the hub: datasets and models pushed to it are kept in memory and served back; calls are recorded."""
 
 import base64
 import hashlib
@@ -24,6 +24,8 @@ class Hub:
     private: dict[str, bool] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
+    kinds: dict[str, str] = field(default_factory=dict)
+    """dataset (where nothing is said) or model, by repository"""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -78,8 +80,11 @@ class Handler(BaseHTTPRequestHandler):
             self.hub.private.setdefault(
                 name, asked.get("private") is True or asked.get("visibility") == "private"
             )
-            self.hub.types.append(asked["type"])
-            self._answer({"url": f"{self.hub.address}/datasets/{name}", "name": name, "id": name})
+            kind = asked.get("type", "model")
+            self.hub.types.append(kind)
+            self.hub.kinds.setdefault(name, kind)
+            under = "datasets/" if kind == "dataset" else ""
+            self._answer({"url": f"{self.hub.address}/{under}{name}", "name": name, "id": name})
         elif path.endswith("/preupload/main"):
             files = [
                 {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False}
@@ -87,7 +92,7 @@ class Handler(BaseHTTPRequestHandler):
             ]
             self._answer({"files": files, "commitOid": COMMIT})
         elif path.endswith("/commit/main"):
-            self._commit(path.removeprefix("/api/datasets/").removesuffix("/commit/main"), body)
+            self._commit("/".join(path.split("/")[3:5]), body)
         elif path == "/api/validate-yaml":
             self._answer({"errors": [], "warnings": []})
         else:
@@ -116,9 +121,11 @@ class Handler(BaseHTTPRequestHandler):
             content = self.hub.repos.get(repo, {}).get(rest.partition("/")[2])
             self._file(content)
             return
-        parts = path.removeprefix("/api/datasets/").split("/", 2)
+        kind = "model" if path.startswith("/api/models/") else "dataset"
+        parts = path.removeprefix(f"/api/{kind}s/").split("/", 2)
         repo = "/".join(parts[:2])
-        if not path.startswith("/api/datasets/") or repo not in self.hub.repos:
+        known = repo in self.hub.repos and self.hub.kinds.get(repo, "dataset") == kind
+        if not path.startswith(f"/api/{kind}s/") or not known:
             self._answer({"error": "Repository not found"}, 404, {"X-Error-Code": "RepoNotFound"})
         elif len(parts) > 2 and parts[2].startswith("tree/"):
             under = parts[2].split("/", 2)[2] + "/" if parts[2].count("/") > 1 else ""

@@ -83,6 +83,29 @@ def _marked(marker: Path) -> dict[str, dict[str, object]]:
     return dict(files)
 
 
+def put_card(folder: Path, name: str, text: str) -> Path:
+    """Write a file about a sealed folder into it, in the place of the one that was there; the seal holds at every step.
+
+    The marker first forgets the old file, then knows the new one, so that a loss of power leaves a folder that verifies.
+    """
+    marker, path = folder / MARKER, folder / name
+    files = _marked(marker)
+    files.pop(name, None)
+    _put(marker, json.dumps(files, indent=1, sort_keys=True) + "\n")
+    _put(path, text)
+    files[name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+    _put(marker, json.dumps(files, indent=1, sort_keys=True) + "\n")
+    return path
+
+
+def _put(path: Path, text: str) -> None:
+    """A small file, written aside, flushed and renamed."""
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_text(text, encoding="utf-8")
+    _flush(aside)
+    aside.replace(path)
+
+
 def content_hash(folder: Path) -> str:
     """One SHA-256 over the names and contents of every file but the marker: two equal folders have one hash."""
     lines = [f"{path.relative_to(folder)} {_sha256(path)}" for path in _files(folder)]

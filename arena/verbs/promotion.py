@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from arena.verbs.shared import as_json, show, writing
+from arena.verbs.data import models
+from arena.verbs.shared import as_json, show, working, writing
 
 count_simulated = click.option(
     "--count-simulated", is_flag=True, help="Also count votes of simulated raters; the record says so."
@@ -65,3 +66,37 @@ def rounds(csv_: str | None, count_simulated: bool, as_json: bool) -> None:
     if csv_:
         Path(csv_).write_text(to_csv(found), encoding="utf-8")
     show(to_json(found), as_json, lambda: to_lines(found))
+
+
+@models.command("card")
+@click.argument("name")
+def models_card(name: str) -> None:
+    """The card of a model as the figures stand now, as Markdown."""
+    from arena.modelcards import card
+
+    with writing() as (here, db):
+        click.echo(card(db, here, name))
+
+
+@models.command("push")
+@click.argument("name")
+@click.option(
+    "--repo", required=True, metavar="OWNER/NAME", help="The model repository; made where missing, private."
+)
+@click.option("--what", type=click.Choice(["adapter", "merged"]),
+              help="Of an adapter model: itself (default), or the checkpoint it was merged into.")  # fmt: skip
+@click.option(
+    "--base", metavar="HUB_ID", help="Of an adapter over a folder of this machine: its base on the hub."
+)
+@click.option("--public", is_flag=True, help="The repository may be public, and is made so where missing.")
+@as_json
+def models_push(
+    name: str, repo: str, what: str | None, base: str | None, public: bool, as_json: bool
+) -> None:
+    """Send a model (adapter, merged or reward model) with its card to a hub: private unless --public."""
+    from arena.modelcards import push
+
+    with working() as (here, db, job):
+        job.say(0.0, f"sending {name} to {repo}")
+        made = push(db, here, name, repo, what=what, base=base, public=public)
+    show(made._asdict(), as_json, lambda: [f"{made.model} ({made.what}) is at {made.address}"])
