@@ -1,5 +1,6 @@
 """Workflow: one turn of the loop. Votes -> frozen snapshot -> run -> candidate -> responses, scores, blind rematch."""
 
+import json
 import math
 import os
 import shutil
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlite_utils import Database
 
-from arena import jobs, kinds
+from arena import beforehand, jobs, kinds, modelcards
 from arena.demo import ensure_starter
 from arena.generating import files_of, generate, settings_like
 from arena.judging import Judge, reward_judge, score_campaign
@@ -34,12 +35,12 @@ from db.entities import (
     Split,
 )
 from db.errors import Conflict, UserError
-from labeling.policy import PairPolicy, policy_of
+from labeling.policy import PairPolicy, policy_from, policy_of
 from training import checkpoints
 from training.folders import count_parameters
-from training.presets import default_preset, preset_of, warnings_for
+from training.presets import default_preset, preset_of
 from training.settings import RunSpec, Settings, from_mapping, with_overrides
-from training.snapshots import Source, write_rows
+from training.snapshots import Source, votes_left_out, write_rows
 
 if TYPE_CHECKING:
     from training.answers import AnswerPreflight
@@ -72,6 +73,14 @@ class Request:
     against: str = "parent"
     name: str | None = None
     rematch: bool = True
+    fit: bool = False
+    """change what must be changed for the run to fit into memory"""
+    base: Settings | None = None
+    """the settings to start from instead of the preset's"""
+    like: str | None = None
+    """the run that this one repeats with a change"""
+    accelerate: str | None = None
+    """several processes: their number, or an accelerate config file"""
 
 
 def request_from(home: Home, options: Mapping[str, Any], kind: RunKind = RunKind.DPO) -> Request:
@@ -84,13 +93,23 @@ def request_from(home: Home, options: Mapping[str, Any], kind: RunKind = RunKind
         tuple(options["campaigns"]),
         _pairs_named(home, options["pairs"]),
         _data_named(home, options.get("data")),
+        options.get("replay") or 0.0,
     )
+    if options["snapshot"] and (options.get("replay") or options.get("without")):
+        raise UserError(
+            "a frozen snapshot stays as it is", "leave --replay and --without out, or name a campaign"
+        )
     return Request(
         parent=options["parent"], source=source, kind=kind, snapshot=options["snapshot"], policy=policy_of(options),
         preset=options["preset"], overrides=options["overrides"], reference=options.get("reference", "parent"),
         against=options.get("against", "parent"), name=options["name"],
-        rematch=not options.get("no_rematch", True),
+        rematch=not options.get("no_rematch", True), fit=bool(options.get("fit")), accelerate=_config_named(options.get("accelerate")),
     )  # fmt: skip
+
+
+def _config_named(accelerate: str | None) -> str | None:
+    """A number of processes as it is; a file by its whole path, so that a resumed run finds it."""
+    return str(Path(accelerate).resolve()) if accelerate and not accelerate.isdigit() else accelerate
 
 
 def _pairs_named(home: Home, pairs: str | None) -> str | None:
@@ -125,6 +144,10 @@ class Plan(NamedTuple):
     settings: Settings
     preset: str
     campaign: Campaign | None
+    like: str | None = None
+    accelerate: str | None = None
+    fitted: tuple[str, ...] = ()
+    """what was changed so that the run fits into memory"""
 
 
 def plan(db: Database, home: Home, request: Request) -> Plan:
@@ -133,10 +156,10 @@ def plan(db: Database, home: Home, request: Request) -> Plan:
     files = files_of(home, parent)  # UserError: a model without weights cannot be trained
     reference = parent if request.reference == "parent" else ensure_starter(db, request.reference)
     chosen = request.preset or default_preset(count_parameters(files.source), parent.quantize)
-    settings = preset_of(request.kind, chosen).settings
-    with_overrides(
+    settings = request.base or preset_of(request.kind, chosen).settings
+    seed = with_overrides(
         settings, [o for o in request.overrides if o != kinds.MEASURED]
-    )  # UserError before freezing
+    ).seed  # UserError before freezing
     name = checked_name(request.name or next_name(db, parent), "model")
     if request.rematch and request.against not in RELATIVE:
         ensure_starter(db, request.against)  # UserError now rather than after the training
@@ -145,13 +168,48 @@ def plan(db: Database, home: Home, request: Request) -> Plan:
     snapshot = (
         runs.get_snapshot(db, request.snapshot)
         if request.snapshot
-        else kinds.frozen(db, request.kind, request.source, request.policy)
+        else kinds.frozen(db, request.kind, _seeded(request.source, seed), request.policy)
     )
     kinds.check_shape(db, request.kind, snapshot)
     settings = with_overrides(settings, kinds.with_measured(db, request.overrides, snapshot, request.policy))
-    return Plan(
-        name, request.kind, parent, reference, snapshot, settings, chosen, _campaign_of(db, snapshot)
+    made = Plan(
+        name, request.kind, parent, reference, snapshot, settings, chosen, _campaign_of(db, snapshot), request.like,
+        request.accelerate,
     )  # fmt: skip
+    return _fitting(db, home, made) if request.fit else made
+
+
+def _fitting(db: Database, home: Home, made: Plan) -> Plan:
+    """The plan with the smallest change that fits into the memory that is free."""
+    needs = _needs(home, made, _look(db, home, made))
+    if needs is None:
+        raise UserError(f"how large {made.parent.name} is cannot be read before it is loaded",
+                        "leave --fit out, or add the model from a folder")  # fmt: skip
+    found = beforehand.fitted(needs, made.settings)
+    if not found.fits:
+        raise UserError(
+            f"no change makes the run fit: it would take about {beforehand.gib(needs.estimate(found.settings).total)} and "
+            f"{beforehand.gib(needs.room.free)} of {needs.room.words} are free",
+            "end what else runs here, or start from a smaller model",
+        )
+    return made._replace(settings=found.settings, fitted=tuple(beforehand.in_words(found)))
+
+
+def _look(db: Database, home: Home, made: Plan) -> "AnswerPreflight | Preflight":
+    return kinds.look(db, made.kind, made.snapshot, files_of(home, made.parent), made.settings)
+
+
+def _needs(home: Home, made: Plan, seen: "AnswerPreflight | Preflight") -> beforehand.Needs | None:
+    """What the memory of a plan is estimated from; None where its size is not known here."""
+    other = None if made.reference.name == made.parent.name else files_of(home, made.reference)
+    return beforehand.needs_of(
+        files_of(home, made.parent), other, seen.lengths.get("max", made.settings.max_length)
+    )
+
+
+def _seeded(source: Source, seed: int) -> Source:
+    """The source, its older votes drawn by the run's seed; a run that is repeated draws them as it did."""
+    return source if source.until or not source.replay else source._replace(seed=seed)
 
 
 def _campaign_of(db: Database, snapshot: Snapshot) -> Campaign | None:
@@ -174,7 +232,10 @@ def next_name(db: Database, parent: Model) -> str:
 def preflight(db: Database, home: Home, request: Request) -> "AnswerPreflight | Preflight":
     """What the trainer would see of a request, without training."""
     made = plan(db, home, request)
-    return kinds.look(db, made.kind, made.snapshot, files_of(home, made.parent), made.settings)
+    seen = _look(db, home, made)
+    if request.snapshot or request.source.data or request.source.pair_set:
+        return seen
+    return replace(seen, left_out=votes_left_out(db, request.source, request.policy))
 
 
 class DryRun(NamedTuple):
@@ -193,18 +254,22 @@ class DryRun(NamedTuple):
     steps: int
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
+    memory: dict[str, object] | None
+    """the estimate by parts, in bytes, against what is free; None where the model's size is not known here"""
+    fitted: tuple[str, ...]
 
 
 def dry_run(db: Database, home: Home, request: Request) -> DryRun:
     """Everything that is known of a run before it starts; UserError where it could not start."""
     made = plan(db, home, request)
-    seen = kinds.look(db, made.kind, made.snapshot, files_of(home, made.parent), made.settings)
+    seen = _look(db, home, made)
+    needs = _needs(home, made, seen)
     s = made.settings
     steps = s.max_steps or math.ceil(-(-seen.trained // s.effective_batch) * s.epochs)
     return DryRun(
         made.kind, made.name, made.parent.name, made.reference.name, made.snapshot.id, made.preset,
         preset_of(made.kind, made.preset).why, asdict(s), seen.trained, seen.evaluated, steps, seen.problems,
-        warnings_for(s, seen.trained),
+        seen.warnings, beforehand.memory_of(needs, s).as_json() if needs else None, made.fitted,
     )  # fmt: skip
 
 
@@ -218,8 +283,11 @@ class Outcome(NamedTuple):
 
 def retrain(db: Database, home: Home, request: Request, job: jobs.ThisJob) -> Outcome:
     """Run the whole turn. The run stays succeeded if what comes after it fails."""
+    kinds.check_accelerate(request.accelerate)
     job.say(0.0, "freezing the pairs")
     made = plan(db, home, request)
+    for change in made.fitted:
+        job.say(None, f"to fit into memory, {change}")
     against = request.against if request.rematch else None
     return _finish(db, home, made, _begin(db, home, made, against, job), against, job)
 
@@ -241,8 +309,61 @@ def plan_of(db: Database, run: Run) -> Plan:
     snapshot, settings = runs.get_snapshot(db, run.snapshot), settings_of(run)
     return Plan(
         run.name, run.kind, get_model(db, run.parent), get_model(db, str(run.settings["reference"])), snapshot,
-        settings, str(run.settings["preset"]), _campaign_of(db, snapshot),
+        settings, str(run.settings["preset"]), _campaign_of(db, snapshot), _like_of(run),
+        str(run.settings["accelerate"]) if "accelerate" in run.settings else None,
     )  # fmt: skip
+
+
+def _like_of(run: Run) -> str | None:
+    like = run.settings.get("like")
+    return None if like is None else str(like)
+
+
+def again(
+    db: Database, name: str, without: Sequence[str], *, new: str | None = None, against: str | None = None,
+    rematch: bool = True,
+) -> Request:  # fmt: skip
+    """What a run was asked to do, once more, but without the votes of these raters; with none, the same run again.
+
+    Parent, settings, preset, reference, policy, replayed votes and seed are the run's; votes given since are not read,
+    votes taken back since stay out. UserError where it did not learn from votes, or from none of such a rater.
+    """
+    run = runs.get_run(db, name)
+    snapshot = runs.get_snapshot(db, run.snapshot)
+    kind, _, names = snapshot.source.partition(":")
+    if kind != "votes":
+        raise UserError(f"{name} did not learn from votes of a campaign ({snapshot.source})",
+                        "start a new run with `train`")  # fmt: skip
+    known = runs.raters_of_snapshot(db, snapshot.id)
+    for rater in without:
+        if rater not in known:
+            shown = ", ".join(sorted(known)[:12])
+            raise UserError(
+                f"no row {name} learned from rests on a vote of {rater!r}", f"choose one of: {shown}"
+            )
+    stored = json.loads(snapshot.policy)
+    policy = policy_from(stored)
+    old: Mapping[str, Any] = stored.get("replay") or {}
+    source = Source(
+        () if names == "all" else tuple(names.split(",")), replay=float(old.get("share", 0.0)),
+        seed=int(old.get("seed", 0)), until=snapshot.created_at,
+    )  # fmt: skip
+    reference = str(run.settings["reference"])
+    return Request(
+        parent=run.parent, source=source, kind=run.kind,
+        policy=replace(policy, without=tuple(dict.fromkeys((*policy.without, *without)))),
+        preset=str(run.settings["preset"]), reference="parent" if reference == run.parent else reference,
+        against=against or str(run.settings.get("against") or "parent"), name=new or _free_run(db, name, without),
+        rematch=rematch and run.kind is not RunKind.REWARD, base=settings_of(run), like=name,
+    )  # fmt: skip
+
+
+def _free_run(db: Database, name: str, without: Sequence[str]) -> str:
+    """A free name that says what is different."""
+    stem = f"{name}-without-{'-'.join(without)}" if without else f"{name}-again"
+    taken = {r.name for r in runs.list_runs(db)}
+    names = chain((stem[:70],), (f"{stem[:70]}-{n}" for n in count(2)))
+    return next(n for n in names if n not in taken and find_model(db, n) is None)
 
 
 def _finish(
@@ -273,6 +394,8 @@ def _begin(db: Database, home: Home, made: Plan, against: str | None, job: jobs.
         "preset": made.preset,
         "reference": made.reference.name,
         "against": against,
+        **({"like": made.like} if made.like else {}),
+        **({"accelerate": made.accelerate} if made.accelerate else {}),
     }
     return runs.add_run(
         db, made.name, made.kind, parent=made.parent.name, snapshot=made.snapshot.id,
@@ -289,9 +412,12 @@ def _train(db: Database, home: Home, made: Plan, run: Run, job: jobs.ThisJob) ->
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_rows(db, made.snapshot.id, folder / "pairs.jsonl")
-        trained = kinds.train(spec_of(home, made, folder), _observer(db, run, job), job.should_stop)
+        trained = kinds.train(
+            spec_of(home, made, folder), _observer(db, run, job), job.should_stop, made.accelerate
+        )
         model = _register(db, home, made, run, trained, _compared(db, home, made, folder))
         checkpoints.drop(folder)  # from here on the model is what the run made
+        modelcards.write(db, home, model.name)
         return model
     except BaseException as error:
         status = RunStatus.CANCELLED if job.should_stop() else RunStatus.FAILED
@@ -460,7 +586,7 @@ def _free_name(db: Database, name: str) -> str:
 
 def settings_of(run: Run) -> Settings:
     """The trainer's settings as a run recorded them."""
-    extra = ("preset", "reference", "against")
+    extra = ("preset", "reference", "against", "like", "accelerate")
     return from_mapping({k: v for k, v in run.settings.items() if k not in extra}, run.kind)
 
 

@@ -17,15 +17,17 @@ from db.entities import Message, Split
 from db.errors import UserError
 from training.preflight import (
     SHOWN,
+    Finding,
     RenderedToken,
+    Report,
     common,
     ended,
-    in_words,
     messages_of,
     quantiles,
     read_rows,
     texts_of,
     token_ids,
+    twice,
 )
 from training.settings import Settings
 
@@ -60,41 +62,29 @@ class AnswerTokens:
 
 @dataclass(frozen=True, slots=True)
 class RenderedAnswer:
-    """An answer as the trainer sees it: the loss begins where `prompt` ends."""
+    """An answer as the trainer sees it: the loss begins where `prompt` ends. `pieces` are the prompt's tokens."""
 
     row: int
     good: bool
     prompt: str
+    pieces: tuple[str, ...]
     answer: tuple[RenderedToken, ...]
     prompt_tokens: int
     ends: bool
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerPreflight:
-    """Counts and row numbers of a file of answers. Lengths are tokens of prompt and answer, uncut.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerPreflight(Report):
+    """What is found in answers one by one. Lengths are of prompt and answer; repeated and empty ones are left out.
 
-    `trained` and `evaluated` are what is left after repeated, empty and dropped rows; `good` and `bad` count what
-    trains. `contradictory` are answers called good in one row and bad in another: with sft the bad ones are not read.
+    `good` and `bad` count what trains. `contradictory` are answers called good in one row and bad in another: with sft
+    the bad ones are not read.
     """
 
-    train: int
-    heldout: int
-    trained: int
-    evaluated: int
     good: int
     bad: int
     empty: tuple[int, ...]
-    duplicate: tuple[int, ...]
-    contradictory: tuple[int, ...]
-    dropped: tuple[int, ...]
-    cut: tuple[int, ...]
-    shifted: tuple[int, ...]
-    unended: tuple[int, ...]
-    split_prompts: tuple[int, ...]
-    lengths: dict[str, int]
     rendered: tuple[RenderedAnswer, ...]
-    max_length: int
 
     @property
     def identical(self) -> tuple[int, ...]:
@@ -102,25 +92,23 @@ class AnswerPreflight:
         return tuple(sorted({*self.duplicate, *self.empty}))
 
     @property
-    def problems(self) -> tuple[str, ...]:
-        """One sentence for each thing a person should know before starting; empty when all is well."""
-        at = f"max_length {self.max_length}"
-        found = [
-            (self.dropped, f"left out: the prompt alone fills {at}; raise max_length"),
-            (self.cut, f"cut at {at}, so the answer loses its end token; raise max_length"),
+    def rows(self) -> tuple[str, str]:
+        """What one row is called, and what its number is called."""
+        return "answer", "row"
+
+    def findings(self) -> list[Finding]:
+        """As for all rows, and what can be so about one answer."""
+        return [
+            *Report.findings(self)[:1],
+            (
+                self.cut,
+                f"cut at max_length {self.max_length}, so the answer loses its end token; raise max_length",
+            ),
             (self.empty, "left out: the answer is empty"),
             (self.duplicate, "left out: another row has the same prompt and answer"),
             (self.contradictory, "called good in one row and bad in another"),
-            (self.shifted, "losing the end of the prompt: the chat template renders it differently before an answer"),
-            (self.unended, "without an end token: the chat template does not end the turn"),
-            (self.split_prompts, "with a prompt that both trains and is held out; no run starts like this"),
-        ]  # fmt: skip
-        return tuple(
-            f"{count} {sentence} ({which})"
-            for ids, sentence in found
-            if ids
-            for count, which in [in_words(ids, "answer", "row")]
-        )
+            *Report.findings(self)[1:],
+        ]
 
 
 def read_answers(path: Path, *, good_only: bool = False) -> list[Answer]:
@@ -220,6 +208,7 @@ def look(answers: list[Answer], tokenizer: PreTrainedTokenizerBase, settings: Se
         cut=rows(r for r in good if len(r[1].prompt) + len(r[1].answer) > size),
         shifted=rows(r for r in read if r[1].lost),
         unended=rows(r for r in read if not ended(r[1].answer, tokenizer)),
+        doubled=rows(r for r in read if twice(r[1].prompt + r[1].answer, tokenizer)),
         split_prompts=tuple(a.row for a in answers if len(parts[a.key[0]]) > 1),
         lengths=quantiles([len(t.prompt) + len(t.answer) for _, t in read]),
         rendered=tuple(_rendered(a, t, tokenizer, size) for a, t in read[:SHOWN]),
@@ -234,5 +223,11 @@ def _rendered(
     shown = tuple(RenderedToken(tokenizer.decode([i]), n < room) for n, i in enumerate(tokens.answer))
     ends = ended(tokens.answer, tokenizer) and len(tokens.answer) <= room
     return RenderedAnswer(
-        answer.row, answer.good, tokenizer.decode(tokens.prompt), shown, len(tokens.prompt), ends
+        answer.row,
+        answer.good,
+        tokenizer.decode(tokens.prompt),
+        tuple(tokenizer.decode([i]) for i in tokens.prompt),
+        shown,
+        len(tokens.prompt),
+        ends,
     )

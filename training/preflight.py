@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from db.entities import Message, Split
 from db.errors import UserError
+from training.balance import Balance
 from training.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,74 +62,101 @@ class RenderedToken:
 
 @dataclass(frozen=True, slots=True)
 class RenderedRow:
-    """A pair as the trainer sees it: the end of `prompt` is where the loss begins."""
+    """A pair as the trainer sees it: the end of `prompt` is where the loss begins. `pieces` are the prompt's tokens."""
 
     pair: int
     prompt: str
+    pieces: tuple[str, ...]
     chosen: tuple[RenderedToken, ...]
     rejected: tuple[RenderedToken, ...]
     prompt_tokens: int
     ends: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Preflight:
-    """Counts and pair ids of a snapshot. Lengths are tokens of prompt plus longer answer, uncut.
+Finding = tuple[Sequence[int], str]
+"""numbers of rows, and what is so about them"""
 
-    `trained` and `evaluated` are what is left after identical and dropped rows. `split_prompts` are the pairs
-    whose prompt stands in both parts; `shifted` those whose prompt changes when the answer is appended.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What is found in rows of any kind before they train: how many, and the numbers of those to know about.
+
+    Lengths are tokens, uncut. `trained` and `evaluated` are what is left after the rows that are left out. `shifted` are
+    those whose prompt changes when an answer is appended; `doubled` begin or end with one special token twice;
+    `split_prompts` have a prompt that stands in both parts. `warnings` and `balance` look at the votes behind the rows;
+    `left_out` are the votes that made no row, by the reason. Both stay empty where only a file is looked at.
     """
 
     train: int
     heldout: int
     trained: int
     evaluated: int
-    identical: tuple[int, ...]
     duplicate: tuple[int, ...]
     contradictory: tuple[int, ...]
     dropped: tuple[int, ...]
     cut: tuple[int, ...]
     shifted: tuple[int, ...]
     unended: tuple[int, ...]
+    doubled: tuple[int, ...]
     split_prompts: tuple[int, ...]
     lengths: dict[str, int]
-    rendered: tuple[RenderedRow, ...]
     max_length: int
+    warnings: tuple[str, ...] = ()
+    balance: Balance | None = None
+    left_out: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> tuple[str, str]:
+        """What one row is called, and what its number is called."""
+        return "pair", "pair"
+
+    def findings(self) -> list[Finding]:
+        """What is so about which rows, in the order a person should read it."""
+        return [
+            (self.dropped, f"left out: the prompt alone fills max_length {self.max_length}; raise max_length"),
+            (self.shifted, "losing the end of the prompt: the chat template renders it differently before an answer"),
+            (self.unended, "with an answer that has no end token: the chat template does not end the turn"),
+            (self.doubled, "that begin or end with one special token twice: the template writes what the tokenizer adds"),
+            (self.split_prompts, "with a prompt that both trains and is held out; no run starts like this"),
+        ]  # fmt: skip
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One sentence for each thing a person should know before starting; empty when all is well."""
+        return tuple(
+            f"{count} {sentence} ({which})"
+            for ids, sentence in self.findings()
+            if ids
+            for count, which in [in_words(ids, *self.rows)]
+        )
+
+    def to_json(self) -> str:
+        """Everything above as one JSON object."""
+        return json.dumps({**asdict(self), "problems": self.problems}, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preflight(Report):
+    """What is found in pairs. Lengths are of prompt plus longer answer; identical pairs are left out."""
+
+    identical: tuple[int, ...]
+    rendered: tuple[RenderedRow, ...]
 
     @property
     def cut_sentence(self) -> str:
         """What being cut does to a pair."""
         return f"cut at max_length {self.max_length}, so an answer loses its end token; raise max_length"
 
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """One sentence for each thing a person should know before starting; empty when all is well."""
-        found = [
-            (
-                self.dropped,
-                f"left out: the prompt alone fills max_length {self.max_length}; raise max_length",
-            ),
+    def findings(self) -> list[Finding]:
+        """As for all rows, and what can be so about two answers."""
+        return [
+            *Report.findings(self)[:1],
             (self.cut, self.cut_sentence),
             (self.identical, "left out: both answers are the same"),
             (self.duplicate, "in the file more than once"),
             (self.contradictory, "contradicting another pair: the same two answers the other way round"),
-            (
-                self.shifted,
-                "losing the end of the prompt: the chat template renders it differently before an answer",
-            ),
-            (self.unended, "with an answer that has no end token: the chat template does not end the turn"),
-            (self.split_prompts, "with a prompt that both trains and is held out; no run starts like this"),
+            *Report.findings(self)[1:],
         ]
-        return tuple(
-            f"{count} {sentence} ({which})"
-            for ids, sentence in found
-            if ids
-            for count, which in [in_words(ids)]
-        )
-
-    def to_json(self) -> str:
-        """Everything above as one JSON object."""
-        return json.dumps({**asdict(self), "problems": self.problems}, ensure_ascii=False)
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -174,6 +202,11 @@ def preflight(rows: Path, tokenizer: PreTrainedTokenizerBase, settings: Settings
         cut=ids(r for r in good if _length(r[1]) > settings.max_length),
         shifted=ids(r for r in read if r[1].lost),
         unended=ids(r for r in read if not _ends(r[1], tokenizer)),
+        doubled=ids(
+            r
+            for r in read
+            if any(twice(r[1].prompt + side, tokenizer) for side in (r[1].chosen, r[1].rejected))
+        ),
         split_prompts=split_prompts(rows_read),
         lengths=quantiles([_length(tokens) for _, tokens in read]),
         rendered=tuple(_rendered(row, tokens, tokenizer, settings) for row, tokens in read[:SHOWN]),
@@ -260,6 +293,15 @@ def ended(answer: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> bool:
     return bool(set(tokenizer.all_special_ids) & set(answer[-3:]))
 
 
+def twice(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether it begins with two begin tokens, or ends with two end tokens: a template and a tokenizer that both add one."""
+    begin, end = tokenizer.bos_token_id, tokenizer.eos_token_id
+    return (begin is not None and begin != end and list(ids[:2]) == [begin, begin]) or list(ids[-2:]) == [
+        end,
+        end,
+    ]
+
+
 def _rendered(
     row: Row, tokens: Tokens, tokenizer: PreTrainedTokenizerBase, settings: Settings
 ) -> RenderedRow:
@@ -271,6 +313,7 @@ def _rendered(
     return RenderedRow(
         pair=row.pair,
         prompt=tokenizer.decode(tokens.prompt),
+        pieces=tuple(tokenizer.decode([i]) for i in tokens.prompt),
         chosen=shown(tokens.chosen),
         rejected=shown(tokens.rejected),
         prompt_tokens=len(tokens.prompt),

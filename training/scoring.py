@@ -22,6 +22,7 @@ from training.preflight import (
     repeated,
     split_prompts,
     texts_of,
+    twice,
 )
 from training.settings import Settings
 
@@ -71,7 +72,7 @@ def _as_segments(
     return tokenizer("", tokenizer.decode(ids)), True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredPreflight(Preflight):
     """What a reward model's trainer will see of the pairs."""
 
@@ -101,6 +102,7 @@ def preflight_scored(
         cut=tuple(row.pair for row in good if any(cut for _, cut in encoded[row.pair])),
         shifted=(),
         unended=(),
+        doubled=tuple(row.pair for row in rows if any(twice(ids, tokenizer) for ids, _ in encoded[row.pair])),
         split_prompts=split_prompts(rows),
         lengths=quantiles([max(len(ids) for ids, _ in both) for both in encoded.values()]),
         rendered=tuple(
@@ -125,4 +127,5 @@ def encode_side(
 def _rendered(row: Row, sides: Sequence[list[int]], tokenizer: PreTrainedTokenizerBase) -> RenderedRow:
     n = common(*sides)
     chosen, rejected = (tuple(RenderedToken(tokenizer.decode([i]), True) for i in ids[n:]) for ids in sides)
-    return RenderedRow(row.pair, tokenizer.decode(sides[0][:n]), chosen, rejected, n, True)
+    pieces = tuple(tokenizer.decode([i]) for i in sides[0][:n])
+    return RenderedRow(row.pair, tokenizer.decode(sides[0][:n]), pieces, chosen, rejected, n, True)

@@ -90,6 +90,14 @@ def check_source(source: Source, policy: PairPolicy) -> None:
             raise UserError(f"{option} is about votes, and {source} holds none", "use it with --campaign")
 
 
+def votes_left_out(db: Database, source: Source, policy: PairPolicy) -> dict[str, tuple[int, ...]]:
+    """The votes of a source's campaigns that make no pair, ties for one, by the reason."""
+    found: dict[str, list[int]] = {}
+    for one in gather(db, source, policy).out:
+        found.setdefault(one.reason, []).append(one.vote)
+    return {reason: tuple(votes) for reason, votes in found.items()}
+
+
 def freeze(db: Database, source: Source, policy: PairPolicy) -> Snapshot:
     """Freeze the pairs of a source; the same pairs under the same policy give the same snapshot.
 
