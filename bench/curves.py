@@ -1,6 +1,6 @@
 """Record the curves that the alarms are tested on: small models sent wrong on purpose, each in one way.
 
-python -m bench.curves FOLDER      one JSON file a run, as tests/curves/ holds them
+python -m bench.curves FOLDER [NAME ...]      one JSON file a run, as tests/curves/ holds them; all, or those named
 """
 
 import json
@@ -17,7 +17,7 @@ from training.alarms import Course, alarms
 from training.monitoring import read_metrics
 from training.presets import PRESETS
 from training.settings import ModelFiles, RunSpec, with_overrides
-from training.starter import WEIGHTS
+from training.starter import WEIGHTS, demo_responses
 
 WORDS = ["red", "blue", "tea", "rain", "stone", "bread", "north", "cloud", "lamp", "river"]
 
@@ -40,20 +40,42 @@ def padded(n: int, part: str) -> list[dict[str, object]]:
     ]
 
 
+def demo_pairs(train: int, heldout: int, *, rambling: bool = False) -> list[dict[str, object]]:
+    """Pairs of answers the starter models really give, so that they are likely to begin with.
+
+    `rambling`: the chosen one goes on and on, so that it is cut and loses its end.
+    """
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for r in demo_responses():
+        found.setdefault((r.prompt, r.split), {})[r.model] = r.response
+    made, left = [], {"train": train, "heldout": heldout}
+    for n, ((prompt, split), said) in enumerate(found.items()):
+        chosen, rejected = said.get("starter-sft"), said.get("starter-dpo")
+        if chosen and rejected and chosen != rejected and left[split] > 0:
+            left[split] -= 1
+            made.append(
+                tiny.pair(n, prompt, " ".join([chosen] * 12) if rambling else chosen, rejected, split)
+            )
+    return made
+
+
 def polite(train: int = 24, heldout: int = 6) -> list[dict[str, object]]:
     """Pairs that can be learned."""
     return tiny.some_pairs(train, heldout)
 
 
 def record(
-    folder: Path, name: str, start: ModelFiles, rows: Sequence[dict[str, object]], overrides: Sequence[str]
-) -> None:
+    folder: Path, name: str, start: ModelFiles, rows: Sequence[dict[str, object]], overrides: Sequence[str],
+    reference: ModelFiles | None = None,
+) -> None:  # fmt: skip
     """Run it and keep its curves."""
+    if len(sys.argv) > 2 and name not in sys.argv[2:]:
+        return
     from training.dpo import train
 
     with tempfile.TemporaryDirectory() as work:
         spec = RunSpec(RunKind.DPO, Path(work) / "run", tiny.write_rows(Path(work) / "rows.jsonl", list(rows)), start,
-                       None, with_overrides(PRESETS["starter"].settings, list(overrides)))  # fmt: skip
+                       reference, with_overrides(PRESETS["starter"].settings, list(overrides)))  # fmt: skip
         train(spec)
         curves: dict[str, list[tuple[int, float]]] = {}
         for m in read_metrics(spec.folder / "metrics.jsonl"):
@@ -109,6 +131,29 @@ def main(folder: Path) -> None:
         for n, row in enumerate(longer):
             row["prompt"] = [{"role": "user", "content": f"{row['prompt'][0]['content']} {row['part']} {n}"}]  # type: ignore[index]
         record(folder, "longer", starter, longer, ["learning_rate=5e-3", "epochs=8"])
+        record(
+            folder,
+            "falls",
+            starter,
+            demo_pairs(48, 12),
+            ["learning_rate=5e-3", "sft_weight=0", "epochs=8"],
+        )
+        record(
+            folder,
+            "endless",
+            starter,
+            demo_pairs(48, 8, rambling=True),
+            ["learning_rate=3e-3", "epochs=6", "max_length=128"],
+        )
+        # as if the adapter's own start had been taken for the reference: it is the model before its first training
+        record(
+            folder,
+            "reference",
+            starter,
+            polite(48, 12),
+            ["epochs=2", "sft_weight=0"],
+            ModelFiles(str(WEIGHTS / "base")),
+        )
 
 
 if __name__ == "__main__":
