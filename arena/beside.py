@@ -11,6 +11,10 @@ from arena.intervals import Interval, clustered_mean, quantile, wilson
 from arena.winrates import length_controlled, length_difference
 from labeling.agreement import kappa_of
 
+SCORES = "reward"
+"""the kind of judge that scores answers one by one"""
+CUTTERS = ("pairrm",)
+"""the kinds of comparing judges that cut what does not fit, and say so"""
 BINS, FEWEST_IN_BIN = 5, 10
 MOST_POINTS = 500
 
@@ -24,6 +28,15 @@ class Judge:
     scores: Mapping[str, float] = field(default_factory=dict)
     truncated: Collection[str] = ()
     verdicts: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    cut: Collection[tuple[str, str]] = ()
+    """pairs of responses that had to be cut to fit a judge that compares"""
+    errors: int = 0
+    """battles on which it was asked and gave nothing that can be read"""
+
+    @property
+    def votes(self) -> bool:
+        """Whether it compares two answers, rather than score each."""
+        return self.kind != SCORES
 
 
 class Bin(NamedTuple):
@@ -69,6 +82,8 @@ class JudgeFigures:
     name: str
     kind: str
     scored: int
+    errors: int
+    """battles on which its answer could not be read: no verdict, and in no figure"""
     truncated_share: float | None
     mean_score: Mapping[str, float]
     score_gap: float | None
@@ -132,8 +147,8 @@ def judge_figures(judge: Judge, votes: Columns, lengths: Mapping[str, float]) ->
                controlled.why if controlled else "")  # fmt: skip
     gaps = np.abs(beside.gap) if beside.gap is not None else np.full(len(there), np.nan)
     return JudgeFigures(
-        name=judge.name, kind=judge.kind, scored=len(each), mean_score=_mean_scores(judge, each), agreement_n=agreed_n,
-        agreement_with_ties_n=n, by_score_gap=_bins(judge, there, beside, gaps),
+        name=judge.name, kind=judge.kind, scored=len(each), errors=judge.errors,
+        mean_score=_mean_scores(judge, each), agreement_n=agreed_n, agreement_with_ties_n=n, by_score_gap=_bins(judge, there, beside, gaps),
         by_length_gap=_bins(judge, there, beside, np.abs(length_difference(there, lengths))), pairs=pairs,
         win_rate_ci95=rate_ci, agreement_ci95=share_ci,
         why=why, **values,
@@ -141,7 +156,7 @@ def judge_figures(judge: Judge, votes: Columns, lengths: Mapping[str, float]) ->
 
 
 def _word(judge: Judge, votes: Columns) -> _Word:
-    if judge.verdicts:
+    if judge.votes:
         both = zip(votes.response_a.tolist(), votes.response_b.tolist(), strict=True)
         return _Word(np.fromiter((judge.verdicts.get(p, np.nan) for p in both), np.float64, len(votes)), None)
     of_a, of_b = votes.values(judge.scores)
@@ -193,13 +208,18 @@ def _mean_scores(judge: Judge, each: Columns) -> dict[str, float]:
 
 
 def _truncated(judge: Judge, each: Columns) -> float | None:
+    """The share of what it read that was cut: of the distinct responses it scored, or of the battles it compared."""
+    if judge.kind in CUTTERS:
+        both = list(zip(each.response_a.tolist(), each.response_b.tolist(), strict=True))
+        cut = set(judge.cut)
+        return sum((a, b) in cut or (b, a) in cut for a, b in both) / len(both) if both else None
     scored = {r for r in (*each.response_a.tolist(), *each.response_b.tolist()) if r in judge.scores}
     return len(scored & set(judge.truncated)) / len(scored) if scored else None
 
 
 def _compared(judge: Judge, votes: Columns, word: _Word) -> Bools:
     """Where both have a say: people decided, and so did a judge that votes."""
-    said = ~np.isnan(word.y) & ((word.y != 0.5) | (not judge.verdicts))
+    said = ~np.isnan(word.y) & ((word.y != 0.5) | (not judge.votes))
     return np.asarray(votes.decided & said, np.bool_)
 
 
@@ -265,8 +285,8 @@ def _why(values: Mapping[str, object], judge: Judge, pairs: int, controlled: str
     no_scores = "this judge votes and gives no scores"
     many = "no battle was judged" if pairs == 0 else "more than two models: see pairs"
     reasons = {
-        "truncated_share": no_scores if judge.verdicts else "nothing was scored",
-        "score_gap": no_scores if judge.verdicts and pairs == 1 else many,
+        "truncated_share": _uncut(judge),
+        "score_gap": no_scores if judge.votes and pairs == 1 else many,
         "win_rate_a": many,
         "win_rate_ci95": "every battle went the same way" if pairs == 1 else many,
         "length_controlled_win_rate_a": controlled or many,
@@ -275,8 +295,15 @@ def _why(values: Mapping[str, object], judge: Judge, pairs: int, controlled: str
         "agreement_ci95": "no battle that both decided",
         "agreement_with_ties": "no battle with both votes and a verdict",
         "cohen_kappa": "no votes to compare with, or all of one kind",
-        "auc": no_scores if judge.verdicts else "no decided vote on scored answers",
-        "spearman": no_scores if judge.verdicts else "no votes to compare with, or all of one kind",
+        "auc": no_scores if judge.votes else "no decided vote on scored answers",
+        "spearman": no_scores if judge.votes else "no votes to compare with, or all of one kind",
         "longer_wins_baseline": "no decided vote on known texts",
     }
     return {name: reasons[name] for name, value in values.items() if value is None}
+
+
+def _uncut(judge: Judge) -> str:
+    """Why a judge has no share of cut texts."""
+    if judge.kind in CUTTERS or not judge.votes:
+        return "nothing was judged"
+    return "it reads texts whole" if judge.kind in ("llm", "length") else "verdicts from elsewhere do not say"

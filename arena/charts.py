@@ -56,7 +56,21 @@ def _kept(sentence: str) -> str:
     return sentence.replace(" %", "\u00a0%")
 
 
+JUDGES = {
+    "reward": "reward model",
+    "pairrm": "PairRM",
+    "llm": "language model",
+    "length": "prefers the longer answer",
+}
+
+
+def _judge_kind(kind: str) -> str:
+    """What kind of judge it is, in words; one that came with an import is a judge."""
+    return JUDGES.get(kind, "judge")
+
+
 _TEMPLATES.filters |= {
+    "judge_kind": _judge_kind,
     "kept": _kept,
     "share": _share,
     "number": _number,

@@ -19,6 +19,7 @@ from sqlite_utils import Database
 from arena.beside import Judge, JudgeFigures, judge_figures
 from arena.columns import Columns, columns, columns_of_battles
 from arena.intervals import Interval
+from arena.judging import kinship
 from arena.ratings import Rating, ratings
 from arena.robustness import Robustness, robustness
 from arena.slices import Slice, slices
@@ -39,6 +40,7 @@ from db.figures import (
     text_lengths,
     trained_prompts,
 )
+from db.judges import Beside, JudgeKind, beside_verdicts
 from db.runs import list_runs, metrics_of
 from db.votes import Counts, counted_votes, counts
 from labeling.agreement import Agreement, agreement, opinions
@@ -125,6 +127,8 @@ class _Read(NamedTuple):
     battles: tuple[Battle, ...]
     lengths: dict[str, float]
     tags: dict[str, frozenset[str]]
+    asked: dict[str, Beside]
+    kin: tuple[str, ...]
     scores: dict[str, dict[str, Score]]
     counts: Counts
     checks: tuple[CheckVote, ...]
@@ -162,10 +166,27 @@ def _read(db: Database, chosen: Sequence[Campaign], where: Where) -> _Read:
     return _Read(
         tuple(chosen), kept, tuple(verdicts),
         tuple(a for c in chosen for a in criteria_answers(db, c.id)),
-        tuple(b for c in chosen for b in battles_of(db, c.id)) if not kept else (), lengths, tags, dict(scores), counted,
+        tuple(b for c in chosen for b in battles_of(db, c.id)) if not kept else (), lengths, tags,
+        asked := _asked(db, chosen), _kin(db, asked.values(), chosen), dict(scores), counted,
         tuple(v for c in chosen for v in check_votes(db, c.id)),
         tuple(v for c in chosen for v in excluded_votes(db, c.id) if where.fits(v, tags)),
     )  # fmt: skip
+
+
+def _asked(db: Database, chosen: Sequence[Campaign]) -> dict[str, Beside]:
+    """What stands beside the verdicts of each judge that compares, over these campaigns together."""
+    found: dict[str, Beside] = {}
+    for c in chosen:
+        for name, one in beside_verdicts(db, c.id).items():
+            found[name] = found[name] + one if name in found else one
+    return found
+
+
+def _kin(db: Database, judges: Iterable[Beside], chosen: Sequence[Campaign]) -> tuple[str, ...]:
+    """A sentence for each language model that judges its own kin."""
+    rated = list(dict.fromkeys(m for c in chosen for m in c.models))
+    asked = sorted({j.model for j in judges if j.kind is JudgeKind.LLM})
+    return tuple(told[0].upper() + told[1:] + "." for judge in asked for told in kinship(db, judge, rated))
 
 
 def _weighed(db: Database, campaign: Campaign) -> Iterator[Vote]:
@@ -200,7 +221,7 @@ def _report(
         ratings=ratings(votes), style_controlled_ratings=None,
         agreement=people, judges=judges, human_agreement=human, raters=raters,
         robustness=robustness(read.votes, read.excluded, {r.rater for r in raters if r.flags}, [pair for pair, _ in votes.pairs()]),
-        warnings=tuple(warnings(pairs, raters, made_up, len(read.votes))),
+        warnings=(*warnings(pairs, raters, made_up, len(read.votes)), *read.kin),
         simulated_share=made_up / len(read.votes) if read.votes else None,
         why={"style_controlled_ratings": "style is not controlled for; see length_controlled_win_rate_a"}
         | ({} if len(read.campaigns) == 1 else {"campaign": "several campaigns are read together"})
@@ -255,12 +276,20 @@ def _judges(read: _Read, votes: Columns, order: Sequence[str]) -> tuple[tuple[Ju
         Judge(name, "reward", {r: s.score for r, s in found.items()}, frozenset(r for r, s in found.items() if s.truncated))
         for name, found in sorted(read.scores.items())
     ]  # fmt: skip
+    said = dict(_grouped(read.verdicts, _rater))
     judges += [
-        Judge(name, "verdicts", verdicts=verdicts_of(v)) for name, v in _grouped(read.verdicts, _rater)
+        _comparing(name, said.get(name, ()), read.asked.get(name)) for name in sorted({*said, *read.asked})
     ]
     figures = tuple(judge_figures(j, over, read.lengths) for j in judges)
     judged = [v for v in read.votes if any(_has_word(j, v) for j in judges)]
     return figures, judged
+
+
+def _comparing(name: str, said: Iterable[Vote], asked: Beside | None) -> Judge:
+    """A judge that compares, asked here or known from an import."""
+    if asked is None:
+        return Judge(name, "verdicts", verdicts=verdicts_of(said))
+    return Judge(name, asked.kind.value, verdicts=verdicts_of(said), cut=asked.cut, errors=asked.errors)
 
 
 def _rater(vote: Vote) -> str:

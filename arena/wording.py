@@ -54,7 +54,8 @@ def judge_lines(j: "JudgeFigures") -> Iterable[str]:
         if j.truncated_share is not None
         else ""
     )
-    yield f"judge {j.name}: {j.scored} battles{cut}; {told}"
+    unread = f", {j.errors} more on which it said nothing that can be read" if j.errors else ""
+    yield f"judge {j.name}: {j.scored} battles{unread}{cut}; {told}"
     for p in j.pairs[:MOST_LINES]:
         yield (f"  {p.model_a} {p.wins_a} wins, {p.model_b} {p.wins_b}, draws {p.n - p.wins_a - p.wins_b}; {p.model_a} wins "
                f"{percent(p.win_rate_a)}, draws half{_shares(p.win_rate_ci95)}")  # fmt: skip
@@ -64,8 +65,9 @@ def judge_lines(j: "JudgeFigures") -> Iterable[str]:
                 if p.score_gap_ci95
                 else ""
             )
-            yield (f"  mean score: {p.model_a} {p.score_a:.2f}, {p.model_b} {p.score_b:.2f}; difference {p.score_gap:+.2f}{band} "
-                   "(such a score has no scale: only differences mean something)")  # fmt: skip
+            yield f"  mean score: {p.model_a} {p.score_a:.2f}, {p.model_b} {p.score_b:.2f}; difference {p.score_gap:+.2f}{band}"
+    if any(p.score_gap is not None for p in j.pairs):
+        yield "  such scores have no scale of their own: only differences mean something"
 
 
 def _shares(interval: "Interval | None") -> str:

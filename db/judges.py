@@ -197,20 +197,26 @@ def _turned(outcome: Outcome, turned: bool) -> Outcome:
     return {Outcome.A: Outcome.B, Outcome.B: Outcome.A}.get(outcome, outcome) if turned else outcome
 
 
-class Beside(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Beside:
     """What stands beside a judge's verdicts on a campaign."""
 
     kind: JudgeKind
+    model: str
     errors: int
     """battles on which its answer could not be read"""
     cut: frozenset[tuple[str, str]]
     """the two responses, lower id first, of battles whose texts were cut to fit it"""
 
+    def __add__(self, other: "Beside") -> "Beside":
+        """The same over two campaigns."""
+        return Beside(self.kind, self.model, self.errors + other.errors, self.cut | other.cut)
+
 
 def beside_verdicts(db: Database, campaign: int) -> dict[str, Beside]:
     """{judge: what stands beside its verdicts} for each judge that was asked about this campaign's responses."""
     rows = db.conn.execute(
-        """SELECT t.name, j.kind, c.response_a, c.response_b, max(c.outcome IS NOT NULL), max(c.cut)
+        """SELECT t.name, j.kind, j.model, c.response_a, c.response_b, max(c.outcome IS NOT NULL), max(c.cut)
         FROM battles b JOIN comparisons c ON c.response_a = min(b.response_a, b.response_b)
           AND c.response_b = max(b.response_a, b.response_b)
         JOIN judges j ON j.rater = c.judge JOIN raters t ON t.id = j.rater
@@ -220,7 +226,8 @@ def beside_verdicts(db: Database, campaign: int) -> dict[str, Beside]:
         (campaign,),
     )
     found: dict[str, Beside] = {}
-    for name, kind, a, b, read, cut in rows:
-        old = found.get(name, Beside(JudgeKind(kind), 0, frozenset()))
-        found[name] = Beside(old.kind, old.errors + (not read), old.cut | {(a, b)} if cut else old.cut)
+    for name, kind, model, a, b, read, cut in rows:
+        old = found.get(name, Beside(JudgeKind(kind), str(model), 0, frozenset()))
+        cut_here = frozenset({(str(a), str(b))} if cut else ())
+        found[name] = old + Beside(old.kind, old.model, int(not read), cut_here)
     return found

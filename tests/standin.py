@@ -4,7 +4,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -22,6 +22,8 @@ class StandIn(ThreadingHTTPServer):
         self.body: str | None = None
         self.key: str | None = None
         self.delay = 0.0
+        self.answer: Callable[[str], str | None] = lambda text: f"You said {text}"
+        """what it answers to the last message; None: it refuses that one request as too long"""
 
     @property
     def url(self) -> str:
@@ -45,11 +47,13 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(self.server.delay)
         wrong_key = self.server.key and self.headers.get("authorization") != f"Bearer {self.server.key}"
         status = 401 if wrong_key else self.server.statuses.pop(0) if self.server.statuses else 200
-        text = f"You said {asked['messages'][-1]['content']}"
+        text = self.server.answer(asked["messages"][-1]["content"])
         if self.path != "/v1/chat/completions":
             self.send(404, "nothing here")
         elif status != 200:
             self.send(status, json.dumps({"error": {"message": "no\nsuch luck"}}))
+        elif text is None:
+            self.send(400, json.dumps({"error": {"message": "this model takes 8192 tokens"}}))
         elif asked.get("stream"):
             self.stream(text)
         else:

@@ -54,9 +54,10 @@ def as_text(prompt: Sequence[Message]) -> str:
 def read_pair(said: str) -> Outcome | None:
     """The verdict of an answer, a or b by its place; None where there is none, or where it gives two that differ.
 
-    What a model thinks aloud before `</think>` is no verdict.
+    What a model thinks aloud (up to `</think>`, or to the end where it never stops) is no verdict.
     """
-    found = {_LETTERS[m.upper()] for m in _VERDICT.findall(said.rpartition("</think>")[2])}
+    told = said.rpartition("</think>")[2].partition("<think>")[0]
+    found = {_LETTERS[m.upper()] for m in _VERDICT.findall(told)}
     return found.pop() if len(found) == 1 else None
 
 

@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from arena.players import Generated, GenerationSettings, with_system
+from arena.players import Generated, GenerationSettings, Unanswerable, with_system
 from db.entities import Message
 from db.errors import UserError
 
 TRIES, AT_ONCE = 4, 8
+UNFIT = (400, 413, 422)
+"""how servers refuse one request, too long a one mostly"""
 RETRIED = (408, 409, 429, 500, 502, 503, 504)
 
 
@@ -104,8 +106,9 @@ class EndpointPlayer:
                          "check that the address is that of an OpenAI-compatible server, /v1 included")  # fmt: skip
 
     def _refused(self, answer: httpx.Response) -> UserError:
-        return UserError(f"{self.url} answered {answer.status_code}: {answer.text[:200]}",
-                         "check the address, the remote name and the key in TASTEBENCH_API_KEY")  # fmt: skip
+        kind = Unanswerable if answer.status_code in UNFIT else UserError
+        return kind(f"{self.url} answered {answer.status_code}: {answer.text[:200]}",
+                    "check the address, the remote name and the key in TASTEBENCH_API_KEY")  # fmt: skip
 
     def _unreachable(self, error: httpx.TransportError) -> UserError:
         return UserError(f"{self.url} does not answer ({type(error).__name__})", "check that the server runs")
