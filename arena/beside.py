@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from arena.columns import Bools, Columns, Floats, Ints
-from arena.intervals import Interval, clustered_mean, quantile, wilson
+from arena.intervals import Clustered, Interval, clustered_mean, quantile, wilson
 from arena.winrates import length_controlled, length_difference
 from labeling.agreement import kappa_of
 
@@ -17,6 +17,7 @@ CUTTERS = ("pairrm",)
 """the kinds of comparing judges that cut what does not fit, and say so"""
 BINS, FEWEST_IN_BIN = 5, 10
 MOST_POINTS = 500
+NO_SCORES = "this judge votes and gives no scores"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class JudgedPair:
     """of the mean gap over prompts, t"""
     points: tuple[tuple[float, float], ...]
     """(score of model_a, score of model_b) of the first MOST_POINTS battles"""
+    why: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +149,8 @@ def judge_figures(judge: Judge, votes: Columns, lengths: Mapping[str, float]) ->
                controlled.why if controlled else "")  # fmt: skip
     gaps = np.abs(beside.gap) if beside.gap is not None else np.full(len(there), np.nan)
     return JudgeFigures(
-        name=judge.name, kind=judge.kind, scored=len(each), errors=judge.errors,
-        mean_score=_mean_scores(judge, each), agreement_n=agreed_n, agreement_with_ties_n=n, by_score_gap=_bins(judge, there, beside, gaps),
+        name=judge.name, kind=judge.kind, scored=len(each), errors=judge.errors, mean_score=_mean_scores(judge, each), agreement_n=agreed_n,
+        agreement_with_ties_n=n, by_score_gap=_bins(judge, there, beside, gaps),
         by_length_gap=_bins(judge, there, beside, np.abs(length_difference(there, lengths))), pairs=pairs,
         win_rate_ci95=rate_ci, agreement_ci95=share_ci,
         why=why, **values,
@@ -179,11 +181,21 @@ def _pairs(judge: Judge, each: Columns) -> tuple[JudgedPair, ...]:
         of_a, of_b = (None, None) if scores is None else (float(s.mean()) for s in scores)
         draws = float((word.y == 0.5).mean())
         points = () if scores is None else zip(*(s[:MOST_POINTS].tolist() for s in scores), strict=True)
+        band = _gap_interval(word.gap, battles)
         found.append(JudgedPair(
             *pair, len(battles), rate.mean, rate.ci95, draws, of_a, of_b, gap, int((word.y == 1).sum()),
-            int((word.y == 0).sum()), _gap_interval(word.gap, battles), tuple(points),
+            int((word.y == 0).sum()), band, tuple(points),
+            _why_not(rate, gap, band),
         ))  # fmt: skip
     return tuple(found)
+
+
+def _why_not(rate: Clustered, gap: float | None, band: Interval | None) -> dict[str, str]:
+    """The reason of each figure of two models that is None."""
+    why = {} if rate.ci95 is not None else {"win_rate_ci95": rate.method.removeprefix("none: ")}
+    if gap is None:
+        return why | dict.fromkeys(("score_a", "score_b", "score_gap", "score_gap_ci95"), NO_SCORES)
+    return why if band is not None else why | {"score_gap_ci95": "the gaps leave no spread"}
 
 
 def _gap_interval(gap: Floats | None, battles: Columns) -> Interval | None:
@@ -282,11 +294,10 @@ def _bins(judge: Judge, votes: Columns, word: _Word, gaps: Floats) -> tuple[Bin,
 
 def _why(values: Mapping[str, object], judge: Judge, pairs: int, controlled: str) -> dict[str, str]:
     """The reason of each figure that is None."""
-    no_scores = "this judge votes and gives no scores"
     many = "no battle was judged" if pairs == 0 else "more than two models: see pairs"
     reasons = {
         "truncated_share": _uncut(judge),
-        "score_gap": no_scores if judge.votes and pairs == 1 else many,
+        "score_gap": NO_SCORES if judge.votes and pairs == 1 else many,
         "win_rate_a": many,
         "win_rate_ci95": "every battle went the same way" if pairs == 1 else many,
         "length_controlled_win_rate_a": controlled or many,
@@ -295,8 +306,8 @@ def _why(values: Mapping[str, object], judge: Judge, pairs: int, controlled: str
         "agreement_ci95": "no battle that both decided",
         "agreement_with_ties": "no battle with both votes and a verdict",
         "cohen_kappa": "no votes to compare with, or all of one kind",
-        "auc": no_scores if judge.votes else "no decided vote on scored answers",
-        "spearman": no_scores if judge.votes else "no votes to compare with, or all of one kind",
+        "auc": NO_SCORES if judge.votes else "no decided vote on scored answers",
+        "spearman": NO_SCORES if judge.votes else "no votes to compare with, or all of one kind",
         "longer_wins_baseline": "no decided vote on known texts",
     }
     return {name: reasons[name] for name, value in values.items() if value is None}

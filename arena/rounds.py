@@ -38,7 +38,7 @@ from db.errors import Conflict, UserError
 from labeling.policy import PairPolicy, policy_from, policy_of
 from training import checkpoints
 from training.folders import count_parameters
-from training.presets import default_preset, preset_of
+from training.presets import default_preset, preset_of, warnings_for
 from training.settings import RunSpec, Settings, from_mapping, with_overrides
 from training.snapshots import Source, votes_left_out, write_rows
 
@@ -288,15 +288,25 @@ def retrain(db: Database, home: Home, request: Request, job: jobs.ThisJob) -> Ou
     made = plan(db, home, request)
     for change in made.fitted:
         job.say(None, f"to fit into memory, {change}")
+    for warning in warnings_for(made.settings, made.snapshot.train):
+        job.say(None, f"note: {warning}")
     against = request.against if request.rematch else None
     return _finish(db, home, made, _begin(db, home, made, against, job), against, job)
 
 
-def resume(db: Database, home: Home, name: str, job: jobs.ThisJob) -> Outcome:
-    """Let a run that failed or was cancelled go on, under its name, from its newest checkpoint that verifies."""
+def resume(
+    db: Database, home: Home, name: str, job: jobs.ThisJob, accelerate: str | None = None
+) -> Outcome:
+    """Let a run that failed or was cancelled go on, under its name, from its newest checkpoint that verifies.
+
+    `accelerate`: in other processes than it had.
+    """
     jobs.reconcile(db)
     run = runs.get_run(db, name)
     made = plan_of(db, run)
+    if accelerate:
+        made = made._replace(accelerate=_config_named(accelerate))
+    kinds.check_accelerate(made.accelerate)
     run = runs.restart_run(db, run.id, job=job.id, pid=os.getpid(), pid_started=jobs.own_start())
     # A model that was written but never registered belongs to no run: it is made again.
     shutil.rmtree(home.root / run.folder / "model", ignore_errors=True)

@@ -105,7 +105,9 @@ def served(home: Home) -> Iterator[None]:
     log = home.logs / "serve.log"
     with log.open("ab") as out:
         command = jobs.command_line(home, ["serve", "--no-open", "--port", str(port)])
-        server = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=PROJECT)
+        server = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=PROJECT
+        )
     try:
         _answers(address_of("127.0.0.1", port), server, log)
         yield

@@ -4,6 +4,7 @@ import json
 import random
 
 import pytest
+from scipy.stats import t
 
 from arena.beside import Judge, judge_figures
 from arena.columns import columns, columns_of_battles
@@ -180,3 +181,26 @@ def test_where_picks_votes():
 def test_where_names_what_it_does_not_understand(text):
     with pytest.raises(UserError, match="does not understand"):
         parse(text)
+
+
+def test_wins_draws_and_the_interval_of_the_gap_in_closed_form():
+    battles = [Battle(i, 1, f"p{i}", f"p{i}-one", f"p{i}-two", "one", "two") for i in range(4)]
+    gaps = [1.0, -2.0, 0.0, 3.0]
+    scores = {f"p{i}-one": g for i, g in enumerate(gaps)} | {f"p{i}-two": 0.0 for i in range(4)}
+    found = judge_figures(Judge("rm", "reward", scores), columns_of_battles(battles, ("one", "two")), {})
+    (pair,) = found.pairs
+    assert (pair.wins_a, pair.wins_b, pair.n) == (2, 1, 4)
+    assert pair.points == tuple((g, 0.0) for g in gaps)
+    se = (sum((g - 0.5) ** 2 for g in gaps) / 4 / 4) ** 0.5
+    reach = float(t.ppf(0.975, 3)) * se
+    assert tuple(pair.score_gap_ci95) == pytest.approx((0.5 - reach, 0.5 + reach))
+
+
+def test_a_gap_that_is_always_the_same_has_no_interval():
+    battles = [Battle(i, 1, f"p{i}", f"p{i}-one", f"p{i}-two", "one", "two") for i in range(4)]
+    scores = {f"p{i}-{m}": float(m == "two") for i in range(4) for m in ("one", "two")}
+    (pair,) = judge_figures(
+        Judge("rm", "reward", scores), columns_of_battles(battles, ("one", "two")), {}
+    ).pairs
+    assert (pair.score_gap, pair.score_gap_ci95) == (-1.0, None)
+    assert "spread" in pair.why["score_gap_ci95"]
