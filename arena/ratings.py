@@ -1,13 +1,14 @@
 """Ratings of several models from who beat whom: Bradley-Terry on counts, with sandwich intervals. Pure.
 
-Bradley and Terry (1952), ties as half wins. The fit reads counts by pair of models, so its cost does not grow with
-the number of votes; only the interval by rater reads each vote once.
+Bradley and Terry (1952), ties as half wins. The fit and its HC0 intervals read counts by pair of models, so their cost
+does not grow with the number of votes; only the interval by rater reads each vote once.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -51,41 +52,83 @@ class Fit:
     clusters: int | None
 
 
+class Counts(NamedTuple):
+    """Who beat whom: wins[i, j], how often i beat j; ties[i, j] = ties[j, i], how often they tied."""
+
+    wins: Floats
+    ties: Floats
+
+    @classmethod
+    def of(cls, a: Ints, b: Ints, y: Floats, size: int) -> Self:
+        """Of votes one by one: a and b are places of models, y is 1, 0 or a half."""
+        met, kind = a * size + b, (2 * y).astype(np.int64)
+        # each cell of this holds losses, ties and wins of the first
+        cells = (
+            np.bincount(met * 3 + kind, minlength=3 * size * size).astype(np.float64).reshape(size, size, 3)
+        )
+        return cls(cells[..., 2] + cells[..., 0].T, cells[..., 1] + cells[..., 1].T)
+
+    @property
+    def points(self) -> Floats:
+        """points[i, j]: wins of i over j and half of their ties."""
+        return self.wins + self.ties / 2
+
+    def among(self, inside: Ints) -> "Counts":
+        """The counts of some models alone."""
+        grid = np.ix_(inside, inside)
+        return Counts(self.wins[grid], self.ties[grid])
+
+
 def ratings(votes: Columns) -> tuple[Rating, ...]:
-    """Every model's rating, by component, best first."""
-    size = len(votes.models)
-    wins = win_matrix(votes.a, votes.b, votes.y, size)
-    played = np.bincount(np.concatenate([votes.a, votes.b]), minlength=size)
-    bound, peeled = _peel(wins)
-    part = _components(wins, bound)
+    """Every model's rating, by component, best first; intervals by rater where raters repeat, else HC0."""
+    counts = Counts.of(votes.a, votes.b, votes.y, len(votes.models))
+    return rated(votes.models, counts, votes if len(np.unique(votes.rater)) < len(votes) else None)
+
+
+class WinMatrix(NamedTuple):
+    """wins[i][j]: how often model i beat model j, a tie half for each; None where they never met."""
+
+    models: tuple[str, ...]
+    wins: tuple[tuple[float | None, ...], ...]
+
+
+def win_matrix(votes: Columns) -> WinMatrix:
+    """Who beat whom, in the order of the models."""
+    points = Counts.of(votes.a, votes.b, votes.y, len(votes.models)).points
+    met = points + points.T > 0
+    rows = (
+        tuple(float(x) if m else None for x, m in zip(*row, strict=True))
+        for row in zip(points, met, strict=True)
+    )
+    return WinMatrix(votes.models, tuple(rows))
+
+
+def rated(models: Sequence[str], counts: Counts, votes: Columns | None = None) -> tuple[Rating, ...]:
+    """Ratings from counts, by component, best lower end first. With `votes`, intervals are robust to repeated raters."""
+    points = counts.points
+    played = (counts.wins + counts.wins.T + counts.ties).sum(axis=1).astype(np.int64)
+    bound, peeled = peel(points)
+    part = components(points, bound)
     found: list[tuple[tuple[int, int, float], Rating]] = []
     for component in np.unique(part).tolist():
         inside = np.flatnonzero((part == component) & (bound == 0))
-        fit = _fit(votes, wins, inside) if len(inside) else None
+        fit = _fit(counts.among(inside), inside, len(models), votes) if len(inside) else None
         for model in np.flatnonzero(part == component).tolist():
             place = int(np.searchsorted(inside, model)) if bound[model] == 0 else None
-            rating = _rating(
-                votes.models[model], int(played[model]), int(bound[model]), component, fit, place
-            )
-            # above: the first to leave is the best; below: the first to leave is the worst
-            tier = (
-                component,
-                -int(bound[model]),
-                float(peeled[model] * bound[model] or -(rating.rating or 0.0)),
-            )
-            found.append((tier, rating))
+            rating = rating_of(models[model], int(played[model]), int(bound[model]), component, fit, place)
+            found.append((order_of(rating, int(peeled[model])), rating))
     return tuple(r for _, r in sorted(found, key=lambda f: (f[0], f[1].model)))
 
 
-def win_matrix(a: Ints, b: Ints, y: Floats, size: int) -> Floats:
-    """wins[i, j]: how often i beat j, a tie half for each."""
-    wins = np.bincount(a * size + b, weights=y, minlength=size * size)
-    losses = np.bincount(b * size + a, weights=1 - y, minlength=size * size)
-    table: Floats = np.asarray(wins + losses, np.float64).reshape(size, size)
-    return table
+def order_of(r: Rating, peeled: int = 0) -> tuple[int, int, float]:
+    """What ratings are sorted by: component, never beaten first and never won last, then the interval's lower end."""
+    side = {Unbounded.ABOVE: 1, Unbounded.BELOW: -1, None: 0}[r.unbounded]
+    # above: the first to leave is the best; below: the first to leave is the worst
+    low = r.ci95.low if r.ci95 else r.rating or 0.0
+    return r.component, -side, float(peeled * side or -low)
 
 
-def _peel(wins: Floats) -> tuple[Ints, Ints]:
+def peel(wins: Floats) -> tuple[Ints, Ints]:
     """For each model 1 (never lost), -1 (never won) or 0, and the round in which it was taken out.
 
     Taking one out can leave another without a loss or a win, so it goes on until none is.
@@ -104,7 +147,7 @@ def _peel(wins: Floats) -> tuple[Ints, Ints]:
     return bound, peeled
 
 
-def _components(wins: Floats, bound: Ints) -> Ints:
+def components(wins: Floats, bound: Ints) -> Ints:
     """The component of each model, the largest first.
 
     Models that met, even indirectly, share one. Where one group won every vote against another (though no single
@@ -125,16 +168,22 @@ def _components(wins: Floats, bound: Ints) -> Ints:
     return np.array([number[int(g)] for g in group], np.int64)
 
 
-def _fit(votes: Columns, wins: Floats, inside: Ints) -> Fit:
+def _fit(among: Counts, inside: Ints, size: int, votes: Columns | None) -> Fit:
     """Newton steps on the component's counts, then the sandwich covariance."""
-    among = wins[np.ix_(inside, inside)]
-    strength = newton(among)
+    strength = newton(among.points)
     if len(inside) == 1:
         return Fit(strength, None, None)
-    place = np.full(len(wins), -1)
+    points = among.points
+    bread = _inverse(_information(points + points.T, _chance(strength)))
+    if votes is None:
+        return Fit(strength, bread @ _meat(among, strength) @ bread, None)
+    place = np.full(size, -1)
     place[inside] = np.arange(len(inside))
     mask: Bools = (place[votes.a] >= 0) & (place[votes.b] >= 0)
-    return Fit(strength, *_sandwich(votes.only(mask), place, strength, among))
+    clusters, meat = _meat_by_rater(votes.only(mask), place, strength)
+    if not 2 <= clusters < int(mask.sum()):
+        return Fit(strength, bread @ _meat(among, strength) @ bread, None)
+    return Fit(strength, bread @ meat @ bread, clusters)
 
 
 def newton(wins: Floats) -> Floats:
@@ -144,7 +193,7 @@ def newton(wins: Floats) -> Floats:
     for _ in range(STEPS):
         chance = _chance(strength)
         gradient = wins.sum(axis=1) - (games * chance).sum(axis=1)
-        step = np.linalg.pinv(_information(games, chance), hermitian=True) @ gradient
+        step = np.linalg.solve(_held(_information(games, chance)), gradient)
         strength = strength + step * min(1.0, 2.0 / max(float(np.abs(step).max(initial=0)), 1e-300))
         if np.abs(step).max(initial=0) < CLOSE:
             break
@@ -164,26 +213,38 @@ def _information(games: Floats, chance: Floats) -> Floats:
     return np.diag(weight.sum(axis=1)) - weight
 
 
-def _sandwich(votes: Columns, place: Ints, strength: Floats, among: Floats) -> tuple[Floats, int | None]:
-    """Covariance robust to what the model misses: by rater where raters repeat, else HC0."""
-    a, b = place[votes.a], place[votes.b]
+def _held(information: Floats) -> Floats:
+    """The Laplacian with its one free direction, all strengths together, held: it can then be solved and inverted."""
+    return information + 1 / len(information)
+
+
+def _inverse(information: Floats) -> Floats:
+    """The pseudo-inverse of a Laplacian."""
+    return np.asarray(np.linalg.inv(_held(information)) - 1 / len(information))
+
+
+def _meat(among: Counts, strength: Floats) -> Floats:
+    """The sum of squared scores of the votes one by one (HC0), from their counts."""
     chance = _chance(strength)
-    bread = np.linalg.pinv(_information(among + among.T, chance), hermitian=True)
-    residual = votes.y - chance[a, b]
-    size = len(strength)
+    weight = among.wins * (1 - chance) ** 2
+    weight = weight + weight.T + among.ties * (0.5 - chance) ** 2
+    return np.asarray(np.diag(weight.sum(axis=1)) - weight)
+
+
+def _meat_by_rater(votes: Columns, place: Ints, strength: Floats) -> tuple[int, Floats]:
+    """How many raters, and the sum of squares of their summed scores, with the correction for few of them."""
+    a, b, size = place[votes.a], place[votes.b], len(strength)
+    residual = votes.y - _chance(strength)[a, b]
     raters = np.unique(votes.rater, return_inverse=True)[1]
-    clusters = int(raters.max()) + 1
-    if 2 <= clusters < len(votes):
-        scores = np.bincount(raters * size + a, weights=residual, minlength=clusters * size)
-        scores -= np.bincount(raters * size + b, weights=residual, minlength=clusters * size)
-        by_rater = scores.reshape(clusters, size)
-        return bread @ (by_rater.T @ by_rater) @ bread * clusters / (clusters - 1), clusters
-    weight = np.bincount(a * size + b, weights=residual**2, minlength=size * size).reshape(size, size)
-    weight = weight + weight.T
-    return bread @ (np.diag(weight.sum(axis=1)) - weight) @ bread, None
+    clusters = int(raters.max(initial=-1)) + 1
+    scores = np.bincount(raters * size + a, weights=residual, minlength=clusters * size)
+    scores -= np.bincount(raters * size + b, weights=residual, minlength=clusters * size)
+    by_rater = scores.reshape(clusters, size)
+    return clusters, by_rater.T @ by_rater * clusters / max(1, clusters - 1)
 
 
-def _rating(model: str, n: int, bound: int, component: int, fit: Fit | None, place: int | None) -> Rating:
+def rating_of(model: str, n: int, bound: int, component: int, fit: Fit | None, place: int | None) -> Rating:
+    """A model's rating from its place in a fit; `bound` is 1 where it never lost, -1 where it never won, else 0."""
     preliminary = n < ENOUGH_VOTES
     if bound:
         side = Unbounded.ABOVE if bound > 0 else Unbounded.BELOW

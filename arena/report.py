@@ -20,9 +20,11 @@ from arena.beside import Judge, JudgeFigures, judge_figures
 from arena.columns import Columns, columns, columns_of_battles
 from arena.intervals import Interval
 from arena.judging import kinship
-from arena.ratings import Rating, ratings
+from arena.language import language_of
+from arena.ratings import Rating, WinMatrix, ratings, win_matrix
 from arena.robustness import Robustness, robustness
 from arena.slices import Slice, slices
+from arena.style import Style, StyledRatings, style_controlled, style_of
 from arena.where import Where, parse
 from arena.winrates import HeadToHead, head_to_head
 from arena.wording import lines, warnings
@@ -36,8 +38,10 @@ from db.figures import (
     excluded_votes,
     judge_votes,
     one_moment,
+    questions_of,
     tags_of,
     text_lengths,
+    texts_of,
     trained_prompts,
 )
 from db.judges import Beside, JudgeKind, beside_verdicts
@@ -73,7 +77,8 @@ class Report:
     criteria: tuple[CriterionFigures, ...]
     slices: tuple[Slice, ...]
     ratings: tuple[Rating, ...]
-    style_controlled_ratings: None
+    style_controlled_ratings: StyledRatings | None
+    win_matrix: WinMatrix
     agreement: Agreement
     judges: tuple[JudgeFigures, ...]
     human_agreement: Agreement
@@ -127,6 +132,8 @@ class _Read(NamedTuple):
     battles: tuple[Battle, ...]
     lengths: dict[str, float]
     tags: dict[str, frozenset[str]]
+    languages: dict[str, str]
+    styles: dict[str, Style]
     asked: dict[str, Beside]
     kin: tuple[str, ...]
     scores: dict[str, dict[str, Score]]
@@ -166,8 +173,9 @@ def _read(db: Database, chosen: Sequence[Campaign], where: Where) -> _Read:
     return _Read(
         tuple(chosen), kept, tuple(verdicts),
         tuple(a for c in chosen for a in criteria_answers(db, c.id)),
-        tuple(b for c in chosen for b in battles_of(db, c.id)) if not kept else (), lengths, tags,
-        asked := _asked(db, chosen), _kin(db, asked.values(), chosen), dict(scores), counted,
+        tuple(b for c in chosen for b in battles_of(db, c.id)) if not kept else (), lengths, tags, _languages(db, kept),
+        _styles(db, kept), asked := _asked(db, chosen),
+        _kin(db, asked.values(), chosen), dict(scores), counted,
         tuple(v for c in chosen for v in check_votes(db, c.id)),
         tuple(v for c in chosen for v in excluded_votes(db, c.id) if where.fits(v, tags)),
     )  # fmt: skip
@@ -187,6 +195,32 @@ def _kin(db: Database, judges: Iterable[Beside], chosen: Sequence[Campaign]) -> 
     rated = list(dict.fromkeys(m for c in chosen for m in c.models))
     asked = sorted({j.model for j in judges if j.kind is JudgeKind.LLM})
     return tuple(told[0].upper() + told[1:] + "." for judge in asked for told in kinship(db, judge, rated))
+
+
+_KNOWN_STYLES: dict[str, Style] = {}
+_KNOWN_LANGUAGES: dict[str, str | None] = {}
+MOST_KNOWN = 500_000
+"""responses whose style is kept in memory; an id stands for its text, so what is kept stays true"""
+
+
+def _styles(db: Database, votes: Iterable[Vote]) -> dict[str, Style]:
+    """The style of each response that was voted on and has a text."""
+    wanted = {r for v in votes for r in (v.response_a, v.response_b)}
+    if len(_KNOWN_STYLES) > MOST_KNOWN:
+        _KNOWN_STYLES.clear()
+    missing = wanted - _KNOWN_STYLES.keys()
+    _KNOWN_STYLES.update((r, style_of(text)) for r, text in texts_of(db, missing).items())
+    return {r: _KNOWN_STYLES[r] for r in wanted if r in _KNOWN_STYLES}
+
+
+def _languages(db: Database, votes: Iterable[Vote]) -> dict[str, str]:
+    """The language of each prompt that was voted on, where it is clear."""
+    wanted = {v.prompt for v in votes}
+    if len(_KNOWN_LANGUAGES) > MOST_KNOWN:
+        _KNOWN_LANGUAGES.clear()
+    asked = questions_of(db, wanted - _KNOWN_LANGUAGES.keys())
+    _KNOWN_LANGUAGES.update((p, language_of(text)) for p, text in asked.items())
+    return {p: code for p in wanted if (code := _KNOWN_LANGUAGES.get(p)) is not None}
 
 
 def _weighed(db: Database, campaign: Campaign) -> Iterator[Vote]:
@@ -211,19 +245,21 @@ def _report(
     raters = rater_figures(read.votes, read.lengths, read.checks, limits(read.campaigns))
     made_up = sum(v.rater_kind is RaterKind.SIMULATED for v in read.votes)
     judges, judged = _judges(read, votes, order)
+    styled = style_controlled(votes, read.styles)
     people = agreement(opinions(read.votes), where.repeats)
     human = people if len(judged) == len(read.votes) else agreement(opinions(judged), where.repeats)
     return Report(
         campaign=read.campaigns[0].name if len(read.campaigns) == 1 else None,
         campaigns=tuple(c.name for c in read.campaigns), where=text or None,
         snapshot=content_id("votes", [[v.id, v.outcome] for v in sorted(read.votes, key=lambda v: v.id)]),
-        counts=read.counts, pairs=pairs, criteria=_criteria(read, order), slices=slices(read.votes, votes, read.tags, read.lengths),
-        ratings=ratings(votes), style_controlled_ratings=None,
+        counts=read.counts, pairs=pairs, criteria=_criteria(read, order), slices=slices(read.votes, votes, read.tags, read.lengths, read.languages),
+        ratings=ratings(votes), style_controlled_ratings=None if isinstance(styled, str) else styled,
+        win_matrix=win_matrix(votes),
         agreement=people, judges=judges, human_agreement=human, raters=raters,
         robustness=robustness(read.votes, read.excluded, {r.rater for r in raters if r.flags}, [pair for pair, _ in votes.pairs()]),
         warnings=(*warnings(pairs, raters, made_up, len(read.votes)), *read.kin),
         simulated_share=made_up / len(read.votes) if read.votes else None,
-        why={"style_controlled_ratings": "style is not controlled for; see length_controlled_win_rate_a"}
+        why=({"style_controlled_ratings": styled} if isinstance(styled, str) else {})
         | ({} if len(read.campaigns) == 1 else {"campaign": "several campaigns are read together"})
         | ({} if read.votes else {"simulated_share": "no votes"}),
     )  # fmt: skip

@@ -47,6 +47,9 @@ class HeadToHead:
     naive_ci95: Interval | None
     decided_win_rate_a: float | None
     decided_ci95: Interval | None
+    wins_of_all_a: float
+    """wins of model_a among all votes: a tie is no win"""
+    wins_of_all_ci95: Interval | None
     sign_test_p: float
     anytime: Anytime
     length_controlled_win_rate_a: float | None
@@ -107,6 +110,7 @@ def head_to_head(
         ties=int(counts[TIE]), both_good=int(counts[BOTH_GOOD]), both_bad=int(counts[BOTH_BAD]),
         win_rate_a=rate.mean, se=rate.se, ci95=rate.ci95, ci_method=rate.method + weighed, naive_ci95=rate.naive_ci95,
         decided_win_rate_a=wins_a / decided if decided else None, decided_ci95=wilson(wins_a, decided),
+        wins_of_all_a=wins_a / len(votes), wins_of_all_ci95=wilson(wins_a, len(votes)),
         sign_test_p=sign_test(wins_a, decided), anytime=over_time, length_controlled_win_rate_a=controlled.value,
         left_win_share=left, left_win_ci95=left_ci,
         votes_needed=votes_needed(rate.design_effect, decided / len(votes)), trained_on_share=trained_on_share,

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from sqlite_utils import Database
@@ -54,6 +54,26 @@ def text_lengths(db: Database, campaign: int) -> dict[str, float]:
         f"SELECT id, length(text) FROM responses WHERE text IS NOT NULL AND id IN ({_RESPONSES})", (campaign,)
     )
     return {str(r[0]): float(r[1]) for r in rows}
+
+
+def texts_of(db: Database, responses: Collection[str]) -> dict[str, str]:
+    """{response id: text}; those without a text are left out."""
+    rows = db.conn.execute(
+        "SELECT id, text FROM responses WHERE text IS NOT NULL AND id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(responses)),),
+    )
+    return {str(r[0]): str(r[1]) for r in rows}
+
+
+def questions_of(db: Database, prompts: Collection[str]) -> dict[str, str]:
+    """{prompt id: what the user asks, all turns}; prompts without a text are left out."""
+    rows = db.conn.execute(
+        "SELECT id, messages FROM prompts WHERE messages <> '[]' AND id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(prompts)),),
+    )
+    return {
+        str(i): "\n".join(m["content"] for m in json.loads(text) if m["role"] == "user") for i, text in rows
+    }
 
 
 def tags_of(db: Database, campaign: int) -> dict[str, frozenset[str]]:

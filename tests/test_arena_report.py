@@ -112,6 +112,8 @@ def test_the_document_has_every_field_of_the_contract_and_is_plain_json(db):
         ["sft", "dpo", 7, 1, 3, 1, 1, 1]  # fmt: skip
     assert pair["anytime"].keys() == {"e_value", "p", "cs95"}
     assert judge.keys() >= JUDGE_FIELDS
+    assert document["why"]["style_controlled_ratings"] == "the answers do not differ in style"
+    assert document["win_matrix"] == {"models": ["sft", "dpo"], "wins": [[None, 2.5], [4.5, None]]}
     assert (judge["name"], judge["kind"], judge["win_rate_a"], judge["score_gap"]) == (
         "rm",
         "reward",
@@ -121,6 +123,17 @@ def test_the_document_has_every_field_of_the_contract_and_is_plain_json(db):
     assert document["raters"][0].keys() >= RATER_FIELDS
     assert document["agreement"].keys() >= AGREEMENT_FIELDS
     assert document["human_agreement"].keys() >= AGREEMENT_FIELDS
+
+
+def test_ratings_at_equal_style_stand_beside_the_raw_ones(db):
+    campaign = filled(db, models=("one", "longer-name"))
+    voted(db, campaign, ["a", "a", "b", "tie", "a"] * 10)
+    document = json.loads(json.dumps(report(db, "first").to_json(), allow_nan=False))
+    styled = document["style_controlled_ratings"]
+    assert [r.keys() for r in styled["ratings"]] == [r.keys() for r in document["ratings"]]
+    assert styled["coefficients"].keys() == {"length"}
+    assert styled["coefficients"]["length"].keys() == {"value", "se", "ci95", "method"}
+    assert styled["n"] == 50
 
 
 def nulls(value, path=""):
@@ -138,7 +151,7 @@ def nulls(value, path=""):
 OPTIONAL = {
     ".where",  # no condition was given
     ".ratings.unbounded",  # null says that it is bounded
-    ".judges.pairs.win_rate_ci95",
+    ".win_matrix.wins",  # null says that the two never met
     ".agreement.cohen_kappa.kappa",
     ".human_agreement.cohen_kappa.kappa",
 }
@@ -269,6 +282,29 @@ def test_slices_show_parts_and_vanish_where_all_is_alike(db):
     assert not any(by in ("turn", "rater group") for by, _ in slices)
 
 
+def test_slices_by_language_and_time(db):
+    asked = [Prompt.of([{"role": "user", "content": text}], Split.TRAIN) for i in range(12) for text in
+             (f"Please tell me a short story about the number {i}.", f"Bitte erzähle mir eine kurze Geschichte über die Zahl {i}.")]  # fmt: skip
+    add_prompts(db, asked, prompt_set="asked")
+    for model in ("one", "two"):
+        add_model(db, model, ModelKind.RECORDED)
+        add_responses(db, [Response.of(p.id, model, f"{model} {i}") for i, p in enumerate(asked)])
+    campaign = create_campaign(db, "languages", ("one", "two"), "asked", CampaignSettings()).campaign
+    rater, number = add_rater(db, "r1", RaterKind.PERSON), begin_import(db, "votes", "by hand", campaign.id)
+    by_id = {p.id: p for p in asked}
+    votes = [
+        ImportedVote(content_id(i), campaign.id, b.id, rater,
+                     Outcome.A if "story" in by_id[b.prompt].messages[0]["content"] else Outcome.B,
+                     f"2026-11-{1 + i // 12:02}T10:00:00Z")
+        for i, b in enumerate(battles_of(db, campaign.id))
+    ]  # fmt: skip
+    add_imported_votes(db, votes, number)
+    finish_import(db, number, ImportCounts(len(votes), len(votes), 0, 0))
+    found = {(s.by, s.value): s.pairs[0] for s in report(db, "languages").slices}
+    assert (found["language", "en"].wins_a, found["language", "de"].wins_b) == (12, 12)
+    assert [found["time", day].n for day in ("2026-11-01", "2026-11-02")] == [12, 12]
+
+
 def test_criteria_are_head_to_heads_of_their_own(db):
     from db.campaigns import add_assignment
     from db.entities import Assignment, VoteDetails
@@ -392,7 +428,9 @@ def test_mtbench_through_import_and_report_gives_the_published_table(home, db, s
         for cell in (c for c in published if c["turn"] == turn):
             rate, n = ours[cell["between"], cell["setup"]]
             assert (n, rate) == (cell["total"], pytest.approx(cell["agree"] / cell["total"]))
-    ranked = [r.model for r in report(db, "mtbench").ratings]
+    rated = report(db, "mtbench").ratings
+    assert [r.ci95.low for r in rated] == sorted((r.ci95.low for r in rated), reverse=True)
+    ranked = [r.model for r in sorted(rated, key=lambda r: -r.rating)]
     assert ranked == ["gpt-4", "claude-v1", "gpt-3.5-turbo", "vicuna-13b-v1.2", "alpaca-13b", "llama-13b"]
 
 
