@@ -94,7 +94,7 @@ def prepared(
 def served(home: Home) -> Iterator[None]:
     """A server runs on the home while the block does: the one that is there, else one of our own on a free port.
 
-    UserError where it does not answer within WAIT seconds; what it printed is in the home's logs.
+    UserError where it does not answer within WAIT seconds; what went wrong is in the home's logs, its links nowhere.
     """
     if server_of(home) is not None:
         yield
@@ -106,7 +106,7 @@ def served(home: Home) -> Iterator[None]:
     with log.open("ab") as out:
         command = jobs.command_line(home, ["serve", "--no-open", "--port", str(port)])
         server = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=PROJECT
+            command, stdout=subprocess.DEVNULL, stderr=out, stdin=subprocess.DEVNULL, cwd=PROJECT
         )
     try:
         _answers(address_of("127.0.0.1", port), server, log)

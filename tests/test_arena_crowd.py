@@ -8,8 +8,9 @@ import pytest
 
 from arena.crowd import Client, Tally, decision, drawn_elapsed_ms, simulate, taste
 from arena.jobs import this_job
+from arena.serving import served as served_by
 from db.campaigns import coverage, get_campaign, list_raters, list_seats, set_status
-from db.connection import Lock, open_writer
+from db.connection import Lock, open_writer, server_of
 from db.entities import CampaignSettings, CampaignStatus, Choice, QuizQuestion, RaterKind
 from db.errors import UserError
 from db.votes import counted_votes
@@ -261,3 +262,26 @@ def test_the_tally_counts_down_and_takes_back():
     assert (tally.take(), tally.take(), tally.take(), tally.done) == (True, True, False, 2)
     tally.give_back()
     assert (tally.take(), tally.done) == (True, 2)
+
+
+def test_a_server_runs_meanwhile_where_none_does_and_is_gone_afterwards(tmp_path):
+    home = make_home(tmp_path / "home")
+    ran = run(
+        home.root, "simulate", "first", "--raters", "2", "--votes", "4", "--profile", "careful", "--serve"
+    )
+    assert (ran.code, ran.out.split()[0]) == (0, "4"), ran.err
+    assert server_of(home) is None
+
+
+def test_the_server_that_is_there_is_left_running(home):
+    before = server_of(home)
+    with served_by(home):
+        assert server_of(home) == before
+    assert server_of(home) == before
+
+
+def test_a_server_that_cannot_start_is_one_line(tmp_path):
+    home = make_home(tmp_path / "home")
+    (home.root / "arena.db").write_bytes(b"no database at all, and far too short to be one" * 50)
+    with pytest.raises(UserError, match=r"the server did not start; see .*serve\.log"), served_by(home):
+        pass

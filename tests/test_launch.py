@@ -68,7 +68,8 @@ def test_the_verbs_of_the_contract_are_there():
         "campaign revoke", "campaign links", "campaign revoke-link", "campaign live", "campaign plan", "raters list",
         "raters exclude", "raters include", "raters forget", "judge", "report", "export", "train dpo",
         "merge", "jobs list", "jobs show", "jobs cancel", "jobs resume", "jobs logs", "simulate", "chat",
-        "owner link", "backup", "restore", "check", "snapshot freeze", "snapshot show",
+        "owner link", "backup", "restore", "check", "snapshot freeze", "snapshot show", "recipe list", "recipe show",
+        "recipe run", "models retained",
     } <= listed  # fmt: skip
 
 
