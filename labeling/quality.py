@@ -287,6 +287,7 @@ def _factors(
     acts: Mapping[str, _Acts], given: Mapping[str, Mapping[str, Given]], crowd: Collection[str]
 ) -> dict[str, Judged]:
     expected = expectations(given, crowd)
+    beside = shared(given, crowd)
     found = {}
     for name, own in acts.items():
         others = [acts[other] for other in crowd if other != name]
@@ -296,18 +297,11 @@ def _factors(
         )
         answers = Answers(*own, expected[name].shared, manage, expected[name].alike)
         factor = blind_factor(answers) if len(own.presses) >= FEWEST else 1.0
-        matched = matches(_with_crowd(name, given, crowd))
+        matched = matches(beside[name])
         raised = blind(len(own.presses), factor, matched[1])
         reason = blind_reason(answers, factor, matched) if raised else ""
         found[name] = Judged(factor, (Raised(Flag.RANDOM, reason),) if raised else ())
     return found
-
-
-def _with_crowd(
-    name: str, given: Mapping[str, Mapping[str, Given]], crowd: Collection[str]
-) -> Sequence[Shared]:
-    """The battles that a rater shares with the crowd."""
-    return shared({r: given[r] for r in {*crowd, name}}, crowd)[name]
 
 
 def _manage(others: Sequence[Sequence[Check]], expected: float) -> float:
