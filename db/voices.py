@@ -39,3 +39,13 @@ def votes_of_snapshot(db: Database, snapshot: str) -> list[int]:
         (snapshot,),
     )
     return [int(row[0]) for row in rows]
+
+
+def longest_row(db: Database, responses: Sequence[str]) -> int:
+    """Characters of the longest of these responses with its prompt; 0 of none."""
+    found = db.conn.execute(
+        """SELECT max(length(p.messages) + length(coalesce(r.text, ''))) FROM json_each(?) j
+        JOIN responses r ON r.id = j.value JOIN prompts p ON p.id = r.prompt""",
+        (json.dumps(list(responses)),),
+    ).fetchone()[0]
+    return int(found or 0)

@@ -1,7 +1,7 @@
 """Settings that are safe for a kind of run and a size of model, each with its reason, and what leaves them. Pure."""
 
 from dataclasses import dataclass
-from typing import Any, Generic
+from typing import Any, Generic, NamedTuple
 
 from db.entities import Quantize, RunKind
 from db.errors import UserError
@@ -157,8 +157,20 @@ def kind_of(settings: Settings) -> RunKind:
             RewardSettings: RunKind.REWARD}[type(settings)]  # fmt: skip
 
 
+class Outside(NamedTuple):
+    """A setting that lies outside the band known to be safe, and in a sentence why that matters. No field: the rows."""
+
+    field: str
+    sentence: str
+
+
 def warnings_for(settings: Settings, rows: int) -> tuple[str, ...]:
-    """What lies outside the bands known to be safe, one sentence each. `rows` is how many will train.
+    """What lies outside the bands known to be safe, one sentence each. `rows` is how many will train."""
+    return tuple(one.sentence for one in outside(settings, rows))
+
+
+def outside(settings: Settings, rows: int) -> tuple[Outside, ...]:
+    """What lies outside the bands known to be safe.
 
     The bands are those of models of a usual size; settings as fast as the starter preset's are taken to be meant.
     """
@@ -167,30 +179,31 @@ def warnings_for(settings: Settings, rows: int) -> tuple[str, ...]:
     tiny = settings.learning_rate >= PRESETS_OF[kind]["starter"].settings.learning_rate / 5
     top = FASTEST[kind][0 if settings.lora else 1]
     found = [
-        (top < settings.learning_rate and not tiny,
+        (top < settings.learning_rate and not tiny, "learning_rate",
          f"learning_rate {settings.learning_rate:g} is above {top:g}: most runs that made a model worse were this fast"),
-        (tiny, f"learning_rate {settings.learning_rate:g} suits only models of a few million parameters"),
-        (settings.epochs > 3 and not tiny, f"{settings.epochs:g} epochs: over 3 the {row} are learned by heart"),
+        (tiny, "learning_rate", f"learning_rate {settings.learning_rate:g} suits only models of a few million parameters"),
+        (settings.epochs > 3 and not tiny, "epochs",
+         f"{settings.epochs:g} epochs: over 3 the {row} are learned by heart"),
         *(_of_preferences(settings) if isinstance(settings, DpoSettings | KtoSettings) else []),
-        (rows < 200, f"only {rows} {row}: under 200 a gain is hard to tell from chance"),
-        (0 < rows < settings.effective_batch,
+        (rows < 200, "", f"only {rows} {row}: under 200 a gain is hard to tell from chance"),
+        (0 < rows < settings.effective_batch, "batch_size",
          f"a batch of {settings.effective_batch} holds all {rows} {row}: every epoch is a single step"),
         *(_of_dpo(settings) if isinstance(settings, DpoSettings) else []),
-        (settings.lora and settings.lora_alpha > 4 * settings.lora_r, "lora_alpha is over four times lora_r"),
+        (settings.lora and settings.lora_alpha > 4 * settings.lora_r, "lora_r", "lora_alpha is over four times lora_r"),
     ]  # fmt: skip
-    return tuple(sentence for outside, sentence in found if outside)
+    return tuple(Outside(field, sentence) for is_so, field, sentence in found if is_so)
 
 
-def _of_preferences(settings: DpoSettings | KtoSettings) -> list[tuple[bool, str]]:
-    return [(not 0.01 <= settings.beta <= 0.5,
+def _of_preferences(settings: DpoSettings | KtoSettings) -> list[tuple[bool, str, str]]:
+    return [(not 0.01 <= settings.beta <= 0.5, "beta",
              f"beta {settings.beta:g} lies outside 0.01 to 0.5: lower drifts from the parent, higher hardly moves")]  # fmt: skip
 
 
-def _of_dpo(settings: DpoSettings) -> list[tuple[bool, str]]:
+def _of_dpo(settings: DpoSettings) -> list[tuple[bool, str, str]]:
     robust = settings.loss is DpoLoss.ROBUST
     return [
-        (robust and settings.label_smoothing == 0,
+        (robust and settings.label_smoothing == 0, "label_smoothing",
          "the robust loss does nothing more than sigmoid until label_smoothing is above 0"),
-        (not robust and settings.label_smoothing > 0,
+        (not robust and settings.label_smoothing > 0, "label_smoothing",
          f"label_smoothing does nothing with the {settings.loss} loss"),
     ]  # fmt: skip

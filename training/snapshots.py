@@ -120,7 +120,7 @@ def freeze_answers(db: Database, source: Source, policy: PairPolicy) -> Snapshot
 
     UserError where there are too few to train on.
     """
-    answers, written, left_out, recorded = _answers(db, source, policy)
+    answers, written, left_out, recorded = gather_answers(db, source, policy)
     train = sum(a.split is Split.TRAIN for a in answers)
     if train < FEWEST:
         reasons = ", ".join(f"{n} {reason}" for reason, n in left_out.items()) or "none that count"
@@ -133,17 +133,20 @@ def freeze_answers(db: Database, source: Source, policy: PairPolicy) -> Snapshot
         return add_answer_snapshot(db, answers_id(answers, recorded), str(source), recorded, answers)
 
 
-class _Answers(NamedTuple):
+class Answers(NamedTuple):
+    """Answers one by one, those that raters wrote among them, and why votes made none."""
+
     answers: list[SnapshotAnswer]
     written: list[Response]
     left_out: Mapping[str, int]
     recorded: Mapping[str, object]
 
 
-def _answers(db: Database, source: Source, policy: PairPolicy) -> _Answers:
+def gather_answers(db: Database, source: Source, policy: PairPolicy) -> Answers:
+    """The answers a snapshot of this source would hold."""
     if source.data:
         check_source(source, policy)
-        return _Answers(stored_answers(db, source.data), [], {}, policy.to_json())
+        return Answers(stored_answers(db, source.data), [], {}, policy.to_json())
     if source.pair_set:
         check_source(source, policy)
         pairs = pairs_of_set(db, source.pair_set)
@@ -152,11 +155,11 @@ def _answers(db: Database, source: Source, policy: PairPolicy) -> _Answers:
         both = {r for _, r, good in sides if good} & {r for _, r, good in sides if not good}
         once = {r: SnapshotAnswer(p.prompt, r, good, (), p.split) for p, r, good in sides if r not in both}
         lost = {"answers that won and lost": len(both)} if both else {}
-        return _Answers(list(once.values()), [], lost, policy.to_json())
+        return Answers(list(once.values()), [], lost, policy.to_json())
     read, recorded = _read(db, source, policy)
     judged = judged_answers(read.votes, read.texts, policy, read.ruled)
     made = [SnapshotAnswer(a.prompt, a.response, a.good, a.votes, a.split) for a in judged.answers]
-    return _Answers(made, list(judged.written.values()), judged.left_out, recorded)
+    return Answers(made, list(judged.written.values()), judged.left_out, recorded)
 
 
 def _why(found: Pairs) -> str:

@@ -1,42 +1,74 @@
-"""What stands behind the Train form: its choices, what would be trained on, and the command it runs. No Gradio here."""
+"""What stands behind the Train form: its choices, its fields, and the command it runs. No Gradio here."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
 
 from arena.generating import files_of
+from arena.kinds import MEASURED
 from arena.loop import SIMULATED, WITH_WEIGHTS, can_train_on
 from arena.rounds import next_name
 from db.campaigns import coverage, list_campaigns
-from db.catalog import get_model, get_prompt, get_response, list_models
+from db.catalog import get_model, list_models, prompt_sets
 from db.connection import Database, Home
-from db.entities import Campaign, CampaignStatus, Message, PreferencePair, Purpose, RunStatus, Split
+from db.entities import Campaign, CampaignStatus, Purpose, RunKind, RunStatus
 from db.errors import UserError
-from db.runs import champion, list_runs
-from labeling.pairs import Effect, Method, PairPolicy, effects_of_campaigns
+from db.runs import champion, list_runs, list_snapshots, pair_sets
+from labeling.pairs import Method, PairPolicy
 from training.folders import count_parameters
-from training.presets import PRESETS, default_preset, preset, warnings_for
-from training.settings import DpoSettings, with_overrides
-from training.snapshots import FEWEST, Source, gather
+from training.presets import default_preset, preset_of
+from training.settings import SETTINGS_OF, Settings, with_overrides
+from training.snapshots import Source
 
 WEIGHED = "majority-weighed"
 """the choice of a majority in which raters count by what their votes tell"""
-FIELDS = ("learning_rate", "epochs", "beta", "lora_r", "max_length")
+NUMBERS = ("learning_rate", "epochs", "batch_size", "gradient_accumulation", "max_length", "lora_r", "beta", "sft_weight",
+           "label_smoothing", "good_weight", "bad_weight", "margin", "center", "seed")  # fmt: skip
+"""the settings with a field for a number"""
+TICKS = ("checkpointing", "precompute")
+CHOICES = ("loss", "quantize")
+FIELDS = (*NUMBERS, *TICKS, *CHOICES)
 """the settings with a field of their own; any other goes into the box below them"""
+PARENT = "parent"
+Value = float | str | bool | None
+
+
+class From(StrEnum):
+    """Where the rows come from."""
+
+    VOTES = "votes"
+    PAIRS = "pairs"
+    DATA = "data"
+    SNAPSHOT = "snapshot"
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What the form holds. `values` are the settings of FIELDS, None where a field is empty."""
+    """What the form holds. `values` are settings of FIELDS; one that is missing or None is as in the preset.
+
+    `picked` is the pair set, the data set or the snapshot, where the rows come from one.
+    """
 
     parent: str | None
     campaigns: Sequence[str]
     simulated: bool
     policy: str
     preset: str
-    values: Sequence[float | None]
-    more: str
-    name: str
+    values: Mapping[str, Value] = field(default_factory=dict)
+    more: str = ""
+    name: str = ""
+    kind: RunKind = RunKind.DPO
+    rows: From = From.VOTES
+    picked: str | None = None
+    reference: str = PARENT
+    against: str = PARENT
+    rematch: bool = True
+    replay: float = 0.0
+
+    @property
+    def has_policy(self) -> bool:
+        """Whether votes become rows by a policy of the form."""
+        return self.rows is From.VOTES
 
 
 def parents(db: Database) -> list[str]:
@@ -48,6 +80,11 @@ def parents(db: Database) -> list[str]:
     candidates = [r.model for r in list_runs(db) if r.status is RunStatus.SUCCEEDED]
     met = [m for c in list_campaigns(db) if c.status is CampaignStatus.OPEN for m in c.models]
     return [m for m in dict.fromkeys([champion(db), *candidates, *met, *able]) if m in able]
+
+
+def rivals(db: Database) -> list[str]:
+    """The models a candidate may meet."""
+    return [m.name for m in list_models(db)]
 
 
 def campaigns_for(db: Database) -> list[Campaign]:
@@ -69,6 +106,20 @@ def simulated_campaigns(db: Database) -> list[str]:
     return [c.name for c in list_campaigns(db) if c.demo == SIMULATED]
 
 
+def picks(db: Database, rows: From, kind: RunKind) -> list[tuple[str, str]]:
+    """(words, name) of what can be picked as rows of this sort, the newest first."""
+    if rows is From.PAIRS:
+        return [(f"{name} ({n:,} pairs)", name) for name, _, n in reversed(pair_sets(db))]
+    if rows is From.DATA and kind is RunKind.SFT:
+        recorded = [m.name for m in list_models(db) if m.kind not in WITH_WEIGHTS]
+        return [
+            (name, name) for name in dict.fromkeys([*(s.name for s in reversed(prompt_sets(db))), *recorded])
+        ]
+    if rows is From.SNAPSHOT:
+        return [(f"{s.id[:12]}: {s.train:,} rows of {s.source}", s.id) for s in list_snapshots(db)]
+    return []
+
+
 def preset_for(home: Home, db: Database, parent: str | None) -> str:
     """The preset that suits the size of this parent."""
     model = get_model(db, parent) if parent else None
@@ -77,10 +128,35 @@ def preset_for(home: Home, db: Database, parent: str | None) -> str:
     return default_preset(count_parameters(files_of(home, model).source), model.quantize)
 
 
-def values_of(name: str) -> list[float]:
-    """The preset's settings of FIELDS, in order."""
-    settings = preset(name).settings
-    return [float(getattr(settings, f)) for f in FIELDS]
+def fields_of(kind: RunKind) -> tuple[str, ...]:
+    """The settings of FIELDS that a kind of run has."""
+    return tuple(name for name in FIELDS if name in {f.name for f in fields(SETTINGS_OF[kind])})
+
+
+def values_of(name: str, kind: RunKind = RunKind.DPO) -> dict[str, Value]:
+    """The preset's settings of FIELDS."""
+    settings = preset_of(kind, name).settings
+    return {f: shown(getattr(settings, f)) for f in fields_of(kind)}
+
+
+def shown(value: object) -> Value:
+    """A setting as its field holds it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return value
+    return float(value) if isinstance(value, int | float) else str(value)
+
+
+def keys_of(kind: RunKind) -> list[str]:
+    """Every setting of a kind, by the name that `key=value` takes."""
+    return [f.name for f in fields(SETTINGS_OF[kind])]
+
+
+def losses_of(kind: RunKind) -> list[str]:
+    """The losses a kind may use; none where it has but one."""
+    loss = getattr(SETTINGS_OF[kind](), "loss", None)
+    return [] if loss is None else [str(one) for one in type(loss)]
 
 
 def default_name(db: Database, parent: str | None) -> str:
@@ -90,31 +166,52 @@ def default_name(db: Database, parent: str | None) -> str:
 
 def overrides(form: Form) -> list[str]:
     """`key=value` of what differs from the preset."""
-    base = preset(form.preset).settings
+    base = preset_of(form.kind, form.preset).settings
     changed = []
-    for field, value in zip(FIELDS, form.values, strict=True):
-        if value is not None and float(value) != float(getattr(base, field)):
-            whole = isinstance(getattr(base, field), int)
-            changed.append(f"{field}={int(value) if whole else f'{float(value):g}'}")
+    for name in fields_of(form.kind):
+        value, usual = form.values.get(name), getattr(base, name)
+        if value is not None and value != "" and value != shown(usual):
+            changed.append(f"{name}={_typed(value, usual)}")
     return changed + [line.strip() for line in form.more.replace(",", "\n").splitlines() if line.strip()]
 
 
-def settings_of(form: Form) -> DpoSettings:
+def _typed(value: Value, usual: object) -> str:
+    """A field's value as `key=value` takes it."""
+    if isinstance(value, bool) or isinstance(usual, bool):
+        return str(bool(value)).lower()
+    if isinstance(value, int | float):
+        return (
+            str(int(value)) if isinstance(usual, int) and float(value).is_integer() else f"{float(value):g}"
+        )
+    return str(value)
+
+
+def settings_of(form: Form) -> Settings:
     """The settings a run would have; UserError names what is out of range."""
-    return with_overrides(preset(form.preset).settings, overrides(form))
+    changes = [change for change in overrides(form) if change != MEASURED]
+    settings: Settings = with_overrides(preset_of(form.kind, form.preset).settings, changes)
+    return settings
 
 
 def source_of(db: Database, form: Form) -> Source:
-    """The campaigns whose votes train, the one with most votes first: its raters go on with the candidate.
+    """Where the rows come from; of campaigns the one with most votes first: its raters go on with the candidate.
 
-    UserError where none is ticked.
+    UserError where nothing is ticked or picked.
     """
+    if form.rows is not From.VOTES:
+        if not form.picked:
+            raise UserError("nothing to learn from is picked", f"pick one of the {WORDS_OF[form.rows]}")
+        return Source(pair_set=form.picked) if form.rows is From.PAIRS else Source(data=form.picked)
     votes = {c.name: coverage(db, c).votes for c in list_campaigns(db)}
     ticked = sorted(form.campaigns, key=lambda name: -votes.get(name, 0))
     names = (*ticked, *(simulated_campaigns(db) if form.simulated else ()))
     if not names:
         raise UserError("no campaign is ticked", "tick at least one whose votes should train")
-    return Source(tuple(names))
+    return Source(tuple(names), replay=form.replay)
+
+
+WORDS_OF = {From.PAIRS: "pair sets", From.DATA: "sets of answers", From.SNAPSHOT: "snapshots"}
+FLAG_OF = {From.PAIRS: "--pairs", From.DATA: "--data", From.SNAPSHOT: "--snapshot"}
 
 
 def arguments(db: Database, form: Form) -> list[str]:
@@ -123,96 +220,33 @@ def arguments(db: Database, form: Form) -> list[str]:
         raise UserError(
             "no model to start from is chosen", "add a checkpoint or an adapter in the Models tab"
         )
-    words = ["train", "dpo", "--from", form.parent]
-    for name in source_of(db, form).campaigns:
-        words += ["--campaign", name]
-    policy = policy_of(form)
-    words += [
-        "--policy",
-        policy.method.value,
-        *(["--weigh-raters"] if policy.weighted else []),
-        "--preset",
-        form.preset,
-    ]
-    for change in overrides(form):
-        words += ["--set", change]
-    words += [] if form.simulated else ["--no-simulated"]
+    source = source_of(db, form)
+    words = ["train", form.kind.value, "--from", form.parent]
+    words += [w for name in source.campaigns for w in ("--campaign", name)]
+    words += [FLAG_OF[form.rows], str(form.picked)] if form.rows is not From.VOTES else []
+    words += _policy_words(form) if form.has_policy else []
+    words += ["--preset", form.preset]
+    words += [w for change in overrides(form) for w in ("--set", change)]
+    words += ["--no-simulated"] if form.has_policy and not form.simulated else []
+    words += ["--replay", f"{form.replay:g}"] if form.has_policy and form.replay else []
+    if form.kind is RunKind.DPO and form.reference != PARENT:
+        words += ["--reference", form.reference]
+    if form.kind is not RunKind.REWARD:
+        words += ["--against", form.against] if form.rematch and form.against != PARENT else []
+        words += [] if form.rematch else ["--no-rematch"]
     return words + (["--name", form.name.strip()] if form.name.strip() else [])
+
+
+def _policy_words(form: Form) -> list[str]:
+    policy = policy_of(form)
+    return ["--policy", policy.method.value, *(["--weigh-raters"] if policy.weighted else [])]
 
 
 def policy_of(form: Form) -> PairPolicy:
     """The pair policy of the form; majority may weigh raters by what their votes tell."""
+    if not form.has_policy:
+        return PairPolicy()
     weighted = form.policy == WEIGHED
     return PairPolicy(
         Method.MAJORITY if weighted else Method(form.policy), simulated=form.simulated, weighted=weighted
     )
-
-
-class ShownPair(NamedTuple):
-    """A pair as a person reads it."""
-
-    prompt: Sequence[Message]
-    chosen: str
-    rejected: str
-    votes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What a run would be trained on."""
-
-    train: int
-    heldout: int
-    left_out: Sequence[tuple[str, int]]
-    contradictions: int
-    pairs: Sequence[ShownPair]
-    warnings: Sequence[str]
-    settings: DpoSettings
-    why: str
-    enough: bool
-    effects: Sequence[Effect]
-    """what each way of making pairs would give"""
-
-
-def look(home: Home, db: Database, form: Form) -> Look:
-    """Gather the pairs of the form's campaigns under its policy; nothing is frozen. UserError where it needs more votes."""
-    settings = settings_of(form)
-    source, policy = source_of(db, form), policy_of(form)
-    found = gather(db, source, policy)
-    effects = effects_of_campaigns(db, source.campaigns, policy)
-    train = [p for p in found.pairs if p.split is Split.TRAIN]
-    written = found.written or {}
-    shown = [
-        ShownPair(get_prompt(db, p.prompt).messages, (written.get(p.chosen) or get_response(db, p.chosen)).text or "",
-                  get_response(db, p.rejected).text or "", len(p.votes))
-        for p in _spread(train)
-    ]  # fmt: skip
-    return Look(
-        len(train), len(found.pairs) - len(train), sorted(found.left_out.items(), key=lambda r: -r[1]),
-        len(found.contradictions), shown, _warnings(home, db, form, len(train)), settings, PRESETS[form.preset].why,
-        len(train) >= FEWEST, effects,
-    )  # fmt: skip
-
-
-def _warnings(home: Home, db: Database, form: Form, pairs: int) -> list[str]:
-    """What lies outside the safe bands; what the preset that suits the model brings with it is no news."""
-    usual = warnings_for(preset(preset_for(home, db, form.parent)).settings, 1000)
-    return [w for w in warnings_for(settings_of(form), pairs) if w not in usual] if pairs >= FEWEST else []
-
-
-def _spread(pairs: Sequence[PreferencePair]) -> list[PreferencePair]:
-    """The first, the middle and the last."""
-    last = len(pairs) - 1
-    return [pairs[i] for i in dict.fromkeys((0, last // 2, last))] if pairs else []
-
-
-def check(home: Home, db: Database, form: Form) -> list[str]:
-    """The verb, once everything that can be known beforehand is in order."""
-    words = arguments(db, form)
-    seen = look(home, db, form)
-    if not seen.enough:
-        raise UserError(
-            f"there are {seen.train} pairs to train on",
-            f"collect at least {FEWEST} votes that prefer one answer",
-        )
-    return words
