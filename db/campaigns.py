@@ -19,6 +19,7 @@ from db.entities import (
     CampaignSettings,
     CampaignStatus,
     Guard,
+    Matchmaking,
     Purpose,
     QuizQuestion,
     Rater,
@@ -51,6 +52,7 @@ _SETTINGS = tuple(f.name for f in dataclasses.fields(CampaignSettings))
 _CAMPAIGN = _CAMPAIGN.format(settings=", ".join(f"c.{name}" for name in _SETTINGS))
 _READ: Mapping[str, Callable[[Any], object]] = {
     "purpose": Purpose, "sampling": Sampling, "guard": Guard, "recruit": Recruit,
+    "matchmaking": Matchmaking,
     "criteria": lambda text: tuple(json.loads(text)), "reason_tags": lambda text: tuple(json.loads(text)),
     "quiz": lambda text: tuple(QuizQuestion(q["question"], tuple(q["answers"]), q["correct"]) for q in json.loads(text)),
     **{f.name: bool for f in dataclasses.fields(CampaignSettings) if f.type is bool},
@@ -161,7 +163,7 @@ def _add_battles(
 
 def add_battle(
     db: Database, campaign: int, prompt: str, response_a: str, response_b: str, model_a: int, model_b: int,
-    turn: int | None = None,
+    turn: int | None = None, chance: float = 1.0,
 ) -> tuple[int, bool]:  # fmt: skip
     """The battle between two responses in a campaign, made if missing; and whether its slots are the other way round."""
     find = "SELECT id FROM battles WHERE campaign = ? AND response_a = ? AND response_b = ?"
@@ -170,9 +172,9 @@ def add_battle(
         if row:
             return int(row[0]), swapped
     cursor = db.conn.execute(
-        """INSERT INTO battles(campaign, prompt, response_a, response_b, model_a, model_b, turn)
-        VALUES (?, ?, ?, ?, ?, ?, ?)""",
-        (campaign, prompt, response_a, response_b, model_a, model_b, turn),
+        """INSERT INTO battles(campaign, prompt, response_a, response_b, model_a, model_b, turn, chance)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+        (campaign, prompt, response_a, response_b, model_a, model_b, turn, chance),
     )
     return int(cursor.lastrowid or 0), False
 
@@ -591,19 +593,54 @@ def live_leases(db: Database, campaign: int) -> int:
     return int(row[0])
 
 
-def least_covered(db: Database, campaign: Campaign, rater: int, n: int) -> list[int]:
+class Among(NamedTuple):
+    """Which battles may be drawn: those of two models (their names in the order of the slots), and not these."""
+
+    models: tuple[str, str]
+    but: tuple[int, ...] = ()
+
+
+_AMONG = """ AND c.battle NOT IN (SELECT value FROM json_each(?5))
+  AND EXISTS (SELECT 1 FROM battles b JOIN models ma ON ma.id = b.model_a JOIN models mb ON mb.id = b.model_b
+    WHERE b.id = c.battle AND ma.name = ?6 AND mb.name = ?7)"""
+
+
+def _among(among: Among | None) -> tuple[str, tuple[object, ...]]:
+    return (_AMONG, (json.dumps(among.but), *among.models)) if among else ("", ())
+
+
+def least_covered(
+    db: Database, campaign: Campaign, rater: int, n: int, among: Among | None = None
+) -> list[int]:
     """Up to n battles still short of votes and never lent to this rater, least covered first, by lot among equals.
 
     Covered means standing votes (skips left out) and live leases. The lot was drawn when the battle was made.
     """
+    narrowed, values = _among(among)
     rows = db.conn.execute(
-        """SELECT c.battle FROM battle_cover c
+        f"""SELECT c.battle FROM battle_cover c
         WHERE c.campaign = ?1 AND c.held = 0 AND c.votes + c.leases < ?2
-        AND NOT EXISTS (SELECT 1 FROM assignments s WHERE s.rater = ?3 AND s.battle = c.battle)
+        AND NOT EXISTS (SELECT 1 FROM assignments s WHERE s.rater = ?3 AND s.battle = c.battle){narrowed}
         ORDER BY c.votes + c.leases, c.lot LIMIT ?4""",
-        (campaign.id, campaign.settings.overlap, rater, n),
+        (campaign.id, campaign.settings.overlap, rater, n, *values),
     )
     return [int(r[0]) for r in rows]
+
+
+def twos_left(
+    db: Database, campaign: Campaign, rater: int, but: Sequence[int] = ()
+) -> dict[tuple[str, str], int]:
+    """{(model a, model b): battles short of votes and never lent to this rater}, these battles left out."""
+    rows = db.conn.execute(
+        """SELECT ma.name, mb.name, count(*) FROM battle_cover c JOIN battles b ON b.id = c.battle
+        JOIN models ma ON ma.id = b.model_a JOIN models mb ON mb.id = b.model_b
+        WHERE c.campaign = ?1 AND c.held = 0 AND c.votes + c.leases < ?2
+        AND c.battle NOT IN (SELECT value FROM json_each(?4))
+        AND NOT EXISTS (SELECT 1 FROM assignments s WHERE s.rater = ?3 AND s.battle = c.battle)
+        GROUP BY b.model_a, b.model_b""",
+        (campaign.id, campaign.settings.overlap, rater, json.dumps(list(but))),
+    )
+    return {(str(r[0]), str(r[1])): int(r[2]) for r in rows}
 
 
 class Candidate(NamedTuple):
@@ -618,25 +655,28 @@ class Candidate(NamedTuple):
     """mean over the scorers of the chance that a is better (Bradley-Terry: sigmoid of the gap); None where none scored"""
 
 
-def candidates(db: Database, campaign: Campaign, rater: int, most: int) -> tuple[list[Candidate], int]:
+def candidates(
+    db: Database, campaign: Campaign, rater: int, most: int, among: Among | None = None
+) -> tuple[list[Candidate], int]:
     """(up to `most` battles short of votes and never lent to this rater, by lot; how many there are in all)."""
-    eligible = """FROM battle_cover c WHERE c.campaign = ?1 AND c.held = 0 AND c.votes + c.leases < ?2
-        AND NOT EXISTS (SELECT 1 FROM assignments s WHERE s.rater = ?3 AND s.battle = c.battle)"""
-    values = (campaign.id, campaign.settings.overlap, rater)
-    among = int(db.conn.execute(f"SELECT count(*) {eligible}", values).fetchone()[0])
+    narrowed, more = _among(among)
+    eligible = f"""FROM battle_cover c WHERE c.campaign = ?1 AND c.held = 0 AND c.votes + c.leases < ?2 AND ?4 > 0
+        AND NOT EXISTS (SELECT 1 FROM assignments s WHERE s.rater = ?3 AND s.battle = c.battle){narrowed}"""
+    values = (campaign.id, campaign.settings.overlap, rater, most, *more)
+    there = int(db.conn.execute(f"SELECT count(*) {eligible}", values).fetchone()[0])
     rows = db.conn.execute(
         f"""WITH pool AS (SELECT c.battle {eligible} ORDER BY random() LIMIT ?4)
         SELECT pool.battle, coalesce(sum(v.outcome = 'a'), 0), coalesce(sum(v.outcome = 'b'), 0),
           coalesce(sum(v.outcome IN ('tie', 'both_good', 'both_bad')), 0)
         FROM pool LEFT JOIN votes v ON v.battle = pool.battle
           AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id) GROUP BY pool.battle""",
-        (*values, most),
+        values,
     )
     found = [Candidate(*r) for r in rows]
     if campaign.settings.sampling is Sampling.JUDGE_DISAGREEMENT:
         judged = _judged(db, [c.battle for c in found])
         found = [c._replace(judged=judged.get(c.battle)) for c in found]
-    return found, among
+    return found, there
 
 
 def _judged(db: Database, battles: Sequence[int]) -> dict[int, float]:

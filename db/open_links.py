@@ -7,6 +7,7 @@ from sqlite_utils import Database
 from db.connection import transaction
 from db.entities import RaterKind, Seat
 from db.errors import NotFound, UserError
+from db.live_turns import forget_prompts
 
 
 class OpenLink(NamedTuple):
@@ -147,3 +148,4 @@ def withdraw(db: Database, rater: int) -> None:
             AND (comment IS NOT NULL OR better IS NOT NULL OR reason IS NOT NULL OR report IS NOT NULL)""",
             (rater,),
         )
+        forget_prompts(db, rater)

@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from db.entities import CampaignSettings, Guard, Purpose, QuizQuestion, Recruit, Sampling, content_id
+from db.entities import (
+    CampaignSettings,
+    Guard,
+    Matchmaking,
+    Purpose,
+    QuizQuestion,
+    Recruit,
+    Sampling,
+    content_id,
+)
 from db.errors import UserError
 
 MEANING: Mapping[str, str] = {
@@ -45,6 +54,9 @@ MEANING: Mapping[str, str] = {
     "block_below": "the same under which a rater gets no more ballots; 0: nobody is sent away",
     "sampling": "which battle comes next: least_covered, uniform, most_uncertain, judge_disagreement",
     "random_share": "share of ballots drawn evenly whatever the sampling, so that figures stay unbiased",
+    "matchmaking": "which models meet next, of three or more: uniform, least_played, most_informative",
+    "live": "raters may write prompts of their own, which two of the models answer while they wait",
+    "live_limit": "prompts of their own that one rater may write",
     "guard": "battles that give a model away: hold (not served), redact (words covered), allow",
     "count_leaked": "count votes on battles that give a model away",
     "recruit": "where raters come from: link, prolific, mturk",
@@ -112,6 +124,10 @@ def check(settings: CampaignSettings) -> None:
          "reveal them at the end, or set gold_rate=0"),
         (all(0 <= q.correct < len(q.answers) >= 2 for q in settings.quiz),
          "each quiz question needs two answers or more and the place of the correct one, from 0", "mend the quiz"),
+        (1 <= settings.live_limit <= MOST, "live_limit is a number of prompts", f"give 1 to {MOST}"),
+        (not (settings.live and settings.purpose is Purpose.EVALUATE),
+         "an evaluation takes held-out prompts only, and what raters write falls into either half",
+         "set live=no, or collect"),
         *((not url or urlsplit(url).scheme in ("http", "https"), f"{url!r} is no web address", "give https://...")
           for url in (settings.completion_url, settings.screenout_url)),
     ):  # fmt: skip
@@ -224,9 +240,9 @@ def _quiz(text: str) -> tuple[QuizQuestion, ...]:
 
 _PARSERS: Mapping[str, Callable[[str], object]] = {
     "purpose": Purpose, "sampling": Sampling, "guard": Guard, "recruit": Recruit,
-    "reveal": _reveal, "quiz": _quiz, "criteria": _list, "reason_tags": _list,
+    "matchmaking": Matchmaking, "reveal": _reveal, "quiz": _quiz, "criteria": _list, "reason_tags": _list,
     "starts_at": _time, "ends_at": _time, "target": _optional_int, "rater_cap": _optional_int,
-    **dict.fromkeys(("overlap", "undo_seconds", "lease_seconds", "practice"), _int),
+    **dict.fromkeys(("overlap", "undo_seconds", "lease_seconds", "practice", "live_limit"), _int),
     **dict.fromkeys(("time_floor", "gold_rate", "repeat_rate", "random_share", "warn_below", "block_below"), _float),
     **{f.name: _yes_or_no for f in dataclasses.fields(CampaignSettings) if f.type is bool},
 }  # fmt: skip
@@ -238,6 +254,7 @@ def _one_of(words: type[StrEnum]) -> str:
 
 FITS: Mapping[Callable[[str], object], str] = {
     Purpose: _one_of(Purpose), Sampling: _one_of(Sampling), Guard: _one_of(Guard), Recruit: _one_of(Recruit),
+    Matchmaking: _one_of(Matchmaking),
     _reveal: _one_of(Reveal), _int: "give a whole number, e.g. 3", _optional_int: "give a whole number, or none",
     _float: "give a number, e.g. 0.1", _yes_or_no: "say yes or no", _time: "give a date like 2026-12-01T09:00, or none",
     _quiz: 'give a list like [{"question": "Which?", "answers": ["this", "that"], "correct": 0}], or @FILE',

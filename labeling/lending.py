@@ -21,16 +21,19 @@ from db.entities import (
     BallotKind,
     Campaign,
     CampaignStatus,
+    Matchmaking,
     Purpose,
     QuizQuestion,
     Sampling,
     content_id,
 )
 from db.errors import Refused
+from db.live_turns import Fought, fought
 from labeling.assignment import POOL, REPEAT_GAP, Drawn, draw, kind_of_next
 from labeling.ballot import blind
 from labeling.flags import blocked
 from labeling.joining import rater_session, stamp, take_seat
+from labeling.matchmaking import pair_up
 from labeling.scanning import as_served
 
 MAX_BALLOTS = 5
@@ -105,12 +108,12 @@ def next_ballots(
     end: End | None = None
     for one in offers:
         check_gates(one, rater)
-        no_more = _no_more(db, one, rater, now)
-        end = end or no_more
-        held = [] if no_more else _lend(db, one, rater.rater or 0, n, now)
+        over = no_more(db, one, rater, now)
+        end = end or over
+        held = [] if over else _lend(db, one, rater.rater or 0, n, now)
         if held:
             done, target = progress(db, one, rater.rater or 0)
-            ballots = tuple(_ballot(db, one, a) for a in held)
+            ballots = tuple(ballot_of(db, one, a) for a in held)
             return Next(ballots, done, target, None, briefing_key(one, held[0]))
     return _ended(db, rater, offers, end or _why_none(db, rater, offers, now))
 
@@ -173,14 +176,8 @@ def _within(campaign: Campaign, now: datetime) -> bool:
 
 
 def _lend(db: Database, campaign: Campaign, rater: int, n: int, now: datetime) -> list[Assignment]:
-    """Up to n assignments of a campaign: live ones, expired ones whose battle still wants a vote, then new ones."""
-    held = [
-        old
-        if old.expires_at > stamp(now)
-        else assign(db, campaign, rater, old.battle, now, old.left_is, old.kind)
-        for old in campaigns.open_assignments(db, campaign.id, rater)
-        if old.expires_at > stamp(now) or campaigns.still_wanted(db, old.battle, campaign.settings.overlap)
-    ]
+    """Up to n assignments of a campaign: those the rater holds, then new ones."""
+    held = held_by(db, campaign, rater, now)
     to_practise = campaign.settings.practice - checks.practised(db, rater, campaign.id)
     if to_practise > 0:
         practice = [a for a in held if a.kind is BallotKind.PRACTICE]
@@ -196,6 +193,17 @@ def _lend(db: Database, campaign: Campaign, rater: int, n: int, now: datetime) -
     if room > 0:
         held += _new(db, campaign, rater, room, now, held)
     return held[:n]
+
+
+def held_by(db: Database, campaign: Campaign, rater: int, now: datetime) -> list[Assignment]:
+    """A rater's assignments that wait for a vote: live ones, and expired ones whose battle still wants one, lent anew."""
+    return [
+        old
+        if old.expires_at > stamp(now)
+        else assign(db, campaign, rater, old.battle, now, old.left_is, old.kind)
+        for old in campaigns.open_assignments(db, campaign.id, rater)
+        if old.expires_at > stamp(now) or campaigns.still_wanted(db, old.battle, campaign.settings.overlap)
+    ]
 
 
 def _new(
@@ -241,11 +249,36 @@ def _drawn(db: Database, campaign: Campaign, rater: int, n: int) -> list[Drawn]:
         on = campaigns.following(db, campaign, rater)
         if on is not None:
             return [Drawn(on, 1.0, 1)]
+    if wanted.matchmaking is not Matchmaking.UNIFORM and len(campaign.models) > 2:
+        return _matched(db, campaign, rater, n)
     if wanted.sampling is Sampling.LEAST_COVERED:
         among = max(1, campaigns.coverage(db, campaign).battles)
         return [Drawn(b, 1 / among, among) for b in campaigns.least_covered(db, campaign, rater, n)]
     pool, among = campaigns.candidates(db, campaign, rater, POOL)
     return draw(pool, among, wanted.sampling, wanted.random_share, n, LOT)
+
+
+def _matched(db: Database, campaign: Campaign, rater: int, n: int) -> list[Drawn]:
+    """n different battles: each time first which two models meet, then which of their battles, as they are sampled."""
+    wanted, known = campaign.settings, fought(db, campaign.id)
+    drawn: list[Drawn] = []
+    while len(drawn) < n:
+        but = tuple(d.battle for d in drawn)
+        left = campaigns.twos_left(db, campaign, rater, but)
+        if not left:
+            break
+        twos = list(left)
+        met = pair_up(
+            [known.get(two, Fought(0, 0, 0)) for two in twos], wanted.matchmaking, wanted.random_share, LOT
+        )
+        among = campaigns.Among(twos[met.at], but)
+        if wanted.sampling is Sampling.LEAST_COVERED:
+            battle, within = campaigns.least_covered(db, campaign, rater, 1, among)[0], 1 / left[among.models]
+        else:
+            pool, there = campaigns.candidates(db, campaign, rater, POOL, among)
+            battle, within, _ = draw(pool, there, wanted.sampling, wanted.random_share, 1, LOT)[0]
+        drawn.append(Drawn(battle, min(1.0, met.chance * within), sum(left.values())))
+    return drawn
 
 
 def assign(
@@ -267,7 +300,8 @@ def lend(db: Database, campaign: Campaign, seat: int, battle: int, now: datetime
     return assign(db, campaign, campaigns.get_seat(db, seat).rater, battle, now)
 
 
-def _ballot(db: Database, campaign: Campaign, assignment: Assignment) -> Ballot:
+def ballot_of(db: Database, campaign: Campaign, assignment: Assignment) -> Ballot:
+    """An assignment as its rater sees it."""
     battle = campaigns.get_battle(db, assignment.battle)
     a, b = get_response(db, battle.response_a), get_response(db, battle.response_b)
     text_a, text_b = as_served(db, campaign, battle.id, a.text, b.text)
@@ -296,7 +330,7 @@ def _own(db: Database, session: Session) -> Campaign:
     return campaigns.campaign_by_id(db, session.campaign or 0)
 
 
-def _no_more(db: Database, campaign: Campaign, session: Session, now: datetime) -> End | None:
+def no_more(db: Database, campaign: Campaign, session: Session, now: datetime) -> End | None:
     """Why this campaign has no ballot for this rater whatever is left in it."""
     if votes.revealed_to(db, session.rater or 0, campaign.id):
         earned = completed(db, campaign, session.rater or 0, now)

@@ -35,6 +35,10 @@ OWN = {
     ("POST", "/api/consent"): (422, 422, 422),
     ("POST", "/api/quiz"): (401, 409, 401),
     ("GET", "/api/reveal"): (401, 409, 401),
+    ("GET", "/api/live"): (401, 403, 401),
+    ("POST", "/api/live"): (422, 422, 422),
+    ("POST", "/api/live/again"): (401, 403, 401),
+    ("POST", "/api/live/back"): (401, 403, 401),
     ("POST", "/api/forget"): (401, 200, 401),
     ("POST", "/api/login"): (422, 422, 422),
     ("POST", "/api/logout"): (200, 200, 200),
@@ -109,7 +113,7 @@ def test_the_census_of_gradios_routes(web: Running, people: dict[str, httpx.Clie
 @pytest.mark.parametrize("page", Page)
 def test_who_may_open_a_page(web: Running, people: dict[str, httpx.Client], page: Page) -> None:
     assert f"/{page}" in [m.path for m in web.app.routes if isinstance(m, Mount)]
-    may = {Page.LOGIN: {"stranger", "rater", "owner"}, Page.RATE: {"rater"}}.get(page, {"owner"})
+    may = {Page.LOGIN: {"stranger", "rater", "owner"}, Page.RATE: {"rater"}, Page.LIVE: set()}.get(page, {"owner"})
     for who, client in people.items():
         answer = client.get(f"/{page}/")
         assert answer.status_code == (200 if who in may else 303), who

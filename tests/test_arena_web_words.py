@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from arena.web.pages import rate
+from arena.web.pages import live, rate
 from arena.web.words import catalogues, language_of, told
 from db.entities import CampaignStatus
 
@@ -17,7 +17,7 @@ SERVER = [
     ROOT / name
     for name in (
         "labeling/briefing.py", "labeling/joining.py", "labeling/lending.py", "labeling/rating.py", "arena/web/api.py",
-        "arena/web/guard.py", "db/connection.py",
+        "arena/web/guard.py", "arena/web/live_api.py", "db/connection.py", "labeling/live_battles.py",
     )
 ]  # fmt: skip
 SPEAKS = {
@@ -66,13 +66,14 @@ class _Page(HTMLParser):
 
 
 def page_says() -> set[str]:
-    """Every sentence of the rating page (its markup, and t("...") in its script) and what the login says to raters."""
+    """Every sentence of the rating and live pages (their markup, and t("...") in their scripts), and the login's."""
     page = _Page()
-    page.feed((rate.HERE / "rate.html").read_text(encoding="utf-8"))
+    page.feed(live.markup())
     login = (rate.HERE.parent / "login.html").read_text(encoding="utf-8")
     for section in re.findall(r"<section data-for=.*?</section>", login, re.DOTALL):
         page.feed(section)
-    scripts = "\n".join((rate.HERE / f"{name}.js").read_text(encoding="utf-8") for name in rate.PARTS)
+    files = [*(rate.HERE / f"{name}.js" for name in rate.PARTS), live.HERE / "live.js"]
+    scripts = "\n".join(file.read_text(encoding="utf-8") for file in files)
     return page.found | set(re.findall(r'\bt\("([^"]+)"', scripts))
 
 

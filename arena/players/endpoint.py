@@ -1,50 +1,71 @@
 """A model behind any OpenAI-compatible server (vLLM, `transformers serve`, llama.cpp, a hosted one)."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import httpx
 
-from arena.players import Generated, GenerationSettings, Unanswerable, with_system
+from arena.players import Generated, GenerationSettings, Unanswerable, Unfinished, with_system
+from arena.players.limits import Limits, asked_to_wait, key_for, limits_from, meter_of
 from db.entities import Message
 from db.errors import UserError
 
-TRIES, AT_ONCE = 4, 8
 UNFIT = (400, 413, 422)
 """how servers refuse one request, too long a one mostly"""
 RETRIED = (408, 409, 429, 500, 502, 503, 504)
+A_TOKEN = 4
+"""characters, about, where a server does not count its tokens"""
 
 
 class EndpointPlayer:
-    """Asks `POST <url>/chat/completions`; the key comes from TASTEBENCH_API_KEY or OPENAI_API_KEY.
+    """Asks `POST <url>/chat/completions`; key and limits come from the environment (docs/players.md).
 
-    `pause` is called with the seconds to wait before a request is tried again.
+    `pause` is called with the seconds to wait before a request is made or tried again.
     """
 
     def __init__(
         self,
         url: str,
         remote_name: str,
-        timeout: float = 120.0,
+        limits: Limits | None = None,
         pause: Callable[[float], object] = time.sleep,
     ) -> None:
-        key = os.environ.get("TASTEBENCH_API_KEY") or os.environ.get("OPENAI_API_KEY")
         self.url, self.remote_name, self._pause = url.rstrip("/"), remote_name, pause
+        self.limits = limits or limits_from()
+        self._meter = meter_of(self.url)
+        key = key_for(self.url)
         self._client = httpx.Client(
-            timeout=timeout, headers={"Authorization": f"Bearer {key}"} if key else {}
+            timeout=self.limits.timeout, headers={"Authorization": f"Bearer {key}"} if key else {}
         )
 
     def respond(self, prompts: Sequence[Sequence[Message]], settings: GenerationSettings) -> list[Generated]:
-        """One answer to each prompt, in their order, a few requests at a time."""
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(lambda messages: self._answer(messages, settings), prompts))
+        """One answer to each prompt, in their order, a few requests at a time.
+
+        Unfinished where one fails for good: it holds the answers that came, and no further request goes out.
+        """
+        answers: dict[int, Generated] = {}
+        failed: UserError | None = None
+        with ThreadPoolExecutor(self.limits.at_once) as pool:
+            waiting = [pool.submit(self._answer, messages, settings) for messages in prompts]
+            for i, future in enumerate(waiting):
+                try:
+                    answers[i] = future.result()
+                except CancelledError:
+                    continue
+                except UserError as error:
+                    failed = failed or error
+                    pool.shutdown(wait=False, cancel_futures=True)
+        if failed is not None:
+            raise Unfinished(failed, answers) from failed
+        return [answers[i] for i in range(len(prompts))]
 
     def stream(self, messages: Sequence[Message], settings: GenerationSettings) -> Iterator[str]:
         """The answer piece by piece."""
         body = self._body(messages, settings) | {"stream": True}
+        self._take_turn()
+        told = 0
         try:
             with self._client.stream("POST", f"{self.url}/chat/completions", json=body) as answer:
                 if answer.status_code != 200:
@@ -53,9 +74,20 @@ class EndpointPlayer:
                 for line in answer.iter_lines():
                     data = line.removeprefix("data:").strip()
                     if line.startswith("data:") and data != "[DONE]":
-                        yield self._piece(data)
+                        piece = self._piece(data)
+                        told += len(piece)
+                        yield piece
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
+        finally:
+            self._meter.spend((told + _length(messages)) // A_TOKEN)
+
+    def _take_turn(self) -> None:
+        """Wait for this request's place under the limits; UserError where the token budget is used up."""
+        self._meter.check(self.url, self.limits.tokens)
+        seconds = self._meter.turn(self.limits.per_minute)
+        if seconds > 0:
+            self._pause(seconds)
 
     def _piece(self, data: str) -> str:
         """The text of one event of a stream; many carry none."""
@@ -73,9 +105,11 @@ class EndpointPlayer:
         }  # fmt: skip
 
     def _answer(self, messages: Sequence[Message], settings: GenerationSettings) -> Generated:
-        """One answer; a busy or broken server is asked again after 1, 2, 4 seconds."""
-        for attempt in range(TRIES):
-            last = attempt == TRIES - 1
+        """One answer; a busy or broken server is asked again after 1, 2, 4 seconds, or later where it says so."""
+        for attempt in range(self.limits.tries):
+            last = attempt == self.limits.tries - 1
+            wanted = 0.0
+            self._take_turn()
             try:
                 answer = self._client.post(
                     f"{self.url}/chat/completions", json=self._body(messages, settings)
@@ -85,21 +119,25 @@ class EndpointPlayer:
                     raise self._unreachable(error) from error
             else:
                 if answer.status_code == 200:
-                    return self._read(answer)
+                    return self._read(answer, messages)
                 if last or answer.status_code not in RETRIED:
                     raise self._refused(answer)
-            self._pause(2.0**attempt)
+                wanted = asked_to_wait(answer.headers.get("retry-after"))
+            self._pause(max(2.0**attempt, wanted))
         raise AssertionError("unreachable")
 
-    def _read(self, answer: httpx.Response) -> Generated:
+    def _read(self, answer: httpx.Response, messages: Sequence[Message]) -> Generated:
         try:
             body = answer.json()
             choice = body["choices"][0]
             text = str(choice["message"]["content"] or "")
-        except (ValueError, KeyError, IndexError, TypeError):
+            usage = body.get("usage") or {}
+            tokens = int(usage.get("completion_tokens") or 0)
+            total = int(usage.get("total_tokens") or 0)
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
             raise self._strange() from None
-        return Generated(text, choice.get("finish_reason") or "stop",
-                         int((body.get("usage") or {}).get("completion_tokens") or 0))  # fmt: skip
+        self._meter.spend(total or (len(text) + _length(messages)) // A_TOKEN)
+        return Generated(text, choice.get("finish_reason") or "stop", tokens)
 
     def _strange(self) -> UserError:
         return UserError(f"{self.url} answered something that is no chat completion",
@@ -112,3 +150,7 @@ class EndpointPlayer:
 
     def _unreachable(self, error: httpx.TransportError) -> UserError:
         return UserError(f"{self.url} does not answer ({type(error).__name__})", "check that the server runs")
+
+
+def _length(messages: Sequence[Message]) -> int:
+    return sum(len(m["content"]) for m in messages)

@@ -5,6 +5,8 @@
 In:  {"id": 1, "messages": [...], "settings": {...}}      {"stop": 1}
 Out: {"ready": true}      {"id": 1, "piece": "..."}      {"id": 1, "done": true}      {"id": 1, "error": "..."}
 
+With "whole": true in the request one line answers it: {"id": 1, "text": "...", "finish_reason": "stop", "tokens": 3}
+
 It ends when its stdin closes (whoever started it is gone) and after IDLE seconds without a request.
 """
 
@@ -13,7 +15,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -63,6 +65,9 @@ def answer(player: Player, inbox: Inbox, request: dict[str, object]) -> Iterator
     number = request["id"]
     messages: list[Message] = request["messages"]  # type: ignore[assignment]
     settings = GenerationSettings(**request["settings"])  # type: ignore[arg-type]
+    if request.get("whole"):
+        yield {"id": number} | whole(player, messages, settings)
+        return
     pieces = player.stream(messages, settings)
     try:
         for piece in pieces:
@@ -76,6 +81,15 @@ def answer(player: Player, inbox: Inbox, request: dict[str, object]) -> Iterator
         close = getattr(pieces, "close", None)
         if close is not None:
             close()
+
+
+def whole(player: Player, messages: Sequence[Message], settings: GenerationSettings) -> dict[str, object]:
+    """The whole answer with how it ended, or why there is none."""
+    try:
+        [made] = player.respond([messages], settings)
+    except UserError as error:
+        return {"error": str(error)}
+    return {"text": made.text, "finish_reason": made.finish_reason, "tokens": made.tokens}
 
 
 def main(home: str, model: str) -> None:

@@ -208,7 +208,7 @@ async def get_guidelines(request: Request, assignment: str | None = None) -> Res
                  "better": wanted.ask_better, "tags": list(wanted.reason_tags)},
          "practice": {"number": told.practice[0], "of": told.practice[1]} if told.practice else None,
          "ends_at": wanted.ends_at, "withdraw": visitor.rater is not None and not visitor.rater.owner_seat,
-         "results": bool(visitor.shared), "finish_url": told.finish_url, "reveal": wanted.reveal}
+         "results": bool(visitor.shared), "live": visitor.live, "finish_url": told.finish_url, "reveal": wanted.reveal}
     )  # fmt: skip
 
 

@@ -20,10 +20,11 @@ import uvicorn
 from fastapi import FastAPI, Request
 
 from arena import notices
-from arena.web import api, chrome, logins
+from arena.web import api, chrome, live_api, logins
 from arena.web.context import OWNERS, RATERS
 from arena.web.context import Context as Context
 from arena.web.guard import Guard
+from arena.web.live_room import Room
 from arena.web.sessions import BadTries, Door, Page, may_open, now
 from arena.web.watching import Watcher
 from db.connection import Home, Readers, Writer
@@ -71,6 +72,7 @@ def create_app(
     context = Context(home, readers, writer, chrome.theme())
     door = Door(readers, https or address.https, embed)
     web = api.Web(context, door, BadTries(), address.root_path)
+    room = Room(readers, writer, context.players)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -80,12 +82,15 @@ def create_app(
         yield
         watcher.stop()
         web.logins.close()
+        room.close()
+        context.players.close()
         writer.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    app.state.web = web
+    app.state.web, app.state.room = web, room
     app.include_router(api.router)
     app.include_router(logins.router)
+    app.include_router(live_api.router)
     app.add_exception_handler(UserError, api.on_user_error)
     app.add_exception_handler(api.NotJson, api.on_not_json)
     for page in Page:

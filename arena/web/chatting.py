@@ -12,11 +12,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from arena.players import GenerationSettings
+from arena.players import Generated, GenerationSettings
 from arena.players.endpoint import EndpointPlayer
+from arena.players.limits import Limits, limits_from
 from db.connection import PROJECT, Home
 from db.entities import Message, Model, ModelKind
 from db.errors import UserError
@@ -76,6 +77,25 @@ class Child:
                 with contextlib.suppress(UserError):  # it died meanwhile: there is nothing to stop
                     self._send({"stop": number})
 
+    def respond(self, messages: Sequence[Message], settings: GenerationSettings, seconds: float) -> Generated:
+        """The whole answer with how it ended; a model that takes longer than this is ended. The caller holds `busy`."""
+        watch = threading.Timer(seconds, self._process.kill)
+        watch.start()
+        try:
+            self._wait_ready()
+            self._asked += 1
+            self._send(
+                {"id": self._asked, "messages": list(messages), "settings": asdict(settings), "whole": True}
+            )
+            while (line := self._receive()).get("id") != self._asked:
+                pass  # the end of an answer that was stopped
+        finally:
+            watch.cancel()
+            self.used = time.monotonic()
+        if "error" in line:
+            raise UserError(str(line["error"]))
+        return Generated(str(line["text"]), str(line["finish_reason"]), int(str(line["tokens"])))
+
     def end(self) -> None:
         """Let it go: its stdin closes, so it ends; it is killed where it does not."""
         for pipe in (self._process.stdin, self._process.stdout):
@@ -122,32 +142,60 @@ class Child:
         )
 
 
+def _check_answers(model: Model) -> None:
+    if model.kind is ModelKind.RECORDED:
+        raise UserError(
+            f"{model.name} is recorded: it has no weights that could answer", "choose another model"
+        )
+
+
 class Players:
     """The models people talk to now."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
         self._children: dict[str, Child] = {}
+        self._far: dict[tuple[str, str, Limits], EndpointPlayer] = {}
         self._lock = threading.Lock()
+        self._freed = threading.Condition(self._lock)
 
     def stream(
         self, model: Model, messages: Sequence[Message], settings: GenerationSettings
     ) -> Iterator[str]:
         """One model's answer, piece by piece. UserError: recorded, busy, dead, or what the model itself refuses."""
-        if model.kind is ModelKind.RECORDED:
-            raise UserError(
-                f"{model.name} is recorded: it has no weights that could answer", "choose another model"
-            )
+        _check_answers(model)
         if model.kind is ModelKind.ENDPOINT:
-            yield from EndpointPlayer(model.endpoint or "", model.remote_name or model.name).stream(
-                messages, settings
-            )
+            yield from self._endpoint(model).stream(messages, settings)
             return
         child = self._take(model.name)
         try:
             yield from child.stream(messages, settings)
         finally:
-            child.busy.release()
+            self._let_go(child)
+
+    def respond(
+        self, model: Model, messages: Sequence[Message], settings: GenerationSettings, seconds: float
+    ) -> Generated:
+        """One model's whole answer. It may wait this long for room, and answer this long; UserError after that."""
+        _check_answers(model)
+        if model.kind is ModelKind.ENDPOINT:
+            return self._endpoint(model, seconds).respond([messages], settings)[0]
+        child = self._take(model.name, seconds)
+        try:
+            return child.respond(messages, settings, seconds)
+        finally:
+            self._let_go(child)
+
+    def _endpoint(self, model: Model, seconds: float | None = None) -> EndpointPlayer:
+        """The player of an endpoint; with `seconds`, one that is asked once and waits no longer."""
+        limits = limits_from()
+        if seconds is not None:
+            limits = replace(limits, timeout=min(limits.timeout, seconds), tries=1)
+        key = (model.endpoint or "", model.remote_name or model.name, limits)
+        with self._lock:
+            if key not in self._far:
+                self._far[key] = EndpointPlayer(*key)
+            return self._far[key]
 
     def alive(self) -> list[str]:
         """The models in memory, the one used last at the end."""
@@ -161,26 +209,43 @@ class Players:
                 child.end()
             self._children.clear()
 
-    def _take(self, name: str) -> Child:
-        """The model's child, started where there is none, and held for one answer."""
-        with self._lock:
-            for gone in [c for c in self._children.values() if not c.alive]:
-                gone.end()
-                del self._children[gone.model]
-            child = self._children.get(name)
-            if child is None:
-                self._make_room()
-                child = self._children[name] = Child(self._home, name)
-            if not child.busy.acquire(blocking=False):
-                raise UserError(f"{name} is answering already", "wait for it, or stop it first")
+    def _take(self, name: str, patience: float = 0.0) -> Child:
+        """The model's child, started where there is none, and held for one answer; UserError where it stays busy."""
+        until = time.monotonic() + patience
+        with self._freed:
+            while (child := self._free(name)) is None:
+                if not self._freed.wait(max(0.0, until - time.monotonic())) and time.monotonic() >= until:
+                    busy = f"{name} is" if name in self._children else f"{MOST} models are"
+                    raise UserError(f"{busy} answering already", "wait, or stop what is being answered")
+            child.busy.acquire()
             return child
 
-    def _make_room(self) -> None:
+    def _let_go(self, child: Child) -> None:
+        with self._freed:
+            child.busy.release()
+            self._freed.notify_all()
+
+    def _free(self, name: str) -> Child | None:
+        """The model's child where it is idle, started where there is room; None where it has to be waited for."""
+        for gone in [c for c in self._children.values() if not c.alive and not c.busy.locked()]:
+            gone.end()
+            del self._children[gone.model]
+        child = self._children.get(name)
+        if child is not None:
+            return None if child.busy.locked() else child
+        if not self._make_room():
+            return None
+        child = self._children[name] = Child(self._home, name)
+        return child
+
+    def _make_room(self) -> bool:
+        """Whether one more may start; the one unused for longest goes where there are MOST."""
         if len(self._children) < MOST:
-            return
+            return True
         idle = [c for c in self._children.values() if not c.busy.locked()]
         if not idle:
-            raise UserError(f"{MOST} models are answering already", "wait for one of them")
+            return False
         oldest = min(idle, key=lambda c: c.used)
         oldest.end()
         del self._children[oldest.model]
+        return True

@@ -53,7 +53,8 @@ def asset(name: str) -> str:
 
 def head(page: Page, root_path: str = "") -> str:
     """The head of a page: the shared style sheet and the script that puts the bar on top."""
-    style = (ASSETS / f"{page}.css").read_text(encoding="utf-8") if (ASSETS / f"{page}.css").exists() else ""
+    sheets = ("rate", "live") if page is Page.LIVE else (page,)
+    style = "".join(asset(f"{name}.css") for name in sheets if (ASSETS / f"{name}.css").exists())
     bar = asset("bar.js").replace("__BAR__", _bar(page, root_path))
     return f"<style>{asset('base.css')}{style}</style><script>{bar}</script>"
 
@@ -61,7 +62,7 @@ def head(page: Page, root_path: str = "") -> str:
 def _bar(page: Page, root_path: str) -> str:
     """The bar's markup: the name, and on the owner's pages the way to the others."""
     links = ""
-    if page not in (Page.RATE, Page.LOGIN):
+    if page not in (Page.RATE, Page.LIVE, Page.LOGIN):
         links = "".join(
             f'<a href="{root_path}/{to}/"{" aria-current=page" if to is page else ""}>{words}</a>'
             for to, words in OWNER_LINKS

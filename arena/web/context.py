@@ -1,9 +1,10 @@
 """What a page is built from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import gradio as gr
 
+from arena.web.chatting import Players
 from db.connection import Home, Readers, Writer
 
 OWNERS, RATERS = "owner-session-", "rater-lineage-"
@@ -12,9 +13,13 @@ OWNERS, RATERS = "owner-session-", "rater-lineage-"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The home with its reading and writing connections, and the theme every page wears."""
+    """The home with its reading and writing connections, the theme every page wears, the models that answer now."""
 
     home: Home
     readers: Readers
     writer: Writer
     theme: gr.themes.Base
+    players: Players = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "players", Players(self.home))

@@ -26,7 +26,7 @@ VOTE_CAP = 1024 * 1024
 
 OWN_ROUTES = re.compile(
     r"/|/healthz|/favicon\.ico|/manifest\.json|/robots\.txt|/join/[A-Za-z0-9_-]{1,128}"
-    r"|/api/(next|vote|undo|consent|quiz|guidelines|reveal|forget|login|logout)"
+    r"|/api/(next|vote|undo|consent|quiz|guidelines|reveal|forget|login|logout|live|live/again|live/back)"
 )
 STATIC = re.compile(r"(assets|static|svelte)/[A-Za-z0-9._@/-]+|theme\.css")
 # what a Gradio page needs besides itself and its assets; pages without events need nothing

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from db.campaigns import Session, shared_campaigns
 from db.connection import Readers
+from db.live_turns import live_campaigns
 from labeling.joining import RATER_DAYS, session_from
 from labeling.owners import OWNER_DAYS
 
@@ -26,6 +27,7 @@ class Page(StrEnum):
     """The mounts, by the first part of their path."""
 
     RATE = "rate"
+    LIVE = "live"
     RESULTS = "results"
     STUDIO = "studio"
     CHAT = "chat"
@@ -40,6 +42,8 @@ class Visitor:
     owner: Session | None
     shared: tuple[str, ...] = ()
     """the campaigns whose results the rater may see"""
+    live: bool = False
+    """whether a campaign lets the rater write prompts"""
 
 
 def may_open(page: Page, visitor: Visitor) -> bool:
@@ -48,6 +52,8 @@ def may_open(page: Page, visitor: Visitor) -> bool:
         return True
     if page is Page.RATE:
         return visitor.rater is not None and not visitor.rater.revoked
+    if page is Page.LIVE:
+        return visitor.live
     if page is Page.RESULTS and visitor.shared:
         return True
     return visitor.owner is not None
@@ -81,6 +87,9 @@ class Door:
             rater,
             owner if owner is not None and owner.role == "owner" else None,
             tuple(shared_campaigns(db, rater.lineage or 0)) if rater is not None and open_to_them else (),
+            rater is not None
+            and open_to_them
+            and bool(live_campaigns(db, None if rater.owner_seat else rater.lineage)),
         )
 
     def rater_cookie(self, request: HTTPConnection) -> str | None:

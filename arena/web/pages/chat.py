@@ -162,7 +162,6 @@ def converse(
 
 def page(context: Context) -> gr.Blocks:
     """The page; its app lets the owner in and nobody else."""
-    players = Players(context.home)
     with gr.Blocks(title="Chat - Tastebench", analytics_enabled=False, fill_width=True) as blocks:
         with gr.Row(elem_id="chat-models"):
             first = gr.Dropdown(
@@ -193,7 +192,7 @@ def page(context: Context) -> gr.Blocks:
 
         def say(*fields: Any) -> Iterator[tuple[str, str, str]]:  # noqa: ANN401 - what the components hold
             try:
-                yield from converse(context, players, *fields)
+                yield from converse(context, context.players, *fields)
             except UserError as error:
                 raise gr.Error(str(error), duration=12, title="Not done", print_exception=False) from None
 

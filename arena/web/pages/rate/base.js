@@ -5,6 +5,9 @@ const doing = (name) => root.querySelectorAll(`[data-do="${name}"]`);
 const OUTBOX = "tastebench-outbox", LAST = "tastebench-last", DRAFT = "tastebench-draft", PACE = "tastebench-pace";
 const READ = "tastebench-guidelines-read", PREFERENCE = "tastebench-";
 
+const SOURCE = root.dataset.source || "next";   // where ballots come from
+const hooks = {};         // what a page that stands on this one does: heard(said) with each answer, idle() without a ballot
+
 const recall = (name, otherwise, store = localStorage) => {
   try { return JSON.parse(store.getItem(name)) ?? otherwise; } catch { return otherwise; }
 };

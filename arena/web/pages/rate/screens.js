@@ -9,7 +9,7 @@ const screen = (sign, title, html, shown = {}) => {
   part("screen").classList.toggle("tb-consent", "agree" in shown);
   for (const name of ["again", "agree", "reveal"]) doing(name).forEach((b) => { b.hidden = !(name in shown); });
   doing("agree").forEach((b) => { b.dataset.version = shown.agree ?? ""; });
-  for (const name of ["quiz", "code-box", "finish", "results", "reveal-note", "revealed"]) part(name).hidden = true;
+  for (const name of ["quiz", "code-box", "finish", "results", "live-end", "reveal-note", "revealed"]) part(name).hidden = true;
   setState("screen");
   refreshUndo();
   part("screen").focus({ preventScroll: true });
@@ -83,13 +83,14 @@ const over = async () => {
     part("code-box").hidden = false;
     part("code").textContent = end.code;
   }
-  const { finish_url: address, reveal, withdraw, results } = await guidelines("");
+  const { finish_url: address, reveal, withdraw, results, live } = await guidelines("");
   doing("leave").forEach((b) => { b.hidden = !withdraw; });
   if (root.dataset.state !== "screen" || !end) return;
   if (address && URL.canParse(address) && /^https?:$/.test(new URL(address).protocol)) {
     Object.assign(part("finish"), { hidden: false, href: address, rel: "noreferrer", textContent: finishWords(new URL(address)) });
   }
   part("results").hidden = !results;
+  part("live-end").hidden = !live;
   if (reveal === "end" && progress?.done) {
     doing("reveal").forEach((b) => { b.hidden = false; });
     part("reveal-note").hidden = false;

@@ -23,6 +23,7 @@ const show = () => {
   waitsFor = null;
   if (queue.length === 0) {
     if (end) over();
+    else if (hooks.idle) hooks.idle();
     else { setState("loading"); top_up(); }
     return;
   }
@@ -56,6 +57,7 @@ const drawGuide = (guide) => {
     if (html) noteRead(html);
   }
   part("guide").hidden = !guide.html;
+  part("live-link").hidden = !guide.live || SOURCE === "live";
   part("note").hidden = !guide.note;
   part("note").textContent = told(guide.note);
   part("practice").hidden = !guide.practice;
@@ -119,7 +121,8 @@ let fetching = null;
 const top_up = (n = AHEAD) => {
   fetching ??= (async () => {
     try {
-      const said = await call(`next?n=${n + outbox.length}`);
+      const said = await call(`${SOURCE}?n=${n + outbox.length}`);
+      hooks.heard?.(said);
       if (said.ballots.length && !guides.has(said.under)) {
         guides.set(said.under, await guidelines(said.ballots[0].assignment));
         practised = 0;
@@ -131,7 +134,7 @@ const top_up = (n = AHEAD) => {
         .map((b) => ({ ...b, under: said.under })));
       tries = outbox.length ? tries : 0;
       refreshProgress();
-      if (root.dataset.state !== "rating" && (queue.length || end)) show();
+      if (root.dataset.state !== "rating" && (queue.length || end || hooks.idle)) show();
       if (outbox.length === 0 && ["wait", "late"].includes(part("saved").dataset.kind)) mark("idle", "");
     } catch (answer) {
       if (!(answer instanceof Answer)) throw answer;

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from db.entities import CampaignSettings, Guard, Recruit, Sampling
+from db.entities import CampaignSettings, Guard, Matchmaking, Recruit, Sampling
 from labeling.campaign_settings import MEANING, Reveal, shown
 
 
@@ -43,6 +43,9 @@ GROUPS = (
                                                  ("at the end", Reveal.END))),
          Field("undo_seconds", "Seconds to undo"), Field("lease_seconds", "Seconds a ballot is kept")),
     )),
+    Group("Prompts that raters write", (
+        (Field("live", "Raters may write their own"), Field("live_limit", "Most for one rater")),
+    )),
     Group("Check questions and limits", (
         (Field("gold_rate", "Share with a known answer"), Field("repeat_rate", "Share shown twice"),
          Field("practice", "Practice ballots")),
@@ -53,7 +56,10 @@ GROUPS = (
         (Field("sampling", "Next battle", (("least covered", Sampling.LEAST_COVERED), ("uniform", Sampling.UNIFORM),
                                            ("most uncertain", Sampling.MOST_UNCERTAIN),
                                            ("judges disagree", Sampling.JUDGE_DISAGREEMENT))),
-         Field("random_share", "Share drawn evenly")),
+         Field("random_share", "Share drawn evenly"),
+         Field("matchmaking", "Which models meet, of three or more",
+               (("each two alike", Matchmaking.UNIFORM), ("least played", Matchmaking.LEAST_PLAYED),
+                ("most informative", Matchmaking.MOST_INFORMATIVE)))),
         (Field("guard", "Battles that give a model away", (("hold back", Guard.HOLD), ("cover the words", Guard.REDACT),
                                                            ("serve", Guard.ALLOW))),
          Field("count_leaked", "Count votes on them")),

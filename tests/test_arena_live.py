@@ -1,0 +1,341 @@
+"""Live sessions over HTTP: two stand-in servers answer a rater's own prompt, and nothing tells the two apart."""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+
+from db.campaigns import create_campaign, get_assignment, get_battle
+from db.catalog import add_model, get_prompt, get_response, responses_of
+from db.connection import home_at, open_writer
+from db.entities import CampaignSettings, Guard, ModelKind, Purpose, split_of
+from db.errors import UserError
+from db.guarding import mark_scanned
+from labeling import campaign_settings
+from labeling.live_battles import ALIKE, GUARDED, USED_UP
+from tests.serving import Running, running
+from tests.standin import StandIn, completion, standing_in
+
+LIVE = CampaignSettings(live=True, live_limit=5)
+
+
+class Arena(NamedTuple):
+    """A served home whose campaign `first` is live between the models `quick` and `slow`."""
+
+    web: Running
+    quick: StandIn
+    slow: StandIn
+
+
+@contextlib.contextmanager
+def arena(folder: Path, settings: CampaignSettings = LIVE, third: str | None = None) -> Iterator[Arena]:
+    with standing_in() as quick, standing_in() as slow:
+        quick.body, slow.body = (
+            completion("A short reply."),
+            completion("Another reply, which took its time."),
+        )
+        home = home_at(folder)
+        db = open_writer(home)
+        names = ["quick", "slow"]
+        for name, server in (("quick", quick), ("slow", slow)):
+            add_model(db, name, ModelKind.ENDPOINT, endpoint=server.url, remote_name=name)
+        if third:
+            add_model(db, "third", ModelKind.ENDPOINT, endpoint=third, remote_name="third")
+            names.append("third")
+        mark_scanned(db, create_campaign(db, "first", names, "all", settings).campaign.id)
+        db.conn.close()
+        with running(home) as web:
+            yield Arena(web, quick, slow)
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[Arena]:
+    with arena(tmp_path / "home") as made:
+        yield made
+
+
+def ask(rater: httpx.Client, message: str = "What is a quokka?", *, after: bool = False) -> None:
+    answer = rater.post("/api/live", json={"message": message, "after": after})
+    assert (answer.status_code, answer.json()) == (200, {"state": "writing"})
+
+
+def looks(rater: httpx.Client, until: float = 20.0) -> list[httpx.Response]:
+    """Every answer to GET /api/live until the state is no longer `writing`."""
+    seen: list[httpx.Response] = []
+    end = time.monotonic() + until
+    while time.monotonic() < end:
+        seen.append(rater.get("/api/live"))
+        assert seen[-1].status_code == 200, seen[-1].text
+        if seen[-1].json()["live"]["state"] != "writing":
+            return seen
+        time.sleep(0.02)
+    raise AssertionError("the answers never came")
+
+
+def ballot(rater: httpx.Client) -> dict:
+    return looks(rater)[-1].json()["ballots"][0]
+
+
+def vote(rater: httpx.Client, assignment: str, choice: str = "left", key: str = "k") -> dict:
+    answer = rater.post("/api/vote", json={"assignment": assignment, "choice": choice, "key": key})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_rater_asks_two_models_answer_and_the_vote_is_one_like_any_other(live: Arena) -> None:
+    rater = live.web.rater()
+    assert rater.get("/api/live").json()["live"] == {"state": "open", "talk": [], "note": ""}
+    ask(rater)
+    shown = ballot(rater)
+    assert set(shown) == {"assignment", "prompt", "left", "right", "criteria"}
+    assert shown["prompt"][0]["content"] == "What is a quokka?"
+    assert {shown["left"]["text"], shown["right"]["text"]} == {
+        "A short reply.", "Another reply, which took its time.",
+    }  # fmt: skip
+    assert rater.get("/api/next").json()["ballots"] == [shown], "the rating page shows the same ballot"
+    vote(rater, shown["assignment"])
+    db = live.web.app.state.web.context.readers.get()
+    made = get_assignment(db, shown["assignment"])
+    assert made is not None
+    battle = get_battle(db, made.battle)
+    assert (battle.model_a, battle.model_b) == ("quick", "slow")
+    assert (made.chance, made.among) == (1.0, 1)
+    prompt = get_prompt(db, battle.prompt)
+    assert (prompt.tags, prompt.split) == (("live",), split_of(prompt.id))
+    stored = get_response(db, battle.response_a)
+    assert stored.finish_reason == "stop"
+    assert stored.settings is not None
+    assert {"temperature", "top_p", "max_new_tokens", "seed", "system", "tokens"} <= set(stored.settings)
+
+
+def test_what_a_browser_receives_does_not_tell_a_fast_model_from_a_slow_one(live: Arena) -> None:
+    live.slow.delay = 0.25
+    for n in range(5):
+        rater = live.web.rater()
+        ask(rater, f"Question number {n}")
+        *waits, last = looks(rater)
+        assert len(waits) >= 2, "the fast answer is held back until the slow one is there"
+        assert len({w.content for w in waits}) == 1, "no reply says that one side is done"
+        assert {w.headers["content-length"] for w in waits} == {str(len(waits[0].content))}
+        text = last.text + json.dumps(dict(last.headers))
+        for word in (
+            "quick",
+            "slow",
+            "seconds",
+            "latency",
+            "tokens",
+            "finish",
+            "stop",
+            "model",
+            "127.0.0.1:" + str(live.slow.server_port),
+        ):
+            assert word not in text.replace("took its time", ""), word
+        [shown] = last.json()["ballots"]
+        assert set(shown["left"]) == set(shown["right"]) == {"text", "html"}
+        for path in (f"/api/guidelines?assignment={shown['assignment']}", "/api/next"):
+            assert "quick" not in rater.get(path).text
+    assert len(live.quick.seen) == len(live.slow.seen) == 5, "each was asked once"
+
+
+def test_sides_are_drawn_anew_for_every_battle(live: Arena) -> None:
+    lefts = set()
+    for n in range(24):
+        rater = live.web.rater()
+        ask(rater, f"Question {n}")
+        lefts.add(ballot(rater)["left"]["text"])
+        if len(lefts) == 2:
+            return
+    raise AssertionError("the same model stood on the left 24 times")
+
+
+def test_only_the_side_that_failed_is_tried_again(live: Arena) -> None:
+    rater = live.web.rater()
+    live.slow.statuses = [500, 500]
+    ask(rater)
+    failed = looks(rater)[-1].json()
+    assert (failed["live"]["state"], failed["ballots"]) == ("failed", [])
+    assert "slow" not in json.dumps(failed)
+    assert rater.post("/api/live/again", json={}).json() == {"state": "writing"}
+    assert ballot(rater)["prompt"][0]["content"] == "What is a quokka?"
+    assert (len(live.quick.seen), len(live.slow.seen)) == (1, 3)
+
+
+def test_one_failure_is_mended_before_the_rater_hears_of_it(live: Arena) -> None:
+    rater = live.web.rater()
+    live.quick.statuses = [503]
+    ask(rater)
+    assert ballot(rater)
+    assert (len(live.quick.seen), len(live.slow.seen)) == (2, 1)
+
+
+def test_a_message_that_nobody_answers_is_given_up_and_costs_nothing(live: Arena) -> None:
+    rater = live.web.rater()
+    live.slow.statuses = [400, 400]
+    ask(rater)
+    assert rater.post("/api/live", json={"message": "more"}).status_code == 409
+    looks(rater)
+    assert rater.post("/api/live/back", json={}).json() == {"state": "open"}
+    after = rater.get("/api/live").json()
+    assert after["progress"]["done"] == 0
+    assert after["live"]["note"].startswith("The answers did not come")
+    assert rater.post("/api/live/back", json={}).status_code == 409
+    ask(rater, "Once more?")
+    assert ballot(rater)
+
+
+def test_a_slow_model_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+    """Three models, one of them stuck: whoever drew the other two is served at once, and every page answers."""
+    with standing_in() as third:
+        third.body = completion("A third way to put it.")
+        with arena(tmp_path / "home", CampaignSettings(live=True), third=third.url) as live:
+            live.slow.delay = 4.0
+            raters = [live.web.rater() for _ in range(12)]
+            for n, rater in enumerate(raters):
+                ask(rater, f"Question {n}")
+            db = live.web.app.state.web.context.readers.get()
+            turns = "SELECT ended IS NOT NULL FROM live_turns WHERE {} (SELECT id FROM models WHERE name = 'slow') IN (model_a, model_b)"
+            others, stuck = turns.format("NOT"), turns.format("")
+            began = time.monotonic()
+            while not all(r[0] for r in db.execute(others).fetchall()):
+                assert time.monotonic() - began < 3.0, "they wait for a model they did not draw"
+                time.sleep(0.02)
+            assert len(db.execute(others).fetchall()) + len(db.execute(stuck).fetchall()) == 12
+            assert not any(r[0] for r in db.execute(stuck).fetchall())
+            assert {r.get("/api/live").json()["live"]["state"] for r in raters} == {"ballot", "writing"}
+
+
+def test_a_talk_goes_on_from_the_answer_that_was_chosen(live: Arena) -> None:
+    rater = live.web.rater()
+    ask(rater)
+    first = ballot(rater)
+    vote(rater, first["assignment"], "right")
+    where = rater.get("/api/live").json()["live"]
+    assert [m["role"] for m in where["talk"]] == ["user", "assistant"]
+    assert where["talk"][1]["content"] == first["right"]["text"]
+    ask(rater, "Tell me more.", after=True)
+    second = ballot(rater)
+    assert [m["content"] for m in second["prompt"]] == [
+        "What is a quokka?", first["right"]["text"], "Tell me more.",
+    ]  # fmt: skip
+    assert live.quick.seen[-1]["messages"] == live.slow.seen[-1]["messages"]
+    vote(rater, second["assignment"], "skip", "k2")
+    assert rater.get("/api/live").json()["live"]["talk"] == []
+    ask(rater, "Something new.", after=True)
+    assert len(ballot(rater)["prompt"]) == 1
+
+
+def test_an_undone_vote_brings_its_ballot_back(live: Arena) -> None:
+    rater = live.web.rater()
+    ask(rater)
+    shown = ballot(rater)
+    vote(rater, shown["assignment"])
+    again = rater.post("/api/undo", json={"assignment": shown["assignment"]}).json()["assignment"]
+    assert ballot(rater)["assignment"] == again
+
+
+def test_answers_that_leave_nothing_to_compare_are_no_ballot(live: Arena) -> None:
+    rater = live.web.rater()
+    for body in (live.quick.body, completion("  ")):
+        live.slow.body = body
+        ask(rater)
+        last = looks(rater)[-1].json()
+        assert (last["ballots"], last["live"]["note"]) == ([], ALIKE)
+    assert last["progress"]["done"] == 2
+
+
+def test_an_answer_that_names_its_model_is_held_or_covered(tmp_path: Path) -> None:
+    named = completion("I am ChatGPT, made by OpenAI, and a quokka is a small marsupial.")
+    with arena(tmp_path / "held") as live:
+        live.slow.body = named
+        rater = live.web.rater()
+        ask(rater)
+        last = looks(rater)[-1].json()
+        assert (last["ballots"], last["live"]["note"]) == ([], GUARDED)
+        assert rater.get("/api/next").json()["ballots"] == []
+    with arena(tmp_path / "covered", CampaignSettings(live=True, guard=Guard.REDACT)) as live:
+        live.slow.body = named
+        rater = live.web.rater()
+        ask(rater)
+        shown = ballot(rater)
+        side = "left" if "[hidden]" in shown["left"]["text"] else "right"
+        assert "ChatGPT" not in json.dumps(shown)
+        vote(rater, shown["assignment"], side)
+        ask(rater, "And who are they?", after=True)
+        assert "ChatGPT" not in json.dumps(looks(rater)[-1].json())
+        assert "ChatGPT" not in json.dumps(live.quick.seen[-1])
+
+
+def test_limits_and_reveal(tmp_path: Path) -> None:
+    with arena(tmp_path / "home", CampaignSettings(live=True, live_limit=1, reveal="each")) as live:
+        rater = live.web.rater()
+        ask(rater)
+        shown = ballot(rater)
+        said = vote(rater, shown["assignment"])
+        assert set(said["reveal"].values()) == {"quick", "slow"}
+        where = rater.get("/api/live").json()
+        assert (where["live"]["state"], where["live"]["note"]) == ("over", USED_UP)
+        refused = rater.post("/api/live", json={"message": "more"})
+        assert (refused.status_code, refused.json()["error"]) == (403, USED_UP.rstrip("."))
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({}, "message"), ({"message": "  "}, "message"), ({"message": "x" * 8001}, "message"),
+     ({"message": "x", "after": "yes"}, "after"), ({"message": 5}, "message")],
+)  # fmt: skip
+def test_what_is_no_message_is_refused_by_its_field(live: Arena, body: dict, field: str) -> None:
+    answer = live.web.rater().post("/api/live", json=body)
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+def test_where_it_is_not_allowed_there_is_nothing(tmp_path: Path) -> None:
+    with arena(tmp_path / "home", CampaignSettings()) as live:
+        rater = live.web.rater()
+        assert rater.get("/live/").status_code == 303
+        assert rater.get("/api/live").status_code == 403
+        assert rater.post("/api/live", json={"message": "hi"}).status_code == 403
+        assert rater.get("/api/guidelines").json()["live"] is False
+        live.web.writer.call(lambda db: db.execute("UPDATE campaigns SET live = 1"))
+        assert rater.get("/live/").status_code == 200
+        assert live.web.client().get("/api/live").status_code == 401
+        assert rater.get("/api/guidelines").json()["live"] is True
+
+
+def test_answers_that_were_on_the_way_when_the_server_stopped_are_written_anew(tmp_path: Path) -> None:
+    with arena(tmp_path / "home") as live:
+        live.slow.delay = 0.5
+        rater = live.web.rater()
+        ask(rater)
+        token = rater.cookies["tastebench"]
+        with running(live.web.home) as second:
+            other = second.client()
+            other.cookies.set("tastebench", token)
+            live.slow.delay = 0.0
+            assert ballot(other)["prompt"][0]["content"] == "What is a quokka?"
+        looks(rater)
+        db = live.web.app.state.web.context.readers.get()
+        assert db.execute("SELECT count(*) FROM battles").fetchone()[0] == 1
+
+
+def test_a_rater_who_withdraws_takes_their_words_along(live: Arena) -> None:
+    rater = live.web.rater()
+    ask(rater, "My name is Ada, who am I?")
+    vote(rater, ballot(rater)["assignment"])
+    assert rater.post("/api/forget", json={}).status_code == 200
+    db = live.web.app.state.web.context.readers.get()
+    assert db.execute("SELECT messages, text FROM prompts").fetchall() == [("[]", "")]
+    assert db.execute("SELECT messages FROM live_turns").fetchall() == [("[]",)]
+    assert db.execute("SELECT count(*) FROM prompts_fts WHERE prompts_fts MATCH 'Ada'").fetchone()[0] == 0
+    assert len(list(responses_of(db, "quick"))) == 0  # of prompts without a text nothing is listed
+
+
+def test_an_evaluation_takes_no_prompts_of_raters() -> None:
+    with pytest.raises(UserError, match="held-out prompts only"):
+        campaign_settings.changed(CampaignSettings(purpose=Purpose.EVALUATE), {"live": "yes"})
+    with pytest.raises(UserError, match="live_limit"):
+        campaign_settings.changed(CampaignSettings(), {"live_limit": "0"})
