@@ -174,10 +174,10 @@ def _state(
         return State.CHAMPION
     if promotion is not None and promotion.stands:
         return State.FOLLOWED
-    if standing.promotes:
-        return State.PROMOTE
     if promotion is not None:
         return State.ROLLED_BACK
+    if standing.promotes:
+        return State.PROMOTE
     if rematch is None:
         return State.NO_REMATCH
     return State.RATING if rematch.short else State.UNDECIDED

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
+from arena.promoting import weigh
 from db import runs
 from db.campaigns import Coverage, coverage, find_campaign, list_campaigns
-from db.catalog import PromptSet, count_prompts, list_models, response_counts
+from db.catalog import PromptSet, count_prompts, find_model, list_models, response_counts
 from db.entities import (
     Campaign,
     CampaignStatus,
@@ -22,6 +23,7 @@ from db.entities import (
     Run,
     RunStatus,
 )
+from db.promotions import promotions
 from db.votes import Counts, Tally, counts, tallies, trained_votes
 
 ENOUGH_VOTES = 60
@@ -47,14 +49,14 @@ class Stage(StrEnum):
 
 
 class Go(StrEnum):
-    """Where a step is taken: the rating page, the results, or a tab of the studio."""
+    """Where a step is taken: the rating page, or a tab of the studio."""
 
     RATE = "rate"
-    RESULTS = "results"
     MODELS = "models"
     PROMPTS = "prompts"
     CAMPAIGNS = "campaigns"
     TRAIN = "train"
+    ROUNDS = "rounds"
     JOBS = "jobs"
 
 
@@ -118,6 +120,7 @@ def where(db: Database) -> Loop:
     step = (
         _starting(models, prompts, campaigns, live, job)
         or _working(running, steps, job)
+        or _deciding(db, last)
         or _rating(rematch, covered, fresh, last, _can_train(models))
     )
     return Loop(
@@ -153,7 +156,8 @@ def _fresh(
 ) -> Fresh:
     usable = {
         c.id for c in campaigns
-        if c.demo != SIMULATED and c.status is not CampaignStatus.CLOSED and can_train_on(c, models)
+        if c.demo != SIMULATED and can_train_on(c, models)
+        and (c.status is not CampaignStatus.CLOSED or c.parent_run is not None)  # promotion closed it: its votes train on
     }  # fmt: skip
     used = trained_votes(db)
     left: dict[RaterKind, int] = {}
@@ -205,6 +209,20 @@ def _working(running: Run | None, steps: tuple[int, int], job: Job | None) -> St
     )
 
 
+def _deciding(db: Database, last: Run | None) -> Step | None:
+    """Promote, where the rule says so of the newest candidate."""
+    if last is None or last.model is None or find_model(db, last.model) is None:
+        return None
+    if any(p.model == last.model and not p.stands for p in promotions(db)):
+        return None  # it was the champion and was rolled back: that is for people to say again
+    standing = weigh(db, last.model)
+    if not standing.promotes:
+        return None
+    rivals = " and ".join(r.rival for r in standing.rivals)
+    return Step(Stage.PROMOTION, f"Promote {last.model}: people prefer it to {rivals}", f"Promote {last.model}"[:40],
+                Go.ROUNDS, 1.0)  # fmt: skip
+
+
 def _rating(
     rematch: Campaign | None, covered: Coverage | None, fresh: Fresh, last: Run | None, trainable: bool
 ) -> Step:
@@ -214,8 +232,8 @@ def _rating(
             return Step(Stage.REMATCH, f"Rate the blind rematch: {covered.votes} of {covered.wanted}",
                         "Rate the rematch", Go.RATE, covered.votes / covered.wanted, _beside(fresh))  # fmt: skip
         if fresh.people < ENOUGH_VOTES:
-            return Step(Stage.PROMOTION, f"The blind rematch is complete: {covered.votes} votes", "Read the result",
-                        Go.RESULTS, 1.0, _beside(fresh))  # fmt: skip
+            return Step(Stage.PROMOTION, f"The blind rematch is complete: {covered.votes} votes, and no clear winner",
+                        "Decide", Go.ROUNDS, 1.0, _beside(fresh))  # fmt: skip
     which = "next" if last is not None else "first"
     if fresh.people >= ENOUGH_VOTES and trainable:
         return Step(Stage.PAIRS, f"Retrain from {fresh.people} votes", "Retrain", Go.TRAIN, 1.0)

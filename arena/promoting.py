@@ -152,11 +152,13 @@ def _told(one: Against) -> str:
     who = f"{one.rival} ({one.role})"
     if not one.wins + one.losses:
         return f"no vote yet decides between it and {who}; at least {one.to_go.least} that do are needed"
-    seen = f"{one.wins} of {one.wins + one.losses} decided votes, evidence {shown(one.e_value)}"
+    made_up = f", {one.simulated} of all votes simulated" if one.simulated else ""
+    seen = f"{one.wins} of {one.wins + one.losses} decided votes, evidence {shown(one.e_value)}{made_up}"
+    whose = "raters" if one.simulated else "people"
     if one.beats:
-        return f"people prefer it to {who}: {seen}"
+        return f"{whose} prefer it to {who}: {seen}"
     if one.loses:
-        return f"people prefer {who} to it: it won {seen}"
+        return f"{whose} prefer {who} to it: it won {seen}"
     return f"against {who} it won {seen} of {ENOUGH:.0f}; {one.to_go.words()}"
 
 

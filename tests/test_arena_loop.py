@@ -4,6 +4,7 @@ import pytest
 
 from arena.demo import seed
 from arena.loop import ENOUGH_VOTES, Go, Stage, can_train_on, where
+from arena.promoting import promote, rollback
 from db import runs
 from db.campaigns import (
     add_rater,
@@ -13,7 +14,7 @@ from db.campaigns import (
     get_campaign,
     set_status,
 )
-from db.catalog import add_model, add_prompts, get_model, list_models
+from db.catalog import add_model, add_prompts, add_responses, get_model, list_models, prompts_of
 from db.connection import open_writer
 from db.entities import (
     CampaignSettings,
@@ -24,6 +25,7 @@ from db.entities import (
     Prompt,
     Purpose,
     RaterKind,
+    Response,
     RunKind,
 )
 from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
@@ -141,10 +143,36 @@ def test_a_run_its_rematch_and_the_next_round(seeded, home):
     assert loop.fresh.people == 0, "the run has learned from every vote there was"
     give(seeded, "candidate rematch", 50)
     step = where(seeded).next
-    assert (step.stage, step.go) == (Stage.PROMOTION, Go.RESULTS)
+    assert (step.stage, step.go, step.words) == (
+        Stage.PROMOTION, Go.ROUNDS, "The blind rematch is complete: 50 votes, and no clear winner",
+    )  # fmt: skip
     assert where(seeded).pairs == 61, "votes of an evaluation make no pairs"
     give(seeded, "SFT vs DPO", 61, rater="new", skip=61)
     assert where(seeded).next.words == "Retrain from 61 votes"
+
+
+def test_a_winner_is_promoted_and_its_closed_campaigns_votes_go_on(seeded, home):
+    give(seeded, "SFT vs DPO", 61)
+    run, job = begin(seeded, home)
+    succeed(seeded, run)
+    runs.end_job(seeded, job.id, JobStatus.SUCCEEDED, 0, "")
+    for split, purpose in (("heldout", Purpose.EVALUATE), ("train", Purpose.COLLECT)):
+        asked = prompts_of(seeded, f"starter world:{split}")
+        add_responses(seeded, [Response.of(p.id, "candidate", f"said to {p.id}") for p in asked])
+        create_campaign(seeded, f"candidate {split}", ("candidate", "starter-sft"), f"starter world:{split}",
+                        CampaignSettings(purpose=purpose), parent_run=run.id)  # fmt: skip
+    runs.note_rematch(seeded, run.id, "candidate heldout")
+    give(seeded, "candidate train", 30)
+    give(seeded, "candidate heldout", 12)
+    step = where(seeded).next
+    assert (step.stage, step.go, step.words) == (
+        Stage.PROMOTION, Go.ROUNDS, "Promote candidate: people prefer it to starter-sft",
+    )  # fmt: skip
+    promote(seeded, "candidate", "me")
+    loop = where(seeded)
+    assert (loop.champion, loop.next.words) == ("candidate", "Rate: 30 of 60 votes to the next retrain")
+    rollback(seeded, "me")
+    assert where(seeded).next.stage is not Stage.PROMOTION, "what people took back is not proposed again"
 
 
 def test_a_failed_run_leaves_the_votes_fresh(seeded, home):

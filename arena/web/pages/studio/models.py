@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import gradio as gr
 
 from arena import jobs, registry
+from arena.modelcards import card
 from arena.web.context import Context
 from arena.web.pages.studio.acts import Part, act, panel, start_job, told, typed, wanted
 from arena.web.pages.studio.markup import Cell, Chip, note, render, table
@@ -96,12 +97,30 @@ def adapters(context: Context) -> list[str]:
     return [m.name for m in list_models(context.readers.get()) if m.kind is ModelKind.ADAPTER]
 
 
+def card_of(context: Context, name: str | None) -> str:
+    """The card of a model as the figures stand now, as a person reads it."""
+    text = card(context.readers.get(), context.home, name).split("---\n", 2)[2] if name else ""
+    return render(
+        "card",
+        text=text.replace("<details><summary>Settings</summary>", "**Settings**").replace("</details>", ""),
+    )
+
+
+def start_push(context: Context, name: str | None, repo: str | None, what: str, public: bool) -> Job:
+    """Start the job that sends a model with its card to a hub."""
+    chosen = wanted(name, "no model is chosen", "choose one from the list")
+    words = ["models", "push", chosen, "--repo", wanted(repo, "where should it go?", "write owner/name")]
+    words += ["--what", what] if what != "as it is" else []
+    return start_job(context, words + (["--public"] if public else []))
+
+
 def build(context: Context) -> Part:
     """The tab's components and what its buttons do."""
 
-    def refresh() -> tuple[str, gr.Dropdown, gr.Dropdown]:
+    def refresh() -> tuple[str, gr.Dropdown, gr.Dropdown, gr.Dropdown]:
         names = [m.name for m in list_models(context.readers.get())]
-        return model_table(context), gr.Dropdown(choices=adapters(context)), gr.Dropdown(choices=names)
+        return (model_table(context), gr.Dropdown(choices=adapters(context)), gr.Dropdown(choices=names),
+                gr.Dropdown(choices=names[::-1]))  # fmt: skip
 
     shown = panel()
     with gr.Accordion("Add a model", open=False):
@@ -125,11 +144,22 @@ def build(context: Context) -> Part:
         )
         merged = gr.Textbox(label="Name of the merged model", info="A new name.", max_length=80)
         merge = gr.Button("Merge", min_width=120)
+    with gr.Accordion("Card", open=False, elem_id="model-card"):
+        carded = gr.Dropdown([], label="Model", elem_id="carded",
+                             info="What it came from, what it learned, and what people say of it.")  # fmt: skip
+        read = panel(elem_id="card-text")
+        with gr.Row():
+            repo = gr.Textbox(label="Send it to a hub with this card", max_length=120, elem_id="push-repo",
+                              info="A model repository, owner/name; private where it is new. Needs HF_TOKEN.")  # fmt: skip
+            what = gr.Radio(["as it is", "merged"], value="as it is", label="Of an adapter",
+                            info="Itself, or the checkpoint it was merged into.")  # fmt: skip
+            public = gr.Checkbox(False, label="Public", info="Anyone can read it.")
+            push = gr.Button("Push", min_width=120, elem_id="push-model")
     with gr.Accordion("Take a model off the lists", open=False), gr.Row():
         gone = gr.Dropdown([], label="Model", info="Its responses and votes stay; figures do not change.")
         remove = gr.Button("Take off", min_width=120)
     said = panel()
-    outputs = [shown, adapter, gone]
+    outputs = [shown, adapter, gone, carded]
 
     def merging(model: str | None, new: str | None) -> str:
         job = start_merge(context, model, new)
@@ -139,5 +169,12 @@ def build(context: Context) -> Part:
               api_visibility="private").success(refresh, outputs=outputs, api_visibility="private")  # fmt: skip
     remove.click(told(lambda n: note(take_off(context, n), "good")), gone, said,
                  api_visibility="private").success(refresh, outputs=outputs, api_visibility="private")  # fmt: skip
+
+    def pushing(name: str | None, where: str | None, which: str, open_: bool) -> str:
+        job = start_push(context, name, where, which, bool(open_))
+        return note(f"Job {job.id} runs {jobs.shown(job.command)}; the Jobs tab shows how far it is.", "good")
+
     merge.click(told(merging), [adapter, merged], said, api_visibility="private")
+    carded.input(told(lambda n: card_of(context, n)), carded, read, api_visibility="private")
+    push.click(told(pushing), [carded, repo, what, public], said, api_visibility="private")
     return Part(refresh, outputs)

@@ -16,7 +16,10 @@ from labeling.joining import owner_invitation
 EVERY = 5.0
 """seconds between two looks while the tab is open"""
 # paths below the studio's own; the page knows what stands before them (a proxy's prefix, say)
-GO_THERE = "(where) => { if (where) window.location.assign(window.location.pathname.replace(/studio\\/?$/, '') + where) }"
+GO_THERE = """(where) => {
+  if (where.startsWith('#')) return void setTimeout(() => document.querySelector(where)?.click(), 300)
+  if (where) window.location.assign(window.location.pathname.replace(/studio\\/?$/, '') + where)
+}"""
 WORDS = {
     "skipped": "skipped",
     "rater excluded": "left out: you excluded their rater",
@@ -29,11 +32,14 @@ WORDS = {
 """why a stored vote is not counted"""
 UNKNOWN = {"import unfinished": "unknown yet: their import has not finished"}
 """states of votes of which is not settled yet whether they count"""
+ROUNDS = "#train-tabs-rounds-button"
+"""the sub-tab's button"""
 TABS_OF = {
     Go.MODELS: "models",
     Go.PROMPTS: "prompts",
     Go.CAMPAIGNS: "campaigns",
     Go.TRAIN: "train",
+    Go.ROUNDS: "train",
     Go.JOBS: "jobs",
 }
 
@@ -61,7 +67,7 @@ def nodes(loop: Loop) -> list[Node]:
         (Stage.RUN, "Training run", *_run(loop)),
         (Stage.CANDIDATE, "Candidate", loop.candidate or "-", "registered when its run succeeds"),
         (Stage.REMATCH, "Blind rematch", *_rematch(loop)),
-        (Stage.PROMOTION, "Promotion", loop.champion or "-", "the model that won" if loop.champion else "no champion yet"),
+        (Stage.PROMOTION, "Promotion", loop.champion or "-", "the champion" if loop.champion else "no champion yet"),
     )  # fmt: skip
     return [Node(*words, words[0] is loop.next.stage) for words in drawn]
 
@@ -118,9 +124,7 @@ def take_step(context: Context) -> Taken:
     go = where(context.readers.get()).next.go
     if go is Go.RATE:
         return Taken(None, rate_path(context))
-    if go is Go.RESULTS:
-        return Taken(None, "results/")
-    return Taken(TABS_OF[go], "")
+    return Taken(TABS_OF[go], ROUNDS if go is Go.ROUNDS else "")
 
 
 def rate_path(context: Context) -> str:
