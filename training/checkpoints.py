@@ -28,8 +28,8 @@ KEPT = 2
 """the newest so many stay: the one before the last is there for when the last is broken"""
 A_RUN = 10
 """checkpoints in a run, unless the settings say how often"""
-MEMORY_ONLY = {"batch_size", "gradient_accumulation", "checkpointing"}
-"""settings that change how much memory a step needs, not what it computes (their product is compared)"""
+MEMORY_ONLY = {"batch_size", "gradient_accumulation", "checkpointing", "report_to"}
+"""settings that change how much memory a step needs, or who hears of it, not what it computes (the batch is compared whole)"""
 
 
 @dataclass(frozen=True, slots=True)

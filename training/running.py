@@ -22,6 +22,7 @@ from training.folders import written_aside
 from training.loading import PLAIN_TEMPLATE, load_policy, quiet, stored_dtype
 from training.monitoring import Monitor, ReferenceProof
 from training.presets import warnings_for
+from training.reporting import tracker_arguments
 from training.settings import ModelFiles, Optimizer, RunSpec, Settings, to_json
 from training.together import FOLDER, by_the_first, first, processes, shared
 
@@ -283,7 +284,7 @@ def findable(rows: Dataset, spec: RunSpec[Any], part: str) -> Dataset:
     """The rows as a file in the run's folder, where a run has several processes: one of them adds to it what the
     reference says, asked beforehand, and the others read it. In a single process they stay in memory.
     """
-    if processes() == 1:
+    if processes() == 1 or not rows.num_rows:
         return rows
     folder = spec.folder / FOLDER / part
     by_the_first(lambda: rows.save_to_disk(str(folder)))
@@ -345,7 +346,7 @@ def common_arguments(s: Settings, folder: Path, trained: int, evaluated: int) ->
         "dataloader_pin_memory": cuda,
         "ddp_find_unused_parameters": False,
         "save_strategy": "no",
-        "report_to": "none",
+        **tracker_arguments(s.report_to, folder),
         "disable_tqdm": True,
     }
 

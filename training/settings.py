@@ -50,6 +50,15 @@ class Optimizer(StrEnum):
     PAGED_ADAMW_8BIT = "paged_adamw_8bit"
 
 
+class ReportTo(StrEnum):
+    """The trackers a run can be written to as well, by the names of their packages."""
+
+    NONE = "none"
+    TENSORBOARD = "tensorboard"
+    TRACKIO = "trackio"
+    WANDB = "wandb"
+
+
 Bound = tuple[str, bool, str]
 """key, within bounds, allowed in words"""
 
@@ -61,7 +70,7 @@ class Settings:
     `max_length` counts prompt and answer together, in tokens. `eval_every` is in steps; 0 means once an epoch.
     `max_steps` 0 means as many as the epochs give. The reference is no setting: it belongs to the run. `patience`:
     after so many evaluations without a better held-out margin (loss, where there is none) the run stops, and its
-    model is the one that was best; 0 trains to the end and keeps the last.
+    model is the one that was best; 0 trains to the end and keeps the last. `report_to` writes to a tracker too.
     """
 
     learning_rate: float = 5e-6
@@ -82,6 +91,7 @@ class Settings:
     patience: int = 0
     seed: int = 42
     quantize: Quantize | None = None
+    report_to: ReportTo = ReportTo.NONE
 
     def __post_init__(self) -> None:
         for key, ok, allowed in self.bounds():
