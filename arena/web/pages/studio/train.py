@@ -4,11 +4,16 @@ Another sub-tab is one more line in SUBTABS: its name in the address, its title,
 """
 
 from arena.web.context import Context
-from arena.web.pages.studio import new_run
+from arena.web.pages.studio import compare, new_run, rounds_view, sweeping
 from arena.web.pages.studio.acts import Part
 from arena.web.pages.studio.subtabs import Subtab, beside_each_other
 
-SUBTABS: tuple[Subtab, ...] = (Subtab("new", "New run", new_run.build),)
+SUBTABS: tuple[Subtab, ...] = (
+    Subtab("new", "New run", new_run.build),
+    Subtab("rounds", "Rounds", rounds_view.build),
+    Subtab("compare", "Compare", compare.build),
+    Subtab("sweep", "Sweep", sweeping.build),
+)
 
 
 def build(context: Context) -> Part:
