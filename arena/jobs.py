@@ -125,7 +125,8 @@ def again(db: Database, job: Job) -> Sequence[str]:
         return job.command
     if run.status is RunStatus.RUNNING:
         raise Conflict(f"run {run.name!r} is training again already", "see `jobs list`")
-    return ["train", "resume", run.name]
+    several = run.settings.get("accelerate")
+    return ["train", "resume", run.name, *(["--accelerate", str(several)] if several else [])]
 
 
 def _started(pid: int) -> float | None:

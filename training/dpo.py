@@ -5,6 +5,7 @@ The loss pushes up log p(chosen) - log p(rejected) of the policy over that of a 
 proves it: a run whose reference is wrong stops there, and nothing of it is kept.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -105,11 +106,13 @@ def fit(
     """The run itself, on models already in memory."""
     report = preflight(spec.rows, models.tokenizer, spec.settings)
     begin(spec, report, "pairs", split_prompts=report.split_prompts)
+    began = time.monotonic()
     trainer = build_trainer(spec, models)
+    asking = time.monotonic() - began if spec.settings.precompute else 0.0
     if spec.settings.precompute and models.reference is not None:
         trainer.let_go_of_reference()
     del models  # a reference that has been asked leaves the memory here
-    monitor = follow(trainer, spec, observe, should_stop, partial(proven, trainer, spec.settings))
+    monitor = follow(trainer, spec, observe, should_stop, partial(proven, trainer, spec.settings), asking)
     assert monitor.proof is not None
     folder = save_policy(spec, trainer, trainer.processing_class)
     return result(spec, trainer, monitor, report, folder, is_adapter=spec.settings.lora)
@@ -200,6 +203,13 @@ class WitnessedTrainer(DPOTrainer):  # type: ignore[misc]
         if self.precompute_ref_logps:
             return torch.cat([inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]])
         return answer_logps(self.ref_model, inputs)
+
+    def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
+        """As the trainer's own, but in the order of length, so that little of a batch is padding."""
+        sizes = [len(r["prompt_ids"]) + max(len(r["chosen_ids"]), len(r["rejected_ids"])) for r in dataset]
+        order = sorted(range(len(sizes)), key=sizes.__getitem__)
+        asked = super()._precompute_ref_logps(dataset.select(order), name, batch_size)
+        return asked.select(sorted(range(len(order)), key=order.__getitem__))
 
     def let_go_of_reference(self) -> None:
         """Drop the second model once it was asked; UserError where what it said is not what plain passes give."""

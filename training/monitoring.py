@@ -249,9 +249,11 @@ def follow(
     observe: Callable[[Metric], None],
     should_stop: Callable[[], bool],
     prove: Callable[[Mapping[str, float]], ReferenceProof] | None = None,
+    before: float = 0.0,
 ) -> Monitor:
     """Run a trainer from the newest checkpoint of its run that verifies, or from the start where there is none.
 
+    `before` is how many seconds it took to ask the reference, where that was done beforehand: they count as the run's.
     Cancelled where it was asked to stop: after the step it was at, with a checkpoint kept.
     """
     found = checkpoints.newest(spec.folder, checkpoints.mark_of(spec))
@@ -263,6 +265,9 @@ def follow(
         monitor = Monitor(spec.folder, file, checkpoints.mark_of(spec), observe, should_stop, prove)
         monitor.patience = spec.settings.patience
         go_on_from(monitor, found)
+        if before:
+            monitor.earlier += before
+            monitor.last["reference_seconds"] = before
         attach(trainer, spec, monitor)
         _leave_layers_unpacked(trainer)
         if together.agreed(should_stop()):

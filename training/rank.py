@@ -141,11 +141,23 @@ def write_error(folder: Path, index: int, error: Exception) -> bool:
     from training.running import OutOfMemory
 
     kind = next((k.__name__ for k in (Cancelled, OutOfMemory, UserError) if isinstance(error, k)), "bug")
+    if lost_another(error):
+        kind = "lost"
     told = {"kind": kind, "what": str(error) or type(error).__name__, "remedy": ""}
     if isinstance(error, UserError):
         told |= {"what": error.what, "remedy": error.remedy}
     (folder / f"error-{index}.json").write_text(json.dumps(told) + "\n", encoding="utf-8")
     return kind == "Cancelled"
+
+
+def lost_another(error: Exception) -> bool:
+    """Whether all that is wrong is that another process of the run is gone."""
+    from torch.distributed import DistError
+
+    gone = ("closed by peer", "reset by peer", "Broken pipe")
+    return isinstance(error, DistError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in gone)
+    )
 
 
 if __name__ == "__main__":

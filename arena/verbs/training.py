@@ -125,13 +125,15 @@ def train_reward(as_json: bool, preflight_: bool, **options: Any) -> None:  # no
 @train.command("resume")
 @click.argument("run")
 @click.option("--no-wait", is_flag=True, help="Where another training runs: end at once instead of waiting.")
+@click.option("--accelerate", metavar="CONFIG",
+              help="In several processes; as it began where left out.")  # fmt: skip
 @as_json
-def train_resume(run: str, no_wait: bool, as_json: bool) -> None:
+def train_resume(run: str, no_wait: bool, accelerate: str | None, as_json: bool) -> None:
     """Let a run that failed, was cancelled or killed go on from its newest checkpoint that verifies."""
     from arena.rounds import resume
 
     with working(wait=not no_wait) as (here, db, job):
-        made = resume(db, here, run, job)
+        made = resume(db, here, run, job, accelerate)
     if made.note:
         click.echo(made.note, err=True)
     result = run_row(made.run)
