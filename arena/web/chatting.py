@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -150,10 +150,11 @@ def _check_answers(model: Model) -> None:
 
 
 class Players:
-    """The models people talk to now."""
+    """The models people talk to now. `paused` says why local ones must give way, None where they need not."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, paused: Callable[[], str | None] = lambda: None) -> None:
         self._home = home
+        self._paused = paused
         self._children: dict[str, Child] = {}
         self._far: dict[tuple[str, str, Limits], EndpointPlayer] = {}
         self._lock = threading.Lock()
@@ -202,6 +203,19 @@ class Players:
         with self._lock:
             return [c.model for c in sorted(self._children.values(), key=lambda c: c.used) if c.alive]
 
+    def give_way(self) -> None:
+        """Where a training holds every GPU, let go of the models that nobody is asking at the moment."""
+        if self._children and self._paused() is not None:
+            self.unload_idle()
+
+    def unload_idle(self) -> None:
+        """End the children that are not answering."""
+        with self._lock:
+            for name, child in list(self._children.items()):
+                if not child.busy.locked():
+                    child.end()
+                    del self._children[name]
+
     def close(self) -> None:
         """End every child."""
         with self._lock:
@@ -211,6 +225,9 @@ class Players:
 
     def _take(self, name: str, patience: float = 0.0) -> Child:
         """The model's child, started where there is none, and held for one answer; UserError where it stays busy."""
+        if (why := self._paused()) is not None:
+            self.unload_idle()
+            raise UserError(why, "ask again when it has ended, or ask a model behind an endpoint")
         until = time.monotonic() + patience
         with self._freed:
             while (child := self._free(name)) is None:

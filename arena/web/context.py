@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import gradio as gr
 
+from arena import giving_way
 from arena.web.chatting import Players
 from db.connection import Home, Readers, Writer
 
@@ -22,4 +23,4 @@ class Context:
     players: Players = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "players", Players(self.home))
+        object.__setattr__(self, "players", Players(self.home, lambda: giving_way.reason(self.readers.get())))

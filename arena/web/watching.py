@@ -81,6 +81,7 @@ class Watcher:
         db, writer = self._context.readers.get(), self._context.writer
         if job_processes(db):
             writer.call(jobs.reconcile)
+        self._context.players.give_way()
         if queue(db):
             writer.call(lambda w: jobs.start_waiting(self._context.home, w))
         found = notices.look(db)
