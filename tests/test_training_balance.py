@@ -32,7 +32,7 @@ def test_one_side_and_one_model_are_named():
     lopsided = [*votes(19, "a"), *votes(20, "b"), *votes(1, "c", "right", "old", "new")]
     side, winner = balance(lopsided).warnings
     assert "98% of the votes are for the left answer" in side
-    assert "new won 98% of its votes" in winner
+    assert "98% of the votes on new are for it" in winner
 
 
 def test_a_model_that_seldom_stood_does_not_count_as_the_winner():

@@ -50,7 +50,7 @@ class Balance:
             found.append(f"{self.side.share:.0%} of the votes are for the {self.side.name} answer: somebody may have pressed one side "
                          "without reading; look at the Raters tab")  # fmt: skip
         if self.winner and self.winner.share >= NEARLY_ALL:
-            found.append(f"{self.winner.name} won {self.winner.share:.0%} of its votes: the pairs tell the two models apart more than "
+            found.append(f"{self.winner.share:.0%} of the votes on {self.winner.name} are for it: the pairs tell the two models apart more than "
                          "good answers from bad; add battles it can lose")  # fmt: skip
         return tuple(found)
 

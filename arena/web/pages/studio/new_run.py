@@ -113,9 +113,9 @@ def build(context: Context) -> Part:
         with gr.Column(scale=5, min_width=320):
             form = form_fields()
         with gr.Column(scale=6, min_width=320):
-            seen = panel(elem_id="look")
-            fit = gr.Button("Make it fit", size="sm", visible=False, elem_id="fit")
             said = panel(elem_id="said")
+            fit = gr.Button("Make it fit", size="sm", visible=False, elem_id="fit")
+            seen = panel(elem_id="look")
     shown = panel(elem_id="run")
     with gr.Row(elem_classes="tb-buttons"):
         stop = gr.Button("Cancel the run", variant="stop", visible=False, elem_id="cancel-run")

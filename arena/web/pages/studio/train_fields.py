@@ -156,16 +156,23 @@ def _settings() -> dict[str, Any]:
     """A component for each setting of FIELDS; the ones that DPO lacks are hidden at first."""
     shown = form_of.fields_of(RunKind.DPO)
     made: dict[str, Any] = {}
-    for f in (*NUMBERS, *TICKS, *CHOICES):
-        label, info = HELP[f]
-        options: dict[str, Any] = {"label": label, "info": info, "elem_id": f"set-{f}", "visible": f in shown}
-        if f in NUMBERS:
-            made[f] = gr.Number(**options)
-        elif f in TICKS:
-            made[f] = gr.Checkbox(**options)
-        else:
-            made[f] = gr.Dropdown(BITS if f == "quantize" else form_of.losses_of(RunKind.DPO), **options)
+    for names in (NUMBERS, TICKS, CHOICES):
+        with gr.Row(elem_classes="tb-fields"):
+            made |= {f: _setting(f, f in shown) for f in names}
     return made
+
+
+def _setting(name: str, visible: bool) -> gr.components.Component:
+    """The component of one setting."""
+    label, info = HELP[name]
+    options: dict[str, Any] = {
+        "label": label, "info": info, "elem_id": f"set-{name}", "visible": visible, "min_width": 150
+    }  # fmt: skip
+    if name in NUMBERS:
+        return gr.Number(**options)
+    if name in TICKS:
+        return gr.Checkbox(**options)
+    return gr.Dropdown(BITS if name == "quantize" else form_of.losses_of(RunKind.DPO), **options)
 
 
 def allowed(kind: RunKind) -> str:
