@@ -1,26 +1,31 @@
 """The report as HTML: pictures drawn with markup alone, each beside its table. Every name is escaped by the templates."""
 
 import base64
-import csv
-import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from arena.beside import JudgedPair, JudgeFigures
+from arena.figure_tables import tables
 from arena.intervals import LEVEL, Interval
+from arena.style import features_text
 from arena.winrates import HeadToHead, percent
 
 if TYPE_CHECKING:
     from arena.report import Report
 
+Curves = Mapping[str, Sequence[tuple[int, float]]]
+"""{metric: (step, value), ...} of a run"""
+
 HERE = Path(__file__).parent
 ASSETS = HERE / "web" / "assets"
 MOST_ROWS = 100
 """rows of a table on the page; the JSON has them all"""
+MOST_COLUMNS = 20
 MOST_DOWNLOAD = 1_000_000
 
 _TEMPLATES = Environment(
@@ -64,13 +69,13 @@ JUDGES = {
 }
 
 
-def _judge_kind(kind: str) -> str:
+def judge_word(kind: str) -> str:
     """What kind of judge it is, in words; one that came with an import is a judge."""
     return JUDGES.get(kind, "judge")
 
 
 _TEMPLATES.filters |= {
-    "judge_kind": _judge_kind,
+    "judge_kind": judge_word,
     "kept": _kept,
     "share": _share,
     "number": _number,
@@ -108,6 +113,24 @@ class Beside(NamedTuple):
     """whether it prefers the model that people prefer"""
 
 
+class Drawn(NamedTuple):
+    """A plot on the page: its picture, and its files."""
+
+    name: str
+    svg: str
+    png: str
+
+
+class Panel(NamedTuple):
+    """A question with rates on the axis from 0 to 100 %."""
+
+    question: str
+    points: tuple[Point, ...]
+    low: str
+    high: str
+    note: str
+
+
 class Download(NamedTuple):
     """A file that the page carries in itself."""
 
@@ -115,23 +138,25 @@ class Download(NamedTuple):
     href: str
 
 
-def body(made: "Report", pair: int | None = None) -> str:
-    """The report as a fragment of a page. `pair`: which two models the first screen is about."""
+def body(made: "Report", pair: int | None = None, drawn: Sequence[Drawn] = ()) -> str:
+    """The report as a fragment of a page. `pair`: which two models the first screen is about; `drawn`: plots to show."""
     chosen = shown_pair(made, pair)
     values: dict[str, object] = {
-        "r": made, "p": chosen, "level": LEVEL, "most": MOST_ROWS, "downloads": downloads(made),
+        "r": made, "p": chosen, "level": LEVEL, "most": MOST_ROWS, "most_columns": MOST_COLUMNS, "downloads": downloads(made),
         "segments": segments(chosen) if chosen else (), "points": points(chosen) if chosen else (),
         "beside": beside(made, chosen) if chosen else (), "light": light(chosen) if chosen else None,
-        "scale": rating_scale(made),
+        "scale": rating_scale(made), "styled": {r.model: r for r in made.style_controlled_ratings.ratings} if made.style_controlled_ratings else {},
+        "style_says": features_text(made.style_controlled_ratings) if made.style_controlled_ratings else (),
+        "drawn": drawn, "panels": panels(chosen) if chosen else (),
     }  # fmt: skip
     return _TEMPLATES.get_template("results.html").render(**values)
 
 
-def whole_page(made: "Report") -> str:
+def whole_page(made: "Report", runs: Mapping[str, Curves] = MappingProxyType({})) -> str:
     """One page that needs nothing else: the style in it, the plots in it, light and dark by the reader's setting."""
     style = "".join((ASSETS / name).read_text(encoding="utf-8") for name in ("base.css", "results.css"))
     return _TEMPLATES.get_template("results_page.html").render(
-        title=made.campaign or "All campaigns", style=style, body=body(made)
+        title=made.campaign or "All campaigns", style=style, body=body(made, drawn=plots_of(made, runs))
     )
 
 
@@ -178,6 +203,33 @@ def beside(made: "Report", p: HeadToHead) -> tuple[Beside, ...]:
             agrees = _same_side(p.win_rate_a, pair.win_rate_a)
             found.append(Beside(judge, pair, point, agrees))
     return tuple(found)
+
+
+def panels(p: HeadToHead) -> tuple[Panel, ...]:
+    """What the side and the length of an answer do to the votes on it."""
+    sides = Point(
+        "people", "Left answer wins", p.left_win_share, p.left_win_ci95, f"{p.decided} decided votes"
+    )
+    length = Point("people", f"{p.model_b} at equal length", _other(p.length_controlled_win_rate_a), None, "")
+    raw = Point("people", f"{p.model_b}, all votes", _other(p.win_rate_a), _mirror(p.ci95), "")
+    return (
+        Panel("Does the side matter?", (sides,), "right wins more", "left wins more",
+              p.why.get("left_win_share", "At 50 % it does not: each ballot draws its sides anew.")),
+        Panel("Does the length matter?", (raw, length), f"{p.model_a} better", f"{p.model_b} better",
+              p.why.get("length_controlled_win_rate_a", "Where the two lie apart, part of the lead is length.")),
+    )  # fmt: skip
+
+
+def plots_of(made: "Report", runs: Mapping[str, Curves] = MappingProxyType({})) -> tuple[Drawn, ...]:
+    """Every plot as files in the page itself; takes seconds."""
+    from arena.plots import pictures
+
+    files = {name: base64.b64encode(content).decode() for name, content in pictures(made, runs)}
+    names = [name.removesuffix(".svg") for name in files if name.endswith(".svg")]
+    return tuple(
+        Drawn(n, f"data:image/svg+xml;base64,{files[f'{n}.svg']}", f"data:image/png;base64,{files[f'{n}.png']}")
+        for n in names
+    )  # fmt: skip
 
 
 def _same_side(people: float | None, judge: float) -> bool | None:
@@ -233,29 +285,16 @@ def rating_scale(made: "Report") -> Scale | None:
 
 # -- files in the page -----------------------------------------------------------------------------------------
 
-_CSV = ("model_a", "model_b", "n", "wins_a", "wins_b", "ties", "both_good", "both_bad", "win_rate_a", "se",
-        "decided_win_rate_a", "sign_test_p", "length_controlled_win_rate_a", "left_win_share", "verdict")  # fmt: skip
-
 
 def downloads(made: "Report") -> tuple[Download, ...]:
-    """The document and the table of pairs as links that hold their file; none that would be too large."""
+    """The document and every table as links that hold their file; none that would be too large."""
     document = json.dumps(made.to_json(), ensure_ascii=False, indent=1)
-    files = (("report.json", "application/json", document), ("pairs.csv", "text/csv", pairs_csv(made.pairs)))
+    files = (
+        ("report.json", "application/json", document),
+        *((name, "text/csv", text) for name, text in tables(made)),
+    )
     return tuple(
         Download(name, f"data:{kind};base64,{base64.b64encode(text.encode()).decode()}")
         for name, kind, text in files
         if len(text) <= MOST_DOWNLOAD
     )
-
-
-def pairs_csv(pairs: Sequence[HeadToHead]) -> str:
-    """The table of pairs; a name that a spreadsheet would take for a formula is quoted out of it."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(_CSV)
-    for p in pairs:
-        values = (getattr(p, name) for name in _CSV)
-        writer.writerow(
-            [f"'{v}" if isinstance(v, str) and v[:1] in ("=", "+", "-", "@") else v for v in values]
-        )
-    return out.getvalue()

@@ -18,6 +18,7 @@ from sqlite_utils import Database
 
 from arena.beside import Judge, JudgeFigures, judge_figures
 from arena.columns import Columns, columns, columns_of_battles
+from arena.differing import Queue, differing, texts_wanted, with_texts
 from arena.intervals import Interval
 from arena.judging import kinship
 from arena.language import language_of
@@ -81,6 +82,8 @@ class Report:
     win_matrix: WinMatrix
     agreement: Agreement
     judges: tuple[JudgeFigures, ...]
+    differing: tuple[Queue, ...]
+    """for each judge the battles that it sees otherwise than most people"""
     human_agreement: Agreement
     raters: tuple[RaterFigures, ...]
     robustness: tuple[Robustness, ...]
@@ -154,7 +157,13 @@ def report(db: Database, campaign: str | None = None, where: str | None = None) 
         order = tuple(dict.fromkeys(m for c in chosen for m in c.models))
         votes = columns(read.votes, order)
         trained = {m: trained_prompts(db, m) for m in votes.models}
-    return _report(read, votes, order, trained, condition, where)
+    made = _report(read, votes, order, trained, condition, where)
+    prompts, responses = texts_wanted(
+        made.differing
+    )  # an id stands for its text: no need for the same moment
+    return replace(
+        made, differing=with_texts(made.differing, questions_of(db, prompts), texts_of(db, responses))
+    )
 
 
 def _read(db: Database, chosen: Sequence[Campaign], where: Where) -> _Read:
@@ -244,7 +253,7 @@ def _report(
     pairs = _pairs(votes, read.lengths, trained)
     raters = rater_figures(read.votes, read.lengths, read.checks, limits(read.campaigns))
     made_up = sum(v.rater_kind is RaterKind.SIMULATED for v in read.votes)
-    judges, judged = _judges(read, votes, order)
+    judges, queues, judged = _judges(read, votes, order)
     styled = style_controlled(votes, read.styles)
     people = agreement(opinions(read.votes), where.repeats)
     human = people if len(judged) == len(read.votes) else agreement(opinions(judged), where.repeats)
@@ -255,7 +264,7 @@ def _report(
         counts=read.counts, pairs=pairs, criteria=_criteria(read, order), slices=slices(read.votes, votes, read.tags, read.lengths, read.languages),
         ratings=ratings(votes), style_controlled_ratings=None if isinstance(styled, str) else styled,
         win_matrix=win_matrix(votes),
-        agreement=people, judges=judges, human_agreement=human, raters=raters,
+        agreement=people, judges=judges, differing=queues, human_agreement=human, raters=raters,
         robustness=robustness(read.votes, read.excluded, {r.rater for r in raters if r.flags}, [pair for pair, _ in votes.pairs()]),
         warnings=(*warnings(pairs, raters, made_up, len(read.votes)), *read.kin),
         simulated_share=made_up / len(read.votes) if read.votes else None,
@@ -302,8 +311,15 @@ def _criteria(read: _Read, order: Sequence[str]) -> tuple[CriterionFigures, ...]
 # -- judges ----------------------------------------------------------------------------------------------------
 
 
-def _judges(read: _Read, votes: Columns, order: Sequence[str]) -> tuple[tuple[JudgeFigures, ...], list[Vote]]:
-    """Every machine rater beside the people, and the votes on battles that one of them judged.
+class _Judged(NamedTuple):
+    figures: tuple[JudgeFigures, ...]
+    differing: tuple[Queue, ...]
+    votes: list[Vote]
+    """on battles that one of the judges judged"""
+
+
+def _judges(read: _Read, votes: Columns, order: Sequence[str]) -> _Judged:
+    """Every machine rater beside the people.
 
     Where nobody voted yet, the judges speak of every battle of the campaign.
     """
@@ -318,7 +334,7 @@ def _judges(read: _Read, votes: Columns, order: Sequence[str]) -> tuple[tuple[Ju
     ]
     figures = tuple(judge_figures(j, over, read.lengths) for j in judges)
     judged = [v for v in read.votes if any(_has_word(j, v) for j in judges)]
-    return figures, judged
+    return _Judged(figures, tuple(differing(j, votes) for j in judges) if len(votes) else (), judged)
 
 
 def _comparing(name: str, said: Iterable[Vote], asked: Beside | None) -> Judge:
@@ -363,19 +379,22 @@ def curves_behind(db: Database, made: Report) -> dict[str, Curves]:
 # -- files -----------------------------------------------------------------------------------------------------
 
 
-def write_html(made: Report, path: Path) -> None:
+def write_html(made: Report, path: Path, runs: Mapping[str, Curves] = MappingProxyType({})) -> None:
     """One page that needs nothing else, with the plots; written aside, then renamed."""
     from arena.charts import whole_page
 
-    _write(path, whole_page(made).encode())
+    _write(path, whole_page(made, runs).encode())
 
 
 def write_plots(made: Report, folder: Path, runs: Mapping[str, Curves] = MappingProxyType({})) -> None:
-    """The plots as PNG and SVG files in a folder; with the curves of runs by name, theirs too."""
+    """The plots as PNG and SVG and their tables as CSV, in a folder; with the curves of runs by name, theirs too."""
+    from arena.figure_tables import tables
     from arena.plots import pictures
 
     for name, content in pictures(made, runs):
         _write(folder / name, content)
+    for name, text in tables(made):
+        _write(folder / name, text.encode())
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from arena.charts import body, downloads, pairs_csv, shown_pair, whole_page
+from arena.charts import body, downloads, shown_pair, whole_page
+from arena.figure_tables import tables
 from arena.report import report, write_html
 from db.campaigns import add_rater, battles_of, create_campaign, decide_rater, get_campaign
 from db.catalog import add_model, add_prompts, add_responses, add_scores
@@ -356,7 +357,7 @@ def test_names_of_strangers_stay_text_on_the_page(db):
         ],
     )
     page = whole_page(report(db, "first"))
-    assert "<img" not in page
+    assert "<img src=x" not in page
     assert page.count("&lt;img src=x") >= 3
 
 
@@ -393,13 +394,33 @@ def test_downloads_hold_the_document_itself(db):
     assert files["pairs.csv"].splitlines()[1].startswith("sft,dpo,3,1,2,0,0,0,")
 
 
+def test_battles_where_people_and_the_judge_differ_can_be_read_clearest_first(db):
+    campaign = filled(db, prompts=6)
+    voted(db, campaign, ["a", "a", "b", "tie", "a", "b"] * 3, raters=("r1", "r2", "r3"))
+    voted(db, campaign, ["b"], raters=("r4",))
+    scored(db, campaign, lambda model, i: float(model == "dpo") * (i + 1))
+    made = report(db, "first")
+    (queue,) = made.differing
+    judged = battles_of(db, campaign.id)
+    expected = {b.prompt: i for i, b in enumerate(judged) if i in (0, 1, 4)}
+    assert (queue.judge, queue.n, queue.of) == ("rm", 3, 5)
+    assert {d.prompt for d in queue.first} == expected.keys()
+    assert [(d.for_a, d.for_b) for d in queue.first] == [(3, 0), (3, 0), (3, 1)]
+    assert [d.score_gap for d in queue.first] == [-5.0, -2.0, -1.0]
+    assert all((d.people_prefer, d.judge_prefers) == ("sft", "dpo") for d in queue.first)
+    page = body(made)
+    assert page.count('class="tr-differs"') == 3
+    assert all(d.answer_a in page and d.question in page for d in queue.first)
+
+
 def test_a_table_opened_in_a_spreadsheet_runs_nothing(db):
     campaign = filled(db)
     voted(db, campaign, ["a"])
-    made = report(db, "first").pairs[0]
+    made = report(db, "first")
     import dataclasses
 
-    rows = pairs_csv([dataclasses.replace(made, model_a="=1+1", verdict="@sum")]).splitlines()
+    pair = dataclasses.replace(made.pairs[0], model_a="=1+1", verdict="@sum")
+    rows = dict(tables(dataclasses.replace(made, pairs=(pair,))))["pairs.csv"].splitlines()
     assert rows[1].startswith("'=1+1,")
     assert rows[1].endswith(",'@sum")
 

@@ -46,11 +46,11 @@ def report(
 
     with writing() as (_, db):
         made = reporting.report(db, campaign, where)
-        behind = reporting.curves_behind(db, made) if plots else {}
+        behind = reporting.curves_behind(db, made) if plots or html else {}
         if csv_:
             write_csv(db, made.campaigns, Path(csv_))
     if html:
-        reporting.write_html(made, Path(html))
+        reporting.write_html(made, Path(html), behind)
     if plots:
         reporting.write_plots(made, Path(plots), behind)
     show(made.to_json(), as_json, made.to_lines)
