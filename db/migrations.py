@@ -1145,3 +1145,30 @@ BEGIN SELECT raise(ABORT, 'prompts is append-only'); END
 CREATE TRIGGER live_turns_no_delete BEFORE DELETE ON live_turns
 BEGIN SELECT raise(ABORT, 'live_turns is append-only'); END""",
     )
+
+
+@migrations()
+def m013_judges_cover_nothing(db: Database) -> None:
+    """A machine's verdict covers no battle and is no vote of a campaign's size: people are asked all the same."""
+    _run(
+        db,
+        """
+UPDATE battle_cover SET votes = votes - (SELECT count(*) FROM covering_votes c JOIN raters t ON t.id = c.rater
+  WHERE c.battle = battle_cover.battle AND t.kind = 'judge' AND c.rater NOT IN (SELECT rater FROM excluded_raters))
+WHERE battle IN (SELECT v.battle FROM votes v JOIN raters t ON t.id = v.rater AND t.kind = 'judge')
+--
+UPDATE campaign_sizes SET votes = votes - (SELECT count(*) FROM covering_votes c JOIN raters t ON t.id = c.rater
+  WHERE c.campaign = campaign_sizes.campaign AND t.kind = 'judge'
+  AND c.rater NOT IN (SELECT rater FROM excluded_raters))
+WHERE campaign IN (SELECT v.campaign FROM votes v JOIN raters t ON t.id = v.rater AND t.kind = 'judge')
+--
+DROP VIEW covering_votes
+--
+CREATE VIEW covering_votes AS
+SELECT v.id AS vote, v.rater, v.battle, v.campaign FROM votes v
+JOIN raters t ON t.id = v.rater AND t.kind <> 'judge'
+LEFT JOIN assignments s ON s.id = v.assignment LEFT JOIN imports i ON i.id = v.import
+WHERE v.outcome <> 'skip' AND coalesce(s.kind, 'battle') = 'battle'
+  AND (v.import IS NULL OR i.finished_at IS NOT NULL)
+  AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)""",
+    )

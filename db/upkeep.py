@@ -102,7 +102,9 @@ STANDING = """votes v JOIN battles b ON b.id = v.battle LEFT JOIN imports i ON i
   LEFT JOIN assignments s ON s.id = v.assignment
   WHERE coalesce(s.kind, 'battle') = 'battle' AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)
   AND (v.import IS NULL OR i.finished_at IS NOT NULL)"""
-COUNTING = "v.rater NOT IN (SELECT rater FROM excluded_raters)"
+COUNTING = """v.rater NOT IN (SELECT rater FROM excluded_raters)
+  AND v.rater NOT IN (SELECT id FROM raters WHERE kind = 'judge')"""
+"""a machine's verdict covers no battle: people are asked all the same"""
 
 # What must hold beyond what the schema enforces by itself: (sentence, query that finds exceptions).
 INVARIANTS = (

@@ -144,14 +144,16 @@ def finish_import(db: Database, import_id: int, counts: ImportCounts) -> None:
         db.conn.execute(
             """UPDATE battle_cover SET votes = votes + v.n FROM (
               SELECT battle, count(*) AS n FROM votes WHERE import = ? AND outcome <> 'skip'
-              AND rater NOT IN (SELECT rater FROM excluded_raters) GROUP BY battle
+              AND rater NOT IN (SELECT rater FROM excluded_raters)
+              AND rater NOT IN (SELECT id FROM raters WHERE kind = 'judge') GROUP BY battle
             ) v WHERE v.battle = battle_cover.battle""",
             (import_id,),
         )
         db.conn.execute(
             """UPDATE campaign_sizes SET votes = votes + v.n FROM (
               SELECT campaign, count(*) AS n FROM votes WHERE import = ? AND outcome <> 'skip'
-              AND rater NOT IN (SELECT rater FROM excluded_raters) GROUP BY campaign
+              AND rater NOT IN (SELECT rater FROM excluded_raters)
+              AND rater NOT IN (SELECT id FROM raters WHERE kind = 'judge') GROUP BY campaign
             ) v WHERE v.campaign = campaign_sizes.campaign""",
             (import_id,),
         )
