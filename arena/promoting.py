@@ -32,8 +32,10 @@ from db.votes import counted_votes
 RULE = (
     "A candidate is promoted by the rule when blind votes of people on held-out prompts prefer it to its parent, and to "
     f"the champion where that is another model: more wins than losses, and evidence (e-value) of {ENOUGH:.0f} or more. "
-    "That is at most a 5 % chance of being wrong however often anybody looks. Prompts a model was trained on never "
-    "count, judges advise only, and simulated votes count only where you say so."
+    "Between two equal models, with votes like coin throws, that happens in at most 5 % of rematches, however often "
+    "anybody looks; where raters or prompts differ much it happens more often, so look at the interval and at how many "
+    "raters there are. Prompts a model was trained on never count, judges advise only, and simulated votes count only "
+    "where you say so."
 )
 
 SIMULATED, TRAINED, TWICE = (
@@ -153,13 +155,16 @@ def _told(one: Against) -> str:
     if not one.wins + one.losses:
         return f"no vote yet decides between it and {who}; at least {one.to_go.least} that do are needed"
     made_up = f", {one.simulated} of all votes simulated" if one.simulated else ""
-    seen = f"{one.wins} of {one.wins + one.losses} decided votes, evidence {shown(one.e_value)}{made_up}"
+    enough = "" if one.beats or one.loses else f" of {ENOUGH:.0f}"
+    seen = (
+        f"{one.wins} of {one.wins + one.losses} decided votes, evidence {shown(one.e_value)}{enough}{made_up}"
+    )
     whose = "raters" if one.simulated else "people"
     if one.beats:
         return f"{whose} prefer it to {who}: {seen}"
     if one.loses:
         return f"{whose} prefer {who} to it: it won {seen}"
-    return f"against {who} it won {seen} of {ENOUGH:.0f}; {one.to_go.words()}"
+    return f"against {who} it won {seen}; {one.to_go.words()}"
 
 
 def shown(value: float) -> str:

@@ -103,7 +103,7 @@ def detail(found: Sequence[Round], run: str | None) -> str:
     if chosen is None:
         return ""
     return render("round", r=chosen, kind=KINDS[chosen.state], percent=percent, e=e_shown, enough=ENOUGH,
-                  source=_source(chosen))  # fmt: skip
+                  source=_source(chosen), newest=chosen is found[0])  # fmt: skip
 
 
 def _of(found: Sequence[Round], run: str | None) -> Round | None:
@@ -180,11 +180,11 @@ def build(context: Context) -> Part:
     """The sub-tab's components and what its buttons do."""
     top = panel(elem_id="rounds")
     with gr.Row():
-        chosen = gr.Dropdown(
-            [], label="Round", info="The newest at first.", elem_id="round", scale=3, min_width=260
-        )
-        simulated = gr.Checkbox(False, label="Also count simulated votes", elem_id="count-simulated", scale=2, min_width=240,
-                                info="Made-up raters. A promotion on them says so in its record.")  # fmt: skip
+        with gr.Column(scale=3, min_width=260):
+            chosen = gr.Dropdown([], label="Round", info="The newest at first.", elem_id="round")
+        with gr.Column(scale=2, min_width=260):
+            simulated = gr.Checkbox(False, label="Also count simulated votes", elem_id="count-simulated",
+                                    info="Made-up raters. A promotion on them says so in its record.")  # fmt: skip
     said = panel(elem_id="round-said")
     shown = panel(elem_id="round-shown")
     go = gr.Button("Promote", variant="primary", visible=False, elem_id="promote")
