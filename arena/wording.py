@@ -89,7 +89,8 @@ def lines(r: "Report") -> Iterable[str]:
     if len(r.pairs) > MOST_LINES:
         yield f"and {len(r.pairs) - MOST_LINES} more pairs of models: see --json"
     for j in r.judges:
-        yield from judge_lines(j)
+        if j.scored or j.errors:
+            yield from judge_lines(j)
     if len(r.ratings) > 2:
         for rating in r.ratings:
             place = f"{rating.rating:.0f}" if rating.rating is not None else f"unbounded {rating.unbounded}"
