@@ -15,7 +15,7 @@ from arena.generating import player_of
 from arena.judges import Comparer, Duel, LengthJudge
 from arena.judges.asking import PAIR_VERSION
 from arena.judges.kinship import kin
-from db.catalog import add_scores, find_model, get_setting, responses_without_score
+from db.catalog import add_scores, find_model, get_setting, responses_without_score, scores_of_campaign
 from db.connection import Home
 from db.entities import Campaign, Model, ModelKind, Prompt, Response, Score
 from db.errors import UserError
@@ -26,6 +26,7 @@ from db.judges import (
     Two,
     add_comparisons,
     add_judge,
+    beside_verdicts,
     cast_verdicts,
     open_battles,
 )
@@ -160,6 +161,29 @@ def judge_campaign(
     if isinstance(judge, Ranker):
         return compare_campaign(db, campaign, judge, again=again, say=say, should_stop=should_stop)
     return Judged(judge.name, kind, score_campaign(db, campaign, judge, say, should_stop))
+
+
+class Standing(NamedTuple):
+    """How far a judge has come with a campaign: words on battles, or scores of responses."""
+
+    name: str
+    kind: str
+    said: int
+    what: str
+    errors: int
+    cut: int
+
+
+def standings(db: Database, campaign: Campaign) -> list[Standing]:
+    """Every machine judge of a campaign that was asked here or came with scores."""
+    scored = [
+        Standing(name, "reward", len(found), "scores", 0, sum(s.truncated for s in found.values()))
+        for name, found in sorted(scores_of_campaign(db, campaign.id).items())
+    ]
+    return scored + [
+        Standing(name, one.kind.value, one.read, "verdicts", one.errors, len(one.cut))
+        for name, one in sorted(beside_verdicts(db, campaign.id).items())
+    ]
 
 
 def judge_of(

@@ -203,6 +203,8 @@ class Beside:
 
     kind: JudgeKind
     model: str
+    read: int
+    """battles on which its answer could be read"""
     errors: int
     """battles on which its answer could not be read"""
     cut: frozenset[tuple[str, str]]
@@ -210,7 +212,9 @@ class Beside:
 
     def __add__(self, other: "Beside") -> "Beside":
         """The same over two campaigns."""
-        return Beside(self.kind, self.model, self.errors + other.errors, self.cut | other.cut)
+        return Beside(
+            self.kind, self.model, self.read + other.read, self.errors + other.errors, self.cut | other.cut
+        )
 
 
 def beside_verdicts(db: Database, campaign: int) -> dict[str, Beside]:
@@ -227,7 +231,7 @@ def beside_verdicts(db: Database, campaign: int) -> dict[str, Beside]:
     )
     found: dict[str, Beside] = {}
     for name, kind, model, a, b, read, cut in rows:
-        old = found.get(name, Beside(JudgeKind(kind), str(model), 0, frozenset()))
+        old = found.get(name, Beside(JudgeKind(kind), str(model), 0, 0, frozenset()))
         cut_here = frozenset({(str(a), str(b))} if cut else ())
-        found[name] = old + Beside(old.kind, old.model, int(not read), cut_here)
+        found[name] = old + Beside(old.kind, old.model, int(read), int(not read), cut_here)
     return found

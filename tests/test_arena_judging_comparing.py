@@ -11,7 +11,7 @@ from arena.judges.asking import PAIR_VERSION, ask_pair, read_pair, together
 from arena.judges.kinship import kin
 from arena.judging import ASKED_LOT, compare_campaign, ranker_of
 from arena.report import report
-from db.campaigns import battles_of, create_campaign, get_campaign
+from db.campaigns import battles_of, coverage, create_campaign, get_campaign
 from db.catalog import add_model, get_response
 from db.connection import home_at, open_writer
 from db.entities import CampaignSettings, ModelKind, Outcome, RaterKind
@@ -159,6 +159,14 @@ def test_length_votes_on_every_battle_and_people_are_left_alone(home, db):
     assert [v.id for v in counted_votes(db, get_campaign(db, "first").id)] == before
     assert judged(home, "--with", "length").json | {"compared": 8, "verdicts": 8} == ran.json
     assert len(verdicts(db)) == 8
+
+
+def test_raters_are_still_asked_about_what_a_machine_judged(home, db):
+    judged(home, "--with", "length")
+    covered = coverage(db, get_campaign(db, "first"))
+    assert (covered.votes, covered.wanted) == (0, 8)
+    give_votes(db, votes=8)
+    assert len(list(counted_votes(db, get_campaign(db, "first").id))) == 8
 
 
 def test_a_second_campaign_over_the_same_responses_asks_nothing_again(home, db, server, far):

@@ -8,7 +8,16 @@ import gradio as gr
 
 from arena import campaigning, jobs, registry
 from arena.web.context import Context
-from arena.web.pages.studio import campaign_form, check_questions, guarding, links, live, look_first, planner
+from arena.web.pages.studio import (
+    campaign_form,
+    check_questions,
+    guarding,
+    judging,
+    links,
+    live,
+    look_first,
+    planner,
+)
 from arena.web.pages.studio.acts import Part, act, panel, start_job, told, typed, wanted
 from arena.web.pages.studio.markup import Cell, Meter, chip, note, table
 from db.campaigns import (
@@ -161,6 +170,7 @@ def build(context: Context) -> Part:
     links.build(context, chosen)
     planner.build(context, chosen)
     look_first.build(context, chosen)
+    judging.build(context, chosen)
     with gr.Accordion("Settings of this campaign", open=False):
         panel(note("Once there are votes, what raters are asked, read and are checked by stays as it is: a change then "
                    "makes a new version of the campaign, and the old one is closed. Times, targets, codes and addresses "

@@ -9,7 +9,9 @@ import gradio as gr
 
 from arena import jobs
 from arena.web.context import Context
+from arena.web.pages.studio import judging
 from arena.web.pages.studio.acts import Part, may_act, panel, start_job, told, typed, wanted
+from arena.web.pages.studio.campaigns import prompt_choices
 from arena.web.pages.studio.markup import Cell, Code, note, render, table
 from db.catalog import prompt_sets, search_prompts
 from db.connection import checked_name
@@ -135,6 +137,7 @@ def build(context: Context) -> Part:
             first = gr.Button("Look at three rows")
             go = gr.Button("Import", variant="primary")
         shown = panel()
+    judging.build_ranking(context, prompt_choices)
     words = gr.Textbox(
         label="Search prompts", info="Words of the last turn; empty shows the newest.", submit_btn="Search"
     )
