@@ -3,11 +3,16 @@
 import pytest
 from pairrm_fixture import tiny_pairrm
 
-from arena.ranking import Ranked, Which, by_points, distinct, pairs_of
-from db.catalog import add_prompts, add_responses, get_response, responses_of, scores_of_responses
-from db.entities import Message, Outcome, Prompt, Response, Split
-from db.judges import Word
+from arena.judging import ranker_of
+from arena.players import GenerationSettings
+from arena.ranking import Order, Ranked, Which, by_points, distinct, pairs_of
+from arena.ranking import rank as run_rank
+from db.catalog import add_model, add_prompts, add_responses, get_response, responses_of, scores_of_responses
+from db.entities import Message, ModelKind, Outcome, Prompt, Response, Split
+from db.errors import UserError
+from db.judges import JudgeKind, Word
 from db.runs import get_snapshot, pair_sets, pairs_of_set
+from tests.standin import standing_in
 from tests.workshop import QUICK, run, trainable_home, weights
 
 A, B, C = "a" * 32, "b" * 32, "c" * 32
@@ -115,6 +120,42 @@ def test_pairrm_ranks_by_what_both_orders_say(home, db, tmp_path):
     again = rank(home, "--with", "pairrm", "--judge-model", folder)
     assert again.json["already_there"] == ran.json["pairs"]
     assert db.execute("SELECT count(*) FROM comparisons").fetchone()[0] == told[0]
+
+
+def test_a_language_model_ranks_in_both_orders_and_what_it_cannot_say_is_no_win(home, db):
+    with standing_in() as server:
+        add_model(db, "far", ModelKind.ENDPOINT, endpoint=server.url, remote_name="far")
+        server.answer = likes_short
+        ran = rank(home, "--with", "llm", "--judge-model", "far")
+        assert ran.code == 0, ran.err
+        made, asked = pairs_of_set(db, "ranked"), len(server.seen)
+        assert all(len(short) < len(long) for short, long in (texts(db, p) for p in made))
+        assert asked == 2 * db.execute("SELECT count(*) FROM comparisons").fetchone()[0]
+        assert rank(home, "--with", "llm", "--judge-model", "far").json["already_there"] == len(made)
+        assert len(server.seen) == asked
+        server.answer = lambda _text: "Who knows."
+        none = rank(home, "--with", "llm", "--judge-model", "far", n=4, name="more")
+        assert none.json["errors"] > 0
+        server.answer = likes_short
+        again = rank(home, "--with", "llm", "--judge-model", "far", "--again", n=4, name="more")
+        assert again.json["errors"] == 0
+
+
+def likes_short(text):
+    """A judge that prefers the shorter of the two answers it is shown."""
+    a, b = (text.split(f"[answer {x} begins]")[1].split(f"[answer {x} ends]")[0] for x in "AB")
+    return f"Short is good.\nVERDICT: {'A' if len(a) < len(b) else 'B' if len(b) < len(a) else 'TIE'}"
+
+
+def test_it_stops_when_told_and_goes_on(home, db):
+    order = Order("questions", "one", 3, "ranked", settings=GenerationSettings(max_new_tokens=8))
+    calls = iter([False, True])
+    judge = ranker_of(db, home, JudgeKind.LENGTH)
+    with pytest.raises(UserError, match="run it again to go on"):
+        run_rank(db, home, order, judge, should_stop=lambda: next(calls, True))
+    assert pair_sets(db) == []
+    made = run_rank(db, home, order, judge)
+    assert made.pairs == len(pairs_of_set(db, "ranked")) > 0
 
 
 def test_the_set_trains_and_its_heldout_prompts_never_do(home, db):

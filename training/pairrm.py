@@ -33,10 +33,10 @@ class PairRM(DebertaV2PreTrainedModel):  # type: ignore[misc]  # transformers ty
     def __init__(self, config: DebertaV2Config) -> None:
         super().__init__(config)
         self.pretrained_model = DebertaV2Model(config)
-        size = config.hidden_size
+        size, dropped = config.hidden_size, getattr(config, "drop_out", 0.0)
         self.head_layer = nn.Sequential(
-            nn.Dropout(config.drop_out), nn.Linear(2 * size, size), nn.Tanh(),
-            nn.Dropout(config.drop_out), nn.Linear(size, config.n_tasks),
+            nn.Dropout(dropped), nn.Linear(2 * size, size), nn.Tanh(),
+            nn.Dropout(dropped), nn.Linear(size, getattr(config, "n_tasks", 1)),
         )  # fmt: skip
         self.post_init()
 
