@@ -178,7 +178,7 @@ def test_answers_are_judged_by_their_held_out_loss_and_runs_without_a_model_by_n
 
 def test_where_every_run_gives_an_alarm_the_best_says_so():
     rows = [row(1, alarms=("nothing learned",)), row(2, alarms=("nothing learned",), accuracy=0.5)]
-    assert "It still gives an alarm (nothing learned)" in why_best(RunKind.DPO, rows[0], rows)
+    assert "But every run here gives an alarm, this one: nothing learned." in why_best(RunKind.DPO, rows[0], rows)
     assert "lowest loss" in why_best(RunKind.DPO, row(1, heldout=0, accuracy=None), [row(1), row(2)])
 
 

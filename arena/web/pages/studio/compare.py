@@ -56,13 +56,17 @@ class Overlay(NamedTuple):
 
 def overlay(made: Comparison, drawn: Drawn) -> Overlay | None:
     """The curves of one chart; None where no run has any."""
-    found = [
-        (n, prefix == "eval_", curve)
-        for key in drawn.keys
-        for prefix in ("", "eval_")
-        for n, run in enumerate(made.runs, 1)
-        if (curve := made.curves.get(prefix + key, {}).get(run))
-    ]
+    found: list[tuple[int, bool, Sequence[tuple[int, float]]]] = []
+    for n, run in enumerate(made.runs, 1):
+        own = (
+            k for k in drawn.keys if run in made.curves.get(k, {}) or run in made.curves.get(f"eval_{k}", {})
+        )
+        key = next(own, drawn.keys[0])  # the first of the names that its kind uses
+        both = (
+            (False, made.curves.get(key, {}).get(run)),
+            (True, made.curves.get(f"eval_{key}", {}).get(run)),
+        )
+        found += [(n, held, curve) for held, curve in both if curve]
     if not found:
         return None
     values = [v for _, _, curve in found for _, v in curve]
@@ -74,11 +78,16 @@ def overlay(made: Comparison, drawn: Drawn) -> Overlay | None:
     def points(curve: Sequence[tuple[int, float]]) -> str:
         return " ".join(
             f"{WIDTH * (s - first) / max(1, last - first):.1f},{HEIGHT * (high - v) / (high - low):.1f}"
-            for s, v in curve
+            for s, v in (curve if len(curve) > 1 else [*curve, *curve])  # one point alone is drawn as a dot
         )
 
     lines = tuple(Line(n, points(curve), held) for n, held, curve in found)
-    return Overlay(drawn.title, drawn.words, lines, f"{low:,.2f}", f"{high:,.2f}", first, last)
+    return Overlay(drawn.title, drawn.words, lines, _short(low), _short(high), first, last)
+
+
+def _short(value: float) -> str:
+    """An end of an axis; what rounds to nothing has no sign."""
+    return f"{round(value, 2) + 0.0:,.2f}"
 
 
 def shown(context: Context, names: Sequence[str]) -> str:

@@ -148,10 +148,10 @@ def chosen_sweep(db: Database, name: str | None) -> Sweep:
 def shown(context: Context, name: str | None) -> str:
     """The table of a sweep, which run is best and why, and its files."""
     if not name:
-        return render("sweep", table="", why="", files=[], progress="")
+        return render("sweep", table="", best=None, why="", files=[], progress="")
     db = context.readers.get()
     made = table_of(db, get_sweep(db, name))
-    return render("sweep", table=_table(made), why=made.why, files=files(context.home, made),
+    return render("sweep", table=_table(made), best=made.best, why=made.why, files=files(context.home, made),
                   progress=progress(db, get_sweep(db, name)))  # fmt: skip
 
 
@@ -164,7 +164,7 @@ def _table(made: Table) -> str:
     for row, record in zip(made.rows, records(made), strict=True):
         good = row.status == RunStatus.SUCCEEDED and not row.alarms
         kind = "good" if good else "busy" if row.verdict in ("under way", "not begun yet") else "bad"
-        best: Cell = Chip("best", "good") if row.run == made.best else None
+        best: Cell = "best" if row.run == made.best else None
         figures = [None if record[key] is None else float(f"{record[key]:.4g}") for key in HEADS]
         rows.append(
             (row.run, best, *(str(row.changes[k]) for k in made.keys), Chip(row.verdict, kind), *figures)
@@ -204,11 +204,16 @@ def progress(db: Database, sweep: Sweep) -> str:
     )
 
 
+def unfinished(db: Database, sweep: Sweep) -> bool:
+    """Whether a run of the sweep has no model yet."""
+    return any(row.status != RunStatus.SUCCEEDED for row in table_of(db, sweep).rows)
+
+
 def cancel(context: Context, name: str | None) -> str:
     """Stop a sweep; the run under way keeps a checkpoint."""
     sweep = chosen_sweep(context.readers.get(), name)
     if sweep.job is None or get_job(context.readers.get(), sweep.job).status.over:
-        raise UserError(f"{sweep.name} does not run", "press Go on to make what is missing")
+        raise UserError(f"{sweep.name} does not run", "press Go on with it to make what is missing")
     return cancel_job(context, sweep.job)
 
 
@@ -253,23 +258,30 @@ def build(context: Context) -> Part:
     )
     table_ = panel(elem_id="sweep-table")
     with gr.Row(elem_classes="tb-buttons"):
-        stop = gr.Button("Cancel the sweep", variant="stop", min_width=120, elem_id="sweep-cancel")
-        on = gr.Button("Go on", min_width=90, elem_id="sweep-on")
+        stop = gr.Button(
+            "Cancel the sweep", variant="stop", min_width=120, visible=False, elem_id="sweep-cancel"
+        )
+        on = gr.Button("Go on with it", min_width=90, visible=False, elem_id="sweep-on")
     timer = gr.Timer(EVERY, active=False)
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
     def seen(*fields: Any) -> str:  # noqa: ANN401
         return preview(context, read_form(*fields))
 
-    def watched(name: str | None) -> tuple[Any, str]:
-        names = [s.name for s in list_sweeps(context.readers.get())]
-        chosen = name if name in names else names[0] if names else None
-        return gr.Dropdown(choices=names, value=chosen), shown(context, chosen)
+    def drawn(name: str | None) -> tuple[Any, ...]:
+        """A sweep's table, and the buttons that make sense of it."""
+        db = context.readers.get()
+        found = get_sweep(db, name) if name else None
+        busy = found is not None and bool(progress(db, found))
+        lacks = found is not None and not busy and unfinished(db, found)
+        return shown(context, name), gr.Button(visible=busy), gr.Button(visible=lacks)
 
-    def newest(name: str | None) -> tuple[Any, str]:
-        names = [s.name for s in list_sweeps(context.readers.get())]
-        newer = names[0] if names and (name not in names or progress(context.readers.get(), get_sweep(context.readers.get(), names[0]))) else name  # fmt: skip
-        return watched(newer)
+    def tick(name: str | None, newest: str | None) -> tuple[Any, ...]:
+        """The same; a sweep that has begun since the last look is shown without being asked for."""
+        names = [one.name for one in list_sweeps(context.readers.get())]
+        if not names or names[0] == newest:
+            return (gr.skip(), gr.skip(), *drawn(name))
+        return gr.Dropdown(choices=names, value=names[0]), names[0], *drawn(names[0])
 
     _wire(context, inputs, look, seen)
     go.click(
@@ -277,9 +289,12 @@ def build(context: Context) -> Part:
     )
     stop.click(told(lambda n: note(cancel(context, n), "plain")), sweep, said, api_visibility="private")
     on.click(told(lambda n: note(go_on(context, n), "good")), sweep, said, api_visibility="private")
-    sweep.input(lambda n: shown(context, n), sweep, table_, **quiet)
-    timer.tick(newest, sweep, [sweep, table_], **quiet)
-    return Part(lambda: (*_filled(context), *watched(None)), [*inputs, look, sweep, table_], timer)
+    newest, below = gr.State(None), [table_, stop, on]
+    sweep.input(drawn, sweep, below, **quiet)
+    timer.tick(tick, [sweep, newest], [sweep, newest, *below], **quiet)
+    return Part(
+        lambda: (*_filled(context), *tick(None, None)), [*inputs, look, sweep, newest, *below], timer
+    )  # fmt: skip
 
 
 def _form() -> list[Any]:
