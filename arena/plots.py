@@ -84,10 +84,17 @@ def training_curves(runs: Mapping[str, Mapping[str, Curve]]) -> Iterator[Drawing
                         *zip(*curves[key], strict=True), style, color=f"C{number}", markersize=4, label=told
                     )
         axes.set_ylabel(label)
-        axes.legend(frameon=False, fontsize=8)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
     figure.axes[-1].set_xlabel("step")
+    marks = {
+        label: line
+        for axes in figure.axes
+        for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        list(marks.values()), list(marks), loc="outside lower center", ncols=3, frameon=False, fontsize=8
+    )
     yield "training_curves", figure
 
 
@@ -194,11 +201,11 @@ def _scores(made: "Report", axes: Axes) -> None:
 
 def _score_differences(made: "Report", axes: Axes) -> None:
     """How often the second model's answer scores how much higher."""
-    for pair, judge in _clouds(made):
-        differences = [b - a for a, b in pair.points]
-        axes.hist(
-            differences, bins=20, alpha=0.6, label=_text(f"{judge}: {pair.model_b} less {pair.model_a}")
-        )
+    shown = _clouds(made)
+    differences = [[b - a for a, b in pair.points] for pair, _ in shown]
+    axes.hist(
+        differences, bins=15, label=[_text(f"{judge}: {p.model_b} less {p.model_a}") for p, judge in shown]
+    )
     axes.axvline(0, color=GREY, linestyle="--", linewidth=1)
     axes.set_xlabel("score difference on the same prompt")
     axes.set_ylabel("prompts")
