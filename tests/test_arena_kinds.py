@@ -176,5 +176,47 @@ def test_a_dry_run_says_what_would_be_and_leaves_no_run(home, voted, kind):
     assert any("learning_rate" in w for w in would.json["warnings"])
     assert any("under 200" in w for w in would.json["warnings"])
     assert would.json["why"].endswith(".")
+    memory = would.json["memory"]
+    assert memory["estimate"] == sum(memory["parts"].values())
+    assert memory["free"] > memory["estimate"] > 0
+    assert memory["fits"]
+    assert would.json["fitted"] == []
     assert runs.list_runs(voted) == []
     assert not (home.runs / "one-r1").exists()
+
+
+def test_a_run_that_is_too_large_says_what_would_fit_and_fit_does_it(home, voted):
+    words = (
+        "train",
+        "dpo",
+        "--from",
+        "one",
+        "--campaign",
+        "first",
+        "--dry-run",
+        "--set",
+        "batch_size=90000000",
+    )
+    said = run(home, *words)
+    assert "too much for this machine; to make it fit, --fit would set: --set batch_size=" in said.out
+    fitted = run(home, *words, "--fit", "--json").json
+    assert fitted["memory"]["fits"]
+    assert fitted["settings"]["batch_size"] < 90_000_000
+    assert fitted["settings"]["batch_size"] * fitted["settings"]["gradient_accumulation"] >= 90_000_000
+    assert "fewer rows at a time" in fitted["fitted"][0]
+
+
+def test_preflight_counts_the_votes_behind_the_rows(home, voted):
+    shown = run(home, "train", "dpo", "--from", "one", "--campaign", "first", "--preflight", "--json").json
+    assert shown["balance"]["votes"] > 0
+    assert shown["balance"]["rater"]["of"] >= 1
+    assert any("under 200" in w for w in shown["warnings"])
+    assert set(shown["left_out"]) <= {
+        "tie",
+        "both_good",
+        "both_bad",
+        "outvoted",
+        "contradiction",
+        "simulated rater",
+    }
+    assert [piece for row in shown["rendered"] for piece in row["pieces"]]

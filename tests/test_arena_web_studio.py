@@ -30,6 +30,7 @@ from arena.web.pages.studio import (
     settings,
     shell,
     train,
+    train_fields,
     work,
     would_train,
 )
@@ -46,7 +47,8 @@ from labeling.pairs import PairPolicy
 from tests.factories import make_home, seat
 from tests.test_arena_loop import give
 from training.samples import Sample, write
-from training.snapshots import Source, freeze
+from training.settings import SETTINGS_OF
+from training.snapshots import Source, freeze, freeze_answers
 
 
 def opened(home):
@@ -446,6 +448,77 @@ def test_the_preview_shows_three_pairs_the_command_and_no_needless_warning(demo)
     assert "Only 20 pairs" in html
     assert "is out of range" in new_run.preview(demo, form(demo, values={"beta": 99.0}))
     assert "no campaign is ticked" in new_run.preview(demo, form(demo, campaigns=[]))
+
+
+def test_every_kind_has_its_command_and_its_rows(demo):
+    db, home = demo.readers.get(), demo.home
+    expected = {
+        RunKind.SFT: ["train", "sft", "--from", "starter-sft"], RunKind.KTO: ["train", "kto", "--from", "starter-sft"],
+        RunKind.REWARD: ["train", "reward", "--from", "starter-sft"],
+    }  # fmt: skip
+    for kind, words in expected.items():
+        made = form(
+            demo, kind=kind, values={"learning_rate": 5e-4, "beta": 0.3}, against="champion", reference="x"
+        )
+        said = retraining.arguments(db, made)
+        assert said[:4] == words
+        assert ("beta=0.3" in said) == (kind is RunKind.KTO)
+        assert ("--against" in said) == (kind is not RunKind.REWARD)
+        assert "--reference" not in said
+        assert would_train.look(home, db, made).enough
+    answers = would_train.look(home, db, form(demo, kind=RunKind.KTO, values={})).rows
+    assert answers.word == "answer"
+    assert {row.rejected for row in answers.shown} == {None}
+    quiet = form(demo, rematch=False, replay=0.5, reference="starter-base")
+    said = retraining.arguments(db, quiet)
+    assert said[-5:] == ["--replay", "0.5", "--reference", "starter-base", "--no-rematch"]
+
+
+def test_rows_frozen_before_or_named_are_trained_on(demo):
+    db = demo.readers.get()
+    snapshot = demo.writer.call(lambda w: freeze(w, Source(("SFT vs DPO",)), PairPolicy()))
+    again = form(demo, rows=retraining.From.SNAPSHOT, picked=snapshot.id)
+    assert retraining.picks(db, retraining.From.SNAPSHOT, RunKind.DPO)[0][1] == snapshot.id
+    assert retraining.arguments(db, again)[4:] == ["--snapshot", snapshot.id, "--preset", "starter"]
+    assert would_train.look(demo.home, db, again).train == snapshot.train
+    demo.writer.call(lambda w: runs.add_pairs(w, "named", "a file", [
+        (p.prompt, p.chosen, p.rejected) for p in runs.snapshot_pairs(w, snapshot.id)]))  # fmt: skip
+    named = form(demo, rows=retraining.From.PAIRS, picked="named")
+    assert retraining.arguments(db, named)[4:6] == ["--pairs", "named"]
+    assert would_train.look(demo.home, db, named).train == snapshot.train
+    with pytest.raises(UserError, match="nothing to learn from is picked"):
+        retraining.arguments(db, form(demo, rows=retraining.From.PAIRS))
+    kept = demo.writer.call(lambda w: freeze_answers(w, Source(("SFT vs DPO",)), PairPolicy()))
+    with pytest.raises(UserError, match="holds answers one by one"):
+        would_train.look(demo.home, db, form(demo, rows=retraining.From.SNAPSHOT, picked=kept.id))
+    one_by_one = form(demo, rows=retraining.From.SNAPSHOT, picked=kept.id, kind=RunKind.SFT)
+    assert would_train.look(demo.home, db, one_by_one).train == kept.train
+
+
+def test_the_fields_are_those_of_the_kind():
+    for kind, of_kind in SETTINGS_OF.items():
+        names = set(retraining.keys_of(kind))
+        assert set(retraining.fields_of(kind)) <= names
+        assert set(retraining.values_of("lora", kind)) == set(retraining.fields_of(kind))
+        assert [f for f in retraining.FIELDS if f not in train_fields.HELP] == []
+        assert isinstance(
+            retraining.settings_of(Form("m", [], False, "majority", "lora", kind=kind)), of_kind
+        )
+    assert retraining.losses_of(RunKind.SFT) == []
+    assert "robust" in retraining.losses_of(RunKind.DPO)
+
+
+def test_a_run_that_is_too_large_is_shown_by_parts_and_made_to_fit(demo):
+    large = form(demo, values={"batch_size": 4e6})
+    html = new_run.preview(demo, large)
+    assert "too much" in html
+    assert "Activations" in html
+    changes, words = new_run.fitted(demo, large)
+    assert changes["batch_size"] < 4e6
+    assert "Changed so that it fits" in words
+    fits = would_train.look(demo.home, demo.readers.get(), form(demo, values={**large.values, **changes}))
+    assert fits.memory.fits
+    assert new_run.fitted(demo, form(demo))[0] == {}
 
 
 def test_an_unsafe_rate_is_warned_of(demo):

@@ -148,3 +148,23 @@ def test_a_line_that_is_no_pair_is_named(tmp_path, tokenizer, settings, line):
 def test_a_missing_file_is_named(tmp_path, tokenizer, settings):
     with pytest.raises(UserError, match=r"none\.jsonl"):
         preflight(tmp_path / "none.jsonl", tokenizer, settings)
+
+
+def test_special_tokens_that_stand_twice_are_named(tmp_path, settings):
+    """A template that writes the end token itself, twice: the classic of a template and a tokenizer that both add one."""
+    twice = tiny.tiny_tokenizer(template=tiny.CHATML.replace("'<|im_end|>'", "'<|im_end|><|im_end|>'"))
+    report = preflight(tiny.write_rows(tmp_path / "rows.jsonl", tiny.some_pairs()), twice, settings)
+    assert len(report.doubled) == 12
+    assert any("one special token twice" in p for p in report.problems)
+    assert (
+        preflight(
+            tiny.write_rows(tmp_path / "rows.jsonl", tiny.some_pairs()), tiny.tiny_tokenizer(), settings
+        ).doubled
+        == ()
+    )
+
+
+def test_the_pieces_of_a_rendered_prompt_are_its_tokens(tmp_path, tokenizer, settings):
+    row = preflight(tiny.write_rows(tmp_path / "rows.jsonl", ROWS), tokenizer, settings).rendered[0]
+    assert len(row.pieces) == row.prompt_tokens
+    assert "".join(row.pieces) == row.prompt

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from db.voices import Voice
 
@@ -15,7 +14,8 @@ NEARLY_ALL = 0.9
 """the share of wins of one model or side above which little about the answers is learned"""
 
 
-class Most(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Most:
     """The most frequent of a kind: its name, how many votes, its share, and how many there are of the kind."""
 
     name: str
