@@ -1,12 +1,13 @@
 """Workflow: responses that are missing, generated in small lots and stored as they come, so that it can be resumed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from arena.players import GenerationSettings, Player
+from arena.players import Generated as Answer
+from arena.players import GenerationSettings, Player, Unfinished
 from db.catalog import add_responses, get_model, prompts_of, prompts_without_response, responses_of
 from db.connection import Home
 from db.entities import Model, ModelKind, Prompt, Response
@@ -36,8 +37,8 @@ def files_of(home: Home, model: Model) -> ModelFiles:
     )
 
 
-def player_of(home: Home, model: Model) -> Player:
-    """The running thing behind a model. Loads its weights."""
+def player_of(home: Home, model: Model, before: Player | None = None) -> Player:
+    """The running thing behind a model. Loads its weights, or takes over the base of `before`, which is then of no use."""
     if model.kind is ModelKind.RECORDED:
         raise UserError(
             f"{model.name!r} is recorded: its responses were imported", "import more, or name another model"
@@ -48,7 +49,18 @@ def player_of(home: Home, model: Model) -> Player:
         return EndpointPlayer(model.endpoint or "", model.remote_name or model.name)
     from arena.players.local import LocalPlayer
 
-    return LocalPlayer(files_of(home, model))
+    files = files_of(home, model)
+    if isinstance(before, LocalPlayer) and before.base == base_of(home, model):
+        return LocalPlayer(files, before.give_base())
+    return LocalPlayer(files)
+
+
+def base_of(home: Home, model: Model) -> str:
+    """What models that can share one base in memory have in common; empty for those without weights here."""
+    if model.kind not in (ModelKind.CHECKPOINT, ModelKind.ADAPTER):
+        return ""
+    files = files_of(home, model)
+    return f"{files.source} {files.quantize or ''}"
 
 
 def settings_like(db: Database, model: str, otherwise: GenerationSettings) -> GenerationSettings:
@@ -90,11 +102,14 @@ def generate(
     found = [get_model(db, name) for name in dict.fromkeys(models)]
     todo = [_missing(db, model, choice, samples, limit) for model in found]
     total, done = sum(map(len, todo)), 0
-    for model, lacking in zip(found, todo, strict=True):
+    player: Player | None = None
+    # models over one base follow each other, so that it is loaded once
+    in_turn = sorted(zip(found, todo, strict=True), key=lambda one: base_of(home, one[0]))
+    for model, lacking in in_turn:
         if not lacking:
             continue
         say(done / total, f"loading {model.name}")
-        player = player_of(home, model)
+        player = player_of(home, model, player)
         for at in range(0, len(lacking), LOT):
             if should_stop():
                 raise UserError(
@@ -110,10 +125,14 @@ def generate(
 def _missing(
     db: Database, model: Model, choice: str, samples: int, limit: int | None
 ) -> list[tuple[Prompt, int]]:
-    """(prompt, sample number) of each response a model still owes to the first prompts of a choice."""
+    """(prompt, sample number) of each response a model still owes to the first prompts of a choice.
+
+    By sample, then by length, so that a lot holds prompts of like length that are answered in one batch.
+    """
     wanted = {p.id for p in prompts_of(db, choice)[:limit]}
     lacking = prompts_without_response(db, model.name, choice, samples)
-    return [(p, sample) for p, there in lacking if p.id in wanted for sample in range(there, samples)]
+    owed = [(p, sample) for p, there in lacking if p.id in wanted for sample in range(there, samples)]
+    return sorted(owed, key=lambda one: (one[1], sum(len(m["content"]) for m in one[0].messages)))
 
 
 def _write(
@@ -123,13 +142,22 @@ def _write(
     lot: Sequence[tuple[Prompt, int]],
     settings: GenerationSettings,
 ) -> None:
-    """Generate and store one lot; each sample number has a seed of its own."""
+    """Generate and store one lot; each sample number has a seed of its own. What came before a failure is kept."""
     for sample in sorted({s for _, s in lot}):
         prompts = [p for p, s in lot if s == sample]
         drawn = replace(settings, seed=settings.seed + sample)
-        answers = player.respond([p.messages for p in prompts], drawn)
+        made_by = asdict(drawn) | dict(player.made_by)
+        failed: Unfinished | None = None
+        try:
+            answers: Mapping[int, Answer] = dict(
+                enumerate(player.respond([p.messages for p in prompts], drawn))
+            )
+        except Unfinished as error:
+            failed, answers = error, error.answers
         add_responses(db, [
-            Response.of(p.id, model.name, a.text, sample=sample, finish_reason=a.finish_reason,
-                        settings=asdict(drawn) | {"tokens": a.tokens})
-            for p, a in zip(prompts, answers, strict=True)
+            Response.of(prompts[i].id, model.name, a.text, sample=sample, finish_reason=a.finish_reason,
+                        settings=made_by | {"tokens": a.tokens})
+            for i, a in sorted(answers.items())
         ])  # fmt: skip
+        if failed is not None:
+            raise failed

@@ -22,6 +22,7 @@ class StandIn(ThreadingHTTPServer):
         self.body: str | None = None
         self.key: str | None = None
         self.delay = 0.0
+        self.retry_after: str | None = None
         self.answer: Callable[[str], str | None] = lambda text: f"You said {text}"
         """what it answers to the last message; None: it refuses that one request as too long"""
 
@@ -74,6 +75,8 @@ class Handler(BaseHTTPRequestHandler):
         content = body.encode()
         self.send_response(status)
         self.send_header("content-length", str(len(content)))
+        if status != 200 and self.server.retry_after:
+            self.send_header("retry-after", self.server.retry_after)
         self.end_headers()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.wfile.write(content)

@@ -59,7 +59,7 @@ def test_every_response_says_how_it_was_made(tiny_home, db):
         assert 0 <= tokens <= 6
         assert response.settings == {
             "temperature": 0.9, "top_p": 1.0, "max_new_tokens": 6, "seed": 3 + response.sample, "system": "",
-            "tokens": tokens,
+            "tokens": tokens, "revision": response.settings["revision"], "dtype": "float32", "device": "cpu",
         }  # fmt: skip
 
 
@@ -198,3 +198,46 @@ def test_a_home_that_can_train_shares_the_settings_of_its_votes(tmp_path):
     db = open_writer(trainable_home(tmp_path / "home"))
     assert settings_like(db, "one", GenerationSettings()).max_new_tokens == SHORT["max_new_tokens"]
     db.conn.close()
+
+
+def test_adapters_over_one_base_share_it_and_answer_as_alone(home, db, tmp_path):
+    from tests.tiny import tiny_adapter
+
+    base = str(weights() / "one")
+    add_prompts(
+        db, [Prompt.of([{"role": "user", "content": f"Question {i}?"}]) for i in range(4)], prompt_set="q"
+    )
+    add_model(db, "base", ModelKind.CHECKPOINT, source=base)
+    for n, name in enumerate(("first", "second")):
+        folder = tiny_adapter(weights() / "one", tmp_path / name, seed=n + 1)
+        add_model(db, name, ModelKind.ADAPTER, source=base, adapter=str(folder))
+    asked = [p.messages for p in prompts_of(db, "q")]
+    alone = {n: player_of(home, get_model(db, n)).respond(asked, QUICK) for n in ("base", "first", "second")}
+    assert len({tuple(a.text for a in answers) for answers in alone.values()}) == 3
+    first = player_of(home, get_model(db, "first"))
+    inside = first.model.get_base_model()
+    second = player_of(home, get_model(db, "second"), first)
+    assert second.model.get_base_model() is inside
+    assert second.respond(asked, QUICK) == alone["second"]
+    bare = player_of(home, get_model(db, "base"), second)
+    assert bare.model is inside
+    assert bare.respond(asked, QUICK) == alone["base"]
+    other = player_of(home, get_model(db, "first"), bare)
+    assert other.respond(asked, QUICK) == alone["first"]
+    revisions = {n: player_of(home, get_model(db, n)).made_by["revision"] for n in alone}
+    assert len(set(revisions.values())) == 3
+
+
+def test_what_came_before_a_server_failed_is_kept(tmp_path):
+    with standing_in() as server:
+        home = endpoint_home(tmp_path / "home", server.url, prompts=12)
+        db = open_writer(home)
+        server.statuses = [200, 200, 400]
+        with pytest.raises(UserError, match="answered 400"):
+            generate(home, db, ["far"], "asked", QUICK)
+        kept = len(written(db, "far"))
+        assert 2 <= kept < 12
+        server.seen.clear()
+        assert generate(home, db, ["far"], "asked", QUICK) == [Generated("far", 12 - kept)]
+        assert len(server.seen) == 12 - kept
+        db.conn.close()

@@ -1,9 +1,14 @@
 """The endpoint player against a real socket that answers as OpenAI-compatible servers do, well and badly."""
 
+import os
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
 import pytest
 
-from arena.players import GenerationSettings
+from arena.players import GenerationSettings, Unfinished
 from arena.players.endpoint import EndpointPlayer
+from arena.players.limits import LONGEST_WAIT, Limits, Meter, asked_to_wait, key_for, limits_from
 from db.errors import UserError
 from tests.standin import completion, standing_in
 
@@ -12,8 +17,9 @@ SETTINGS = GenerationSettings(temperature=0.3, top_p=0.9, max_new_tokens=17, see
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch):
-    for name in ("TASTEBENCH_API_KEY", "OPENAI_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
+    for name in list(os.environ):
+        if name.startswith(("TASTEBENCH_API_KEY", "TASTEBENCH_ENDPOINT_", "OPENAI_API_KEY")):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -148,3 +154,65 @@ def test_a_stream_that_is_no_stream_is_refused(server):
     server.body = "data: <html>\n\n"
     with pytest.raises(UserError, match="no chat completion"):
         list(EndpointPlayer(server.url, "m").stream(user("hi"), SETTINGS))
+
+
+def test_a_server_that_says_when_to_come_back_is_left_alone_until_then(server):
+    waits = []
+    server.statuses, server.retry_after = [429, 429], "7"
+    EndpointPlayer(server.url, "m", pause=waits.append).respond([user("hi")], SETTINGS)
+    assert waits == [7.0, 7.0]
+
+
+def test_when_to_come_back_is_read_in_seconds_and_as_a_date():
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    assert 25 <= asked_to_wait(soon) <= 30
+    assert [asked_to_wait(x) for x in ("3", "0", "", None, "tomorrow", "-4", "99999")] == [
+        3.0, 0.0, 0.0, 0.0, 0.0, 0.0, LONGEST_WAIT,
+    ]  # fmt: skip
+
+
+def test_requests_a_minute_are_spread_evenly():
+    clock = iter([100.0, 100.0, 100.5, 100.5, 110.0, 110.0])
+    meter = Meter(lambda: next(clock))
+    assert [meter.turn(60) for _ in range(3)] == [0.0, 0.5, 0.0]
+    assert meter.turn(None) == 0.0
+
+
+def test_the_rate_holds_for_all_players_of_one_address(server):
+    waits = []
+    for _ in range(2):
+        player = EndpointPlayer(server.url, "m", Limits(per_minute=2, at_once=1), pause=waits.append)
+        player.respond([user("a"), user("b")], SETTINGS)
+    assert [round(w / 30) for w in waits] == [1, 2, 3]
+
+
+def test_a_token_budget_stops_further_requests_and_keeps_what_came(server):
+    limits = Limits(tokens=10, at_once=1)
+    with pytest.raises(Unfinished, match="budget of 10 tokens") as caught:
+        EndpointPlayer(server.url, "m", limits).respond(
+            [user(f"word number {i}") for i in range(9)], SETTINGS
+        )
+    kept = caught.value.answers
+    assert 0 < len(kept) == len(server.seen) < 9
+    with pytest.raises(UserError, match="TASTEBENCH_ENDPOINT_TOKENS"):
+        list(EndpointPlayer(server.url, "m", limits).stream(user("hi"), SETTINGS))
+
+
+def test_limits_and_keys_come_from_the_environment():
+    assert limits_from({}) == Limits()
+    assert limits_from({"TASTEBENCH_ENDPOINT_TIMEOUT": "9", "TASTEBENCH_ENDPOINT_TRIES": "2",
+                        "TASTEBENCH_ENDPOINT_AT_ONCE": "3", "TASTEBENCH_ENDPOINT_PER_MINUTE": "30",
+                        "TASTEBENCH_ENDPOINT_TOKENS": "1000"}) == Limits(9.0, 2, 3, 30, 1000)  # fmt: skip
+    for wrong in ("0", "-1", "many", "1.5"):
+        with pytest.raises(UserError, match="TASTEBENCH_ENDPOINT_TRIES"):
+            limits_from({"TASTEBENCH_ENDPOINT_TRIES": wrong})
+    keys = {"TASTEBENCH_API_KEY_API_EXAMPLE_COM": "one", "TASTEBENCH_API_KEY": "two"}
+    assert key_for("https://api.example.com/v1", keys) == "one"
+    assert key_for("http://127.0.0.1:8000/v1", keys) == "two"
+    assert key_for("http://127.0.0.1:8000/v1", {}) is None
+
+
+def test_a_server_that_is_too_slow_is_not_waited_for(server):
+    server.delay = 1.0
+    with pytest.raises(UserError, match="does not answer"):
+        EndpointPlayer(server.url, "m", Limits(timeout=0.1, tries=1)).respond([user("hi")], SETTINGS)

@@ -62,15 +62,18 @@ def tokenizer_for(files: ModelFiles) -> PreTrainedTokenizerBase:
 
 
 def load_policy(
-    files: ModelFiles, trainable: bool = False, dtype: torch.dtype | None = None
+    files: ModelFiles,
+    trainable: bool = False,
+    dtype: torch.dtype | None = None,
+    base: PreTrainedModel | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """(model, tokenizer). With an adapter the model is a PeftModel whose adapter is named `default`.
 
     `trainable` leaves the adapter's weights open to training. The model is in evaluation mode, on the GPU where
-    there is one; `dtype` None means the working number type.
+    there is one; `dtype` None means the working number type. A `base` that is in memory already is taken as it is.
     """
     tokenizer = tokenizer_for(files)
-    model = load_base(files.source, files.quantize, dtype)
+    model = load_base(files.source, files.quantize, dtype) if base is None else base
     if files.adapter:
         model = attach_adapter(model, files, trainable)
     _refuse_small_vocabulary(model, tokenizer, files)

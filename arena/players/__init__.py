@@ -51,6 +51,11 @@ class Scored:
 class Player(Protocol):
     """Anything that answers prompts."""
 
+    @property
+    def made_by(self) -> Mapping[str, str]:
+        """What is stored with each response beside the settings: which weights, where and how they ran."""
+        ...
+
     def respond(self, prompts: Sequence[Sequence[Message]], settings: GenerationSettings) -> list[Generated]:
         """One answer to each prompt, in their order."""
         ...

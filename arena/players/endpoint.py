@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import httpx
@@ -39,6 +39,11 @@ class EndpointPlayer:
         self._client = httpx.Client(
             timeout=self.limits.timeout, headers={"Authorization": f"Bearer {key}"} if key else {}
         )
+
+    @property
+    def made_by(self) -> Mapping[str, str]:
+        """What answers: the model's name on the server, which is all that is known of its revision."""
+        return {"revision": self.remote_name, "endpoint": self.url}
 
     def respond(self, prompts: Sequence[Sequence[Message]], settings: GenerationSettings) -> list[Generated]:
         """One answer to each prompt, in their order, a few requests at a time.

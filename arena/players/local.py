@@ -6,32 +6,55 @@ Heavy: never in the web process. Chats always go through the model's chat templa
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arena.players import Generated, GenerationSettings, Unanswerable, with_system
-from db.entities import Message
+from db.entities import Message, content_id
 from training.loading import context_length, load_policy, quiet
 from training.settings import ModelFiles
 
 if TYPE_CHECKING:
-    from transformers import GenerationConfig
+    from transformers import GenerationConfig, PreTrainedModel
 
 # Tokens of one batch, prompts and answers and padding together: what a small machine holds with room to spare.
 BATCH_TOKENS = 16_384
 BATCH_ROWS = 64
+FIRST_STAGE = 32
+"""tokens after which answers that have ended leave their batch; doubled with each stage"""
 
 
 class LocalPlayer:
     """A model in memory that answers."""
 
-    def __init__(self, files: ModelFiles) -> None:
+    def __init__(self, files: ModelFiles, base: PreTrainedModel | None = None) -> None:
         quiet()
-        self.model, self.tokenizer = load_policy(files)
+        self._files = files
+        self.model, self.tokenizer = load_policy(files, base=base)
         self.context = context_length(self.model)
+
+    @property
+    def base(self) -> str:
+        """What it shares with other adapters over the same base (arena.generating.base_of)."""
+        return f"{self._files.source} {self._files.quantize or ''}"
+
+    @property
+    def made_by(self) -> Mapping[str, str]:
+        """What answers: revision of the weights, their number type, where they run."""
+        return {"revision": revision_of(self._files, self.model), "dtype": str(self.model.dtype).removeprefix("torch."),
+                "device": self.model.device.type}  # fmt: skip
+
+    def give_base(self) -> PreTrainedModel:
+        """The base without its adapter, for the next adapter over it. This player is of no use afterwards."""
+        bare: PreTrainedModel = self.model.unload() if self._files.adapter else self.model
+        return bare
 
     def respond(self, prompts: Sequence[Sequence[Message]], settings: GenerationSettings) -> list[Generated]:
         """One answer to each prompt, in their order; prompts of like length are answered together.
+
+        Answers are drawn in stages, so that those that have ended make room in their batch for those that go on.
 
         The same call gives the same answers: the draw is seeded by the settings and leaves torch's own generator
         as it was. Unanswerable: a prompt that fills the model's context.
@@ -39,12 +62,27 @@ class LocalPlayer:
         import torch
 
         ids = [self._prompt_ids(messages, settings) for messages in prompts]
-        answers: dict[int, Generated] = {}
+        drawn: list[list[int]] = [[] for _ in ids]
+        ends, left, stage = self._end_tokens(), settings.max_new_tokens, FIRST_STAGE
+        writing = list(range(len(ids)))
         with torch.random.fork_rng(), torch.inference_mode():
             torch.manual_seed(settings.seed)
-            for batch in batches([len(x) for x in ids], settings.max_new_tokens):
-                answers.update(zip(batch, self._answer([ids[i] for i in batch], settings), strict=True))
-        return [answers[i] for i in range(len(ids))]
+            while writing and left > 0:
+                now = min(stage, left) if len(writing) > 1 else left
+                for rows in batches([len(ids[i]) + len(drawn[i]) for i in writing], now):
+                    batch = [writing[row] for row in rows]
+                    more = self._draw(
+                        [ids[i] + drawn[i] for i in batch], replace(settings, max_new_tokens=now)
+                    )
+                    for i, tokens in zip(batch, more, strict=True):
+                        drawn[i] += tokens
+                left, stage = left - now, 2 * stage
+                writing = [i for i in writing if not self._over(ids[i], drawn[i], ends)]
+        return [self._generated(tokens, ends) for tokens in drawn]
+
+    def _over(self, prompt: list[int], drawn: list[int], ends: Sequence[int]) -> bool:
+        """Whether an answer has come to its end, or to the end of the model's context."""
+        return any(token in ends for token in drawn) or len(prompt) + len(drawn) >= self.context
 
     def stream(self, messages: Sequence[Message], settings: GenerationSettings) -> Iterator[str]:
         """The answer to one chat, piece by piece; leaving the loop early stops the model too."""
@@ -107,12 +145,14 @@ class LocalPlayer:
             )
         return ids
 
-    def _answer(self, ids: Sequence[list[int]], settings: GenerationSettings) -> list[Generated]:
-        """The answers to one batch."""
+    def _draw(self, ids: Sequence[list[int]], settings: GenerationSettings) -> list[list[int]]:
+        """The tokens that follow each row of one batch; what follows an end token is padding."""
         longest = max(len(x) for x in ids)
         config = self._config(settings, longest)
-        out = self.model.generate(**self._padded(ids), generation_config=config)
-        return [self._generated(row, config.eos_token_id) for row in out[:, longest:].tolist()]
+        rows: list[list[int]] = self.model.generate(**self._padded(ids), generation_config=config)[
+            :, longest:
+        ].tolist()
+        return rows
 
     def _padded(self, ids: Sequence[list[int]]) -> dict[str, Any]:
         """Input ids and attention mask, padded on the left, so that every answer starts at the same column."""
@@ -168,3 +208,17 @@ def batches(lengths: Sequence[int], new_tokens: int) -> Iterator[list[int]]:
         batch.append(i)
     if batch:
         yield batch
+
+
+def revision_of(files: ModelFiles, model: PreTrainedModel) -> str:
+    """What tells these weights from others of the same name: a hub's commit, or a hash of each file's name, size, time."""
+    commit = getattr(model.config, "_commit_hash", None)
+    found = [str(commit)] if commit else []
+    for name in (files.source, files.adapter):
+        folder = Path(name or "")
+        if name and folder.is_dir():
+            weights = sorted(folder.glob("*.safetensors"))
+            found.append(
+                content_id(*[(w.name, w.stat().st_size, w.stat().st_mtime_ns) for w in weights])[:12]
+            )
+    return " + ".join(found)
