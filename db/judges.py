@@ -219,6 +219,8 @@ class Beside:
 
 def beside_verdicts(db: Database, campaign: int) -> dict[str, Beside]:
     """{judge: what stands beside its verdicts} for each judge that was asked about this campaign's responses."""
+    if db.conn.execute("SELECT 1 FROM judges LIMIT 1").fetchone() is None:
+        return {}  # else every battle of the campaign would be looked up
     rows = db.conn.execute(
         """SELECT t.name, j.kind, j.model, c.response_a, c.response_b, max(c.outcome IS NOT NULL), max(c.cut)
         FROM battles b JOIN comparisons c ON c.response_a = min(b.response_a, b.response_b)

@@ -292,6 +292,20 @@ def test_check_questions_are_not_judged(home, db):
     assert judged(home, "--with", "length").json["verdicts"] == 7
 
 
+def test_battles_without_texts_are_left_out_and_counted(home, db, tmp_path):
+    votes = [
+        {"rater": "ann", "prompt": f"Why {i}?", "model_a": "x", "model_b": "y", "winner": "model_a"}
+        for i in range(3)
+    ]
+    votes[0] |= {"response_a": "Because.", "response_b": "So."}
+    file = tmp_path / "told.jsonl"
+    file.write_text("".join(json.dumps(v) + "\n" for v in votes))
+    assert run(home, "import", "votes", file, "--campaign", "told").code == 0
+    ran = judged(home, "--with", "length", campaign="told")
+    assert (ran.json["verdicts"], ran.json["textless"]) == (1, 2)
+    assert "2 battles left out" in run(home, "judge", "told", "--with", "length").out
+
+
 def test_two_models_of_one_name_are_two_judges(home, db, tmp_path):
     for part in "xy":
         tiny_pairrm(tmp_path / part / "PairRM", seed=ord(part))
