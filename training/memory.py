@@ -1,4 +1,4 @@
-"""How much memory a run will take, by parts, before it starts. Pure: a checkpoint's own files say its shape, nothing is loaded.
+"""How much memory a run will take, by parts, before it starts. A checkpoint's own files say its shape; nothing is loaded.
 
 Bytes a token keeps in a layer are counted from the layer's widths; the constants (what the libraries take, how many copies of
 the logits are alive at once) are those of real runs: `python -m bench.memory` holds the estimate against them.
