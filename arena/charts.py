@@ -138,8 +138,13 @@ class Download(NamedTuple):
     href: str
 
 
-def body(made: "Report", pair: int | None = None, drawn: Sequence[Drawn] = ()) -> str:
-    """The report as a fragment of a page. `pair`: which two models the first screen is about; `drawn`: plots to show."""
+def body(
+    made: "Report", pair: int | None = None, drawn: Sequence[Drawn] = (), as_of: str | None = None
+) -> str:
+    """The report as a fragment of a page. `pair`: which two models the first screen is about; `drawn`: plots to show.
+
+    `as_of`: when it was made, where a newer one is in the making.
+    """
     chosen = shown_pair(made, pair)
     values: dict[str, object] = {
         "r": made, "p": chosen, "level": LEVEL, "most": MOST_ROWS, "most_columns": MOST_COLUMNS, "downloads": downloads(made),
@@ -147,9 +152,19 @@ def body(made: "Report", pair: int | None = None, drawn: Sequence[Drawn] = ()) -
         "beside": beside(made, chosen) if chosen else (), "light": light(chosen) if chosen else None,
         "scale": rating_scale(made), "styled": {r.model: r for r in made.style_controlled_ratings.ratings} if made.style_controlled_ratings else {},
         "style_says": features_text(made.style_controlled_ratings) if made.style_controlled_ratings else (),
-        "drawn": drawn, "panels": panels(chosen) if chosen else (),
+        "drawn": drawn, "as_of": as_of, "panels": panels(chosen) if chosen else (),
     }  # fmt: skip
     return _TEMPLATES.get_template("results.html").render(**values)
+
+
+def waiting(votes: int) -> str:
+    """What stands there while the first report of many votes is made."""
+    return _TEMPLATES.get_template("results_waiting.html").render(votes=votes)
+
+
+def drawn_fragment(made: "Report", runs: Mapping[str, Curves] = MappingProxyType({})) -> str:
+    """The plots alone, as a fragment of a page."""
+    return _TEMPLATES.get_template("results_drawn.html").render(drawn=plots_of(made, runs))
 
 
 def whole_page(made: "Report", runs: Mapping[str, Curves] = MappingProxyType({})) -> str:

@@ -397,6 +397,11 @@ def write_plots(made: Report, folder: Path, runs: Mapping[str, Curves] = Mapping
         _write(folder / name, text.encode())
 
 
+def write_text(path: Path, text: str) -> None:
+    """A text as a file, written aside, then renamed."""
+    _write(path, text.encode())
+
+
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.part")

@@ -117,3 +117,25 @@ def trained_prompts(db: Database, model: str) -> frozenset[str]:
         (model,),
     )
     return frozenset(str(r[0]) for r in rows)
+
+
+def votes_in(db: Database, campaign: str | None = None) -> int:
+    """Votes of one campaign, or of all, from the counts kept up; skips left out. 0 where there is no such campaign."""
+    row = db.conn.execute(
+        """SELECT coalesce(sum(s.votes), 0) FROM campaign_sizes s JOIN campaigns c ON c.id = s.campaign
+        WHERE ?1 IS NULL OR c.name = ?1""",
+        (campaign,),
+    ).fetchone()
+    return int(row[0])
+
+
+_STAMP = """SELECT (SELECT max(id) FROM votes), (SELECT count(*) FROM retractions), (SELECT count(*) FROM withdrawals),
+  (SELECT max(id) FROM rater_decisions), (SELECT count(finished_at) FROM imports), (SELECT total(leaked) FROM battle_cover),
+  (SELECT count(*) || ' ' || total(score) FROM scores), (SELECT max(id) FROM comparisons), (SELECT count(*) FROM judges),
+  (SELECT count(*) FROM prompt_tags), (SELECT count(*) FROM gold_pairs), (SELECT count(*) FROM models),
+  (SELECT count(*) || ' ' || total(count_leaked) FROM campaigns)"""
+
+
+def figures_stamp(db: Database) -> str:
+    """Changes whenever a figure of some report may have; ballots that are only shown leave it as it is."""
+    return json.dumps(list(db.conn.execute(_STAMP).fetchone()))

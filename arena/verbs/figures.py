@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from arena.verbs.shared import as_json, home, pairs_made, show, working, writing
+from db.errors import UserError
 
 
 @click.command()
@@ -35,15 +36,29 @@ def judge(campaign: str, kind: str, model: str | None, again: bool, as_json: boo
 @click.option("--html", type=click.Path(dir_okay=False), help="Write one self-contained page.")
 @click.option("--plots", type=click.Path(file_okay=False), help="Write the plots into a folder.")
 @click.option("--csv", "csv_", type=click.Path(dir_okay=False),
-              help="Write the answers side by side: a row a prompt, with scores and votes.")  # fmt: skip
+              help="Write the answers side by side: a row a prompt, with scores and votes; with --suite, its table.")  # fmt: skip
+@click.option("--suite", "suite_", type=click.Choice(["mtbench", "alpaca_eval"]),
+              help="Read the campaign as this benchmark does: by category and turn, or against the baseline.")  # fmt: skip
 @as_json
 def report(
-    campaign: str | None, where: str | None, html: str | None, plots: str | None, csv_: str | None, as_json: bool
+    campaign: str | None, where: str | None, html: str | None, plots: str | None, csv_: str | None, suite_: str | None,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """What the votes say, and what machine raters say beside them."""
     from arena import report as reporting
     from arena.side_by_side import write_csv
 
+    if suite_:
+        from arena.suites import SuiteName, suite
+
+        if html or plots:
+            raise UserError("--suite writes no page and no plots", "leave out --html and --plots, or --suite")
+        with writing() as (_, db):
+            table = suite(db, SuiteName(suite_), campaign, where)
+        if csv_:
+            reporting.write_text(Path(csv_), table.to_csv())
+        show(table.to_json(), as_json, table.to_lines)
+        return
     with writing() as (_, db):
         made = reporting.report(db, campaign, where)
         behind = reporting.curves_behind(db, made) if plots or html else {}

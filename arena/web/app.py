@@ -79,11 +79,13 @@ def create_app(
         writer.call(lambda db: notices.begin(db, now()))
         watcher = Watcher(context, lambda: web.logins.failures)
         watcher.start()
+        context.kept.warm()
         yield
         watcher.stop()
         web.logins.close()
         room.close()
         context.players.close()
+        context.kept.close()
         writer.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)

@@ -6,6 +6,7 @@ import gradio as gr
 
 from arena import giving_way
 from arena.web.chatting import Players
+from arena.web.kept import KeptReports
 from db.connection import Home, Readers, Writer
 
 OWNERS, RATERS = "owner-session-", "rater-lineage-"
@@ -21,6 +22,8 @@ class Context:
     writer: Writer
     theme: gr.themes.Base
     players: Players = field(init=False)
+    kept: KeptReports = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "players", Players(self.home, lambda: giving_way.reason(self.readers.get())))
+        object.__setattr__(self, "kept", KeptReports(self.home, self.readers))

@@ -1,18 +1,22 @@
 """The results: who is preferred, how sure that is, what the reward model says, and every figure below."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 from gradio.context import LocalContext
 
-from arena.charts import body, shown_pair
-from arena.report import Report, report
+from arena.charts import body, drawn_fragment, shown_pair, waiting
+from arena.report import Report, curves_behind
 from arena.web.context import RATERS, Context
+from arena.web.kept import Look
 from db.campaigns import coverage, last_votes, list_campaigns, shared_campaigns
 from db.errors import UserError
 
 ALL = "All campaigns together"
+
+Shown = tuple[Any, str]
 
 
 def page(context: Context) -> gr.Blocks:
@@ -22,20 +26,28 @@ def page(context: Context) -> gr.Blocks:
             campaign = gr.Dropdown(label="Campaign", choices=[ALL], value=ALL, interactive=True)
             pair = gr.Dropdown(label="Models", choices=[], visible=False, interactive=True)
             again = gr.Button("Refresh")
+            draw = gr.Button("Draw the charts")
         shown = gr.HTML(apply_default_css=False)
+        charts = gr.HTML(apply_default_css=False)
 
-        def opened() -> tuple[Any, Any, str]:
+        def opened() -> Iterator[tuple[Any, Any, str]]:
             names = campaigns_of(context)
             first = names[0] if names else ALL
-            return gr.Dropdown(choices=names, value=first), *looked_at(context, first, None)
+            for chooser, html in looked_at(context, first, None):
+                yield gr.Dropdown(choices=names, value=first), chooser, html
 
-        def looked(name: str, models: int | None) -> tuple[Any, str]:
-            return looked_at(context, name, models)
+        def looked(name: str, models: int | None) -> Iterator[Shown]:
+            yield from looked_at(context, name, models)
 
-        blocks.load(opened, None, [campaign, pair, shown], api_visibility="private")
-        campaign.input(lambda name: looked(name, None), campaign, [pair, shown], api_visibility="private")
+        def changed(name: str) -> Iterator[tuple[Any, str, str]]:
+            for chooser, html in looked_at(context, name, None):
+                yield chooser, html, ""
+
+        blocks.load(opened, None, [campaign, pair, shown], api_visibility="private", show_progress="hidden")
+        campaign.input(changed, campaign, [pair, shown, charts], api_visibility="private")
         pair.input(looked, [campaign, pair], [pair, shown], api_visibility="private")
         again.click(looked, [campaign, pair], [pair, shown], api_visibility="private")
+        draw.click(lambda name: charts_of(context, name), campaign, charts, api_visibility="private")
     return blocks
 
 
@@ -60,17 +72,40 @@ def _lineage_of_asker() -> int | None:
     return int(number) if number.isdigit() else None
 
 
-def looked_at(context: Context, name: str, pair: int | None) -> tuple[Any, str]:
-    """The chooser of two models, where there is a choice, and the report."""
-    if _lineage_of_asker() is not None and name not in campaigns_of(context):
-        raise gr.Error("these results are not shared with you", title="Not found", print_exception=False)
+def looked_at(context: Context, name: str, pair: int | None) -> Iterator[Shown]:
+    """The chooser of two models, where there is a choice, and the report; again where a newer one was in the making."""
+    of_rater = _lineage_of_asker() is not None
     try:
-        made = report(context.readers.get(), None if name == ALL else name)
+        for look in _looks(context, name):
+            if look.kept is None:
+                yield gr.Dropdown(visible=False), waiting(look.votes)
+                continue
+            made = look.kept.report
+            if of_rater:  # raters see what was found, not what each of them did
+                made = replace(made, raters=(), robustness=())
+            as_of = f"{look.kept.at:%H:%M:%S} UTC" if look.newer else None
+            yield pair_chooser(made, pair), body(made, pair, as_of=as_of)
     except UserError as error:
         raise gr.Error(str(error), title="Not found", print_exception=False) from None
-    if _lineage_of_asker() is not None:  # raters see what was found, not what each of them did
-        made = replace(made, raters=(), robustness=())
-    return pair_chooser(made, pair), body(made, pair)
+
+
+def _looks(context: Context, name: str) -> Iterator[Look]:
+    """What can be shown to who asks."""
+    if _lineage_of_asker() is not None and name not in campaigns_of(context):
+        raise gr.Error("these results are not shared with you", title="Not found", print_exception=False)
+    return context.kept.looks(None if name == ALL else name)
+
+
+def charts_of(context: Context, name: str) -> str:
+    """The plots with their files, drawn when asked for: it takes seconds."""
+    try:
+        *_, look = _looks(context, name)
+    except UserError as error:
+        raise gr.Error(str(error), title="Not found", print_exception=False) from None
+    assert look.kept is not None
+    of_rater = _lineage_of_asker() is not None
+    runs = {} if of_rater else curves_behind(context.readers.get(), look.kept.report)
+    return drawn_fragment(look.kept.report, runs)
 
 
 def pair_chooser(made: Report, pair: int | None) -> Any:  # noqa: ANN401 - what Gradio calls an update

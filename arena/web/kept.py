@@ -1,0 +1,120 @@
+"""Reports kept in memory: a large campaign's results are drawn at once, and read anew by a process of their own.
+
+Small reports are made when asked. A large one takes seconds of work that would hold up everybody's votes in this
+process, so a child makes it; what is kept is shown, with its time, until the newer one is there.
+"""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from datetime import UTC, datetime
+from functools import partial
+from multiprocessing import get_context
+from typing import NamedTuple
+
+from arena.report import Report, report
+from db.campaigns import list_campaigns
+from db.connection import Home, Readers, open_reader
+from db.figures import figures_stamp, votes_in
+
+LARGE = 5_000
+"""votes from which a report is kept"""
+MOST_KEPT = 16
+
+
+class Kept(NamedTuple):
+    """A report, what it was read from, and when."""
+
+    report: Report
+    stamp: str
+    at: datetime
+
+
+class Look(NamedTuple):
+    """What can be shown of a campaign now: None while its first report is made. `newer`: a newer one is being made."""
+
+    kept: Kept | None
+    newer: bool
+    votes: int
+
+
+class KeptReports:
+    """The reports of one home, by campaign (None: all together)."""
+
+    def __init__(self, home: Home, readers: Readers) -> None:
+        self._home, self._readers = home, readers
+        self._kept: dict[str | None, Kept] = {}
+        self._made: dict[tuple[str | None, str], Future[Report]] = {}
+        self._pool: ProcessPoolExecutor | None = None
+        self._lock = threading.Lock()
+
+    def looks(self, campaign: str | None) -> Iterator[Look]:
+        """What to show now and, where that is not the newest, what to show when the newest is there.
+
+        UserError where there is no such campaign.
+        """
+        db = self._readers.get()
+        votes = votes_in(db, campaign)
+        if votes < LARGE:
+            yield Look(Kept(report(db, campaign), "", datetime.now(UTC)), False, votes)
+            return
+        stamp = figures_stamp(db)
+        kept = self._kept.get(campaign)
+        newer = kept is None or kept.stamp != stamp
+        yield Look(kept, newer, votes)
+        if newer:
+            made = self._make(campaign, stamp).result()
+            yield Look(self._keep(campaign, stamp, made), False, votes)
+
+    def warm(self) -> None:
+        """Begin the reports of large campaigns, so that they are there when somebody looks."""
+        db = self._readers.get()
+        stamp = figures_stamp(db)
+        for name in (c.name for c in list_campaigns(db)):
+            if votes_in(db, name) >= LARGE:
+                self._make(name, stamp).add_done_callback(partial(self._keep_done, name, stamp))
+
+    def _keep_done(self, campaign: str, stamp: str, done: Future[Report]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            self._keep(campaign, stamp, done.result())
+
+    def _keep(self, campaign: str | None, stamp: str, made: Report) -> Kept:
+        with self._lock:
+            self._made.pop((campaign, stamp), None)
+            self._kept.pop(campaign, None)
+            self._kept[campaign] = Kept(made, stamp, datetime.now(UTC))
+            while len(self._kept) > MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+            return self._kept[campaign]
+
+    def _make(self, campaign: str | None, stamp: str) -> Future[Report]:
+        """The report in the making; one at a time, and one for everybody who asks for the same."""
+        with self._lock:
+            made = self._made.get((campaign, stamp))
+            if made is None or (made.done() and made.exception() is not None):
+                made = self._made[campaign, stamp] = self._submit(campaign)
+            return made
+
+    def _submit(self, campaign: str | None) -> Future[Report]:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        try:
+            return self._pool.submit(_report, self._home, campaign)
+        except BrokenProcessPool:  # the child was killed, by want of memory say: another takes its place
+            self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+            return self._pool.submit(_report, self._home, campaign)
+
+    def close(self) -> None:
+        """End the child."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _report(home: Home, campaign: str | None) -> Report:
+    """In the child."""
+    db = open_reader(home)
+    try:
+        return report(db, campaign)
+    finally:
+        db.conn.close()

@@ -1,0 +1,75 @@
+"""A campaign as MT-Bench and AlpacaEval read it, from the recorded verdicts of their own judges."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from arena.suites import PEOPLE, SuiteName, suite
+from db.errors import UserError
+from labeling.importing import ImportKind, import_file
+from tests.test_arena_report import filled, scored, voted
+
+
+def test_alpaca_eval_replayed_gives_the_published_leaderboard(home, db, shared_data, tmp_path):
+    names = {"alpaca_eval_gpt4": "alpaca_eval_gpt4 vs text_davinci_003",
+             "weighted_alpaca_eval_gpt4_turbo": "weighted_alpaca_eval_gpt4_turbo vs gpt4_1106_preview"}  # fmt: skip
+    import_file(home, ImportKind.VERDICTS, str(shared_data / "arena_judge_prefs.jsonl"), campaign="alpaca")
+    found = {(r.judge, r.model): r for r in suite(db, SuiteName.ALPACA_EVAL, "alpaca").rows}
+    with (shared_data / "arena_published_winrates.csv").open(encoding="utf-8") as file:
+        published = {(r["leaderboard"], r["model"]): r for r in csv.DictReader(file)}
+    assert len(found) == 5
+    for (judge, model), row in found.items():
+        told = published[names[judge], model]
+        assert (row.n_wins, row.n_wins_base, row.n_draws, row.n_total) == tuple(
+            int(told[k]) for k in ("n_wins", "n_wins_base", "n_draws", "n_total")
+        )
+        assert row.win_rate == pytest.approx(float(told["win_rate"]))
+        assert row.standard_error == pytest.approx(float(told["standard_error"]))
+        assert row.length_controlled_winrate is None
+        assert row.why["length_controlled_winrate"] == "fewer than 50 votes with both texts"
+
+
+def test_mtbench_replayed_gives_each_models_share_by_category_and_turn(home, db, shared_data):
+    import_file(home, ImportKind.PROMPTS, str(shared_data / "mtbench_questions.jsonl"))
+    import_file(home, ImportKind.VERDICTS, str(shared_data / "mtbench_gpt4_pair.jsonl"), campaign="mtbench")
+    made = suite(db, SuiteName.MTBENCH, "mtbench")
+    found = {(r.judge, r.model, r.category, r.turn): r for r in made.rows}
+    lines = (shared_data / "mtbench_questions.jsonl").read_text(encoding="utf-8").splitlines()
+    category = {q["question_id"]: q["category"] for q in map(json.loads, lines)}
+    points = {}
+    for v in map(
+        json.loads, (shared_data / "mtbench_gpt4_pair.jsonl").read_text(encoding="utf-8").splitlines()
+    ):
+        for side in ("model_a", "model_b"):
+            won = 0.5 if v["winner"].startswith("tie") else float(v["winner"] == side)
+            for key in ((category[v["question_id"]], str(v["turn"])), ("all", "all")):
+                points.setdefault((v[side], *key), []).append(won)
+    assert len({c for _, c, _ in points}) == 9
+    for (model, kind, turn), won in points.items():
+        row = found["gpt4_pair", model, kind, turn]
+        assert (row.n, row.win_rate) == (len(won), pytest.approx(sum(won) / len(won)))
+    head, *rows = csv.reader(io.StringIO(made.to_csv()))
+    assert head[:4] == ["judge", "model", "category", "turn"]
+    assert len(rows) == len(made.rows)
+
+
+def test_people_and_a_scoring_judge_stand_in_both_tables(db):
+    campaign = filled(db, prompts=60)
+    voted(db, campaign, ["a", "b", "b"] * 20)
+    scored(db, campaign, lambda model, i: float(model == "dpo") * (i % 5 != 0) + 1)
+    rows = {(r.judge, r.model): r for r in suite(db, SuiteName.ALPACA_EVAL, "first").rows}
+    assert rows[PEOPLE, "dpo"].win_rate == pytest.approx(200 / 3)
+    assert (rows["rm", "dpo"].n_wins, rows["rm", "dpo"].n_draws) == (48, 12)
+    assert rows["rm", "dpo"].avg_length > 5
+    marks = {(r.judge, r.model, r.category): r for r in suite(db, SuiteName.MTBENCH, "first").rows}
+    assert marks["rm", "dpo", "all"].score == pytest.approx(1.8)
+    assert marks["rm", "sft", "code"].score == 1.0
+    assert marks[PEOPLE, "dpo", "all"].win_rate == pytest.approx(2 / 3)
+
+
+def test_nothing_judged_is_one_line(db):
+    filled(db)
+    with pytest.raises(UserError, match="nothing was judged"):
+        suite(db, SuiteName.MTBENCH, "first")
