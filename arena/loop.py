@@ -24,6 +24,7 @@ from db.entities import (
     RunStatus,
 )
 from db.promotions import promotions
+from db.sweeps import swept_runs
 from db.votes import Counts, Tally, counts, tallies, trained_votes
 
 ENOUGH_VOTES = 60
@@ -110,7 +111,10 @@ def where(db: Database) -> Loop:
     found = tallies(db)
     every = runs.list_runs(db)
     running = next((r for r in every if r.status is RunStatus.RUNNING), None)
-    last = running or next((r for r in every if r.status is RunStatus.SUCCEEDED), None)
+    trials = swept_runs(db)
+    last = running or next(
+        (r for r in every if r.status is RunStatus.SUCCEEDED and r.name not in trials), None
+    )
     rematch = find_campaign(db, last.rematch) if last and last.rematch else None
     covered = coverage(db, rematch) if rematch else None
     prompts, fresh = count_prompts(db), _fresh(db, models, campaigns, found)

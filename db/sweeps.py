@@ -91,6 +91,11 @@ def list_sweeps(db: Database) -> list[Sweep]:
     return [_sweep(db, r) for r in db.conn.execute(f"{_SWEEP} ORDER BY s.id DESC").fetchall()]
 
 
+def swept_runs(db: Database) -> set[str]:
+    """The runs of every sweep by name: trials, none of which is a round of the loop."""
+    return {str(r[0]) for r in db.conn.execute("SELECT run FROM sweep_runs")}
+
+
 def sweep_of_job(db: Database, job: int) -> Sweep | None:
     """The sweep that a job worked on last, if it is one."""
     row = db.conn.execute(f"{_SWEEP} WHERE s.job = ?", (job,)).fetchone()

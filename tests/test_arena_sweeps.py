@@ -8,14 +8,17 @@ import pytest
 from openpyxl import load_workbook
 
 from arena import jobs
+from arena.loop import where
 from arena.rounds import Request
 from arena.sweep_table import Row, best_of, records, table_of, why_best
 from arena.sweeps import axes_of, estimate, grid, planned, run_sweep
+from arena.web.pages.studio.retraining import parents
 from db import runs
 from db.catalog import find_model
 from db.entities import JobStatus, RunKind, RunStatus
 from db.errors import NotFound, UserError
-from db.sweeps import get_sweep, list_sweeps
+from db.sweeps import add_sweep, get_sweep, list_sweeps
+from tests.test_arena_comparing import made
 from tests.workshop import give_votes, refused, run, trainable_home
 from training.settings import DpoSettings
 from training.snapshots import Source
@@ -178,14 +181,25 @@ def test_answers_are_judged_by_their_held_out_loss_and_runs_without_a_model_by_n
 
 def test_where_every_run_gives_an_alarm_the_best_says_so():
     rows = [row(1, alarms=("nothing learned",)), row(2, alarms=("nothing learned",), accuracy=0.5)]
-    assert "But every run here gives an alarm, this one: nothing learned." in why_best(RunKind.DPO, rows[0], rows)
+    assert "But every run here gives an alarm, this one: nothing learned." in why_best(
+        RunKind.DPO, rows[0], rows
+    )
     assert "lowest loss" in why_best(RunKind.DPO, row(1, heldout=0, accuracy=None), [row(1), row(2)])
 
 
 def test_a_setting_that_looks_like_a_formula_is_text_in_the_files(voted, home):
     made = planned(voted, home, ASKED, ["beta=0.1,0.2"])
-    from db.sweeps import add_sweep
-
     sweep = add_sweep(voted, "s", RunKind.DPO, parent="one", snapshot=made.first.snapshot.id, command=made.command,
                       changes=[{"schedule": "=1+1"}], job=None)  # fmt: skip
     assert records(table_of(voted, sweep), text_cells=True)[0]["schedule"] == "'=1+1"
+
+
+def test_the_runs_of_a_sweep_are_trials_and_no_round_of_the_loop(voted, home):
+    snapshot = planned(voted, home, ASKED, ["beta=0.1,0.2"]).first.snapshot
+    made(voted, "one-r1", snapshot, [0.69, 0.5])
+    add_sweep(voted, "s", RunKind.DPO, parent="one", snapshot=snapshot.id, command=["train"], changes=[{"beta": "1"}],
+              job=None)  # fmt: skip
+    made(voted, "s-1", snapshot, [0.69, 0.5])
+    assert where(voted).candidate == "one-r1"
+    assert parents(voted)[0] == "one-r1"
+    assert "s-1" in parents(voted)

@@ -14,6 +14,7 @@ from db.connection import Database, Home
 from db.entities import Campaign, CampaignStatus, Purpose, RunKind, RunStatus
 from db.errors import UserError
 from db.runs import champion, list_runs, list_snapshots, pair_sets
+from db.sweeps import swept_runs
 from labeling.pairs import Method, PairPolicy
 from training.folders import count_parameters
 from training.presets import default_preset, preset_of
@@ -77,7 +78,8 @@ def parents(db: Database) -> list[str]:
     Of the rest, a model that meets another in an open campaign comes first: its votes are there.
     """
     able = [m.name for m in list_models(db) if m.kind in WITH_WEIGHTS]
-    candidates = [r.model for r in list_runs(db) if r.status is RunStatus.SUCCEEDED]
+    trials = swept_runs(db)
+    candidates = [r.model for r in list_runs(db) if r.status is RunStatus.SUCCEEDED and r.name not in trials]
     met = [m for c in list_campaigns(db) if c.status is CampaignStatus.OPEN for m in c.models]
     return [m for m in dict.fromkeys([champion(db), *candidates, *met, *able]) if m in able]
 

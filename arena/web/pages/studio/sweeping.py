@@ -311,10 +311,10 @@ def _form() -> list[Any]:
     for n in range(AXES):
         with gr.Row():
             swept.append(
-                gr.Dropdown([], label="Vary" if n == 0 else "and", elem_id=f"sweep-key-{n}", min_width=150)
+                gr.Dropdown([], label="Vary" if n == 0 else "and", elem_id=f"sweep-key-{n}", min_width=220)
             )
             swept.append(
-                gr.Textbox(label="Values, separated by commas", elem_id=f"sweep-values-{n}", min_width=150)
+                gr.Textbox(label="Values, separated by commas", elem_id=f"sweep-values-{n}", min_width=220)
             )
     with gr.Accordion("More", open=False):
         more = gr.Textbox(label="Other settings", lines=2,
@@ -359,7 +359,8 @@ def _filled(context: Context) -> tuple[Any, ...]:
     """The form's choices and first values, and the preview of them."""
     db = context.readers.get()
     names = form_of.parents(db)
-    parent = names[0] if names else None
+    before = next((one.parent for one in list_sweeps(db) if one.parent in names), None)
+    parent = before or (names[0] if names else None)
     suited = form_of.preset_for(context.home, db, parent)
     ticked = form_of.ticked_for(db, parent)
     form = Form(

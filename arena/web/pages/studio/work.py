@@ -1,6 +1,7 @@
 """Jobs: every heavy command, whoever started it; the queue of trainings, a log, ways to stop, resume and reorder."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import gradio as gr
 
@@ -112,13 +113,22 @@ def choices(context: Context) -> list[tuple[str, str]]:
 def build(context: Context) -> Part:
     """The tab's components and what its buttons do."""
 
-    def refresh() -> tuple[str, str, gr.Dropdown]:
-        look(context)
-        return queue_table(context), job_table(context), gr.Dropdown(choices=choices(context))
+    def refresh() -> tuple[Any, ...]:
+        return *lists(), gr.Dropdown(choices=choices(context))
 
-    def tick(job_id: str | None) -> tuple[str, str, str]:
+    def lists() -> tuple[Any, ...]:
+        """The tables, and the buttons that move a job where one could be moved."""
         look(context)
-        return queue_table(context), job_table(context), log_of(context, job_id)
+        several = len(queue(context.readers.get())) > 1
+        return (
+            queue_table(context),
+            job_table(context),
+            gr.Button(visible=several),
+            gr.Button(visible=several),
+        )
+
+    def tick(job_id: str | None) -> tuple[Any, ...]:
+        return *lists(), log_of(context, job_id)
 
     waiting = panel(elem_id="queue")
     shown = panel(elem_id="jobs")
@@ -128,19 +138,20 @@ def build(context: Context) -> Part:
         with gr.Row(scale=2, elem_classes="tb-buttons"):
             stop = gr.Button("Cancel", variant="stop", min_width=90)
             rerun = gr.Button("Resume or run again", min_width=160)
-            up = gr.Button("Earlier", min_width=90, elem_id="job-earlier")
-            down = gr.Button("Later", min_width=90, elem_id="job-later")
+            up = gr.Button("Earlier", min_width=90, visible=False, elem_id="job-earlier")
+            down = gr.Button("Later", min_width=90, visible=False, elem_id="job-later")
+    anew = [waiting, shown, up, down]
     said = panel()
     log = panel()
     job.change(told(lambda j: log_of(context, j)), job, log, api_visibility="private")
     stop.click(told(lambda j: note(cancel_job(context, chosen_job(j)), "good")), job, said, api_visibility="private",
-               ).success(refresh, outputs=[waiting, shown, job], api_visibility="private")  # fmt: skip
+               ).success(refresh, outputs=[*anew, job], api_visibility="private")  # fmt: skip
     rerun.click(told(lambda j: note(again(context, j), "good")), job, said, api_visibility="private",
-                ).success(refresh, outputs=[waiting, shown, job], api_visibility="private")  # fmt: skip
+                ).success(refresh, outputs=[*anew, job], api_visibility="private")  # fmt: skip
     for button, earlier in ((up, True), (down, False)):
         button.click(told(lambda j, e=earlier: note(reorder(context, j, earlier=e), "good")), job, said,
                      api_visibility="private",
-                     ).success(refresh, outputs=[waiting, shown, job], api_visibility="private")  # fmt: skip
+                     ).success(refresh, outputs=[*anew, job], api_visibility="private")  # fmt: skip
     timer = gr.Timer(EVERY, active=False)
-    timer.tick(tick, job, [waiting, shown, log], show_progress="hidden", api_visibility="private")
-    return Part(refresh, [waiting, shown, job], timer)
+    timer.tick(tick, job, [*anew, log], show_progress="hidden", api_visibility="private")
+    return Part(refresh, [*anew, job], timer)
