@@ -275,6 +275,15 @@ def get_response(db: Database, response_id: str) -> Response:
     return _response(row)
 
 
+def responses_to(db: Database, prompt: str) -> list[Response]:
+    """The responses of models to one prompt, in order of arrival."""
+    rows = db.conn.execute(
+        f"{_RESPONSE} WHERE r.prompt = ? AND r.text IS NOT NULL AND m.name IS NOT NULL ORDER BY r.number",
+        (prompt,),
+    )
+    return list(map(_response, rows))
+
+
 def responses_of(db: Database, model: str, choice: str = "all") -> Iterator[Response]:
     """A model's responses to a set, or `all`, `train`, `heldout`, in the prompts' order."""
     where, values = prompt_filter(db, choice)

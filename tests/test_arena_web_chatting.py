@@ -249,3 +249,48 @@ def test_only_models_that_can_answer_are_offered(home):
         with pytest.raises(UserError):
             list(chat.converse(context, Players(home), bad[0], None, bad[1], None, 0.5, 10, None))
     context.writer.close()
+
+
+def test_documents_go_with_the_question_and_tools_take_their_turns(tmp_path):
+    from tests.standin import standing_in
+    from tests.workshop import endpoint_home
+
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "quokka.md").write_text("A quokka lives on <b>Rottnest</b> Island.")
+    with standing_in() as server:
+        home = endpoint_home(tmp_path / "home", server.url)
+        context = Context(home, Readers(home), Writer(home), chrome.theme())
+        rest = (0.0, 20, "Be brief.", str(docs))
+        steps = list(
+            chat.converse(context, context.players, "far", None, "Where does a quokka live?", "", *rest)
+        )
+        assert "Sources of the last question (1)" in steps[-1][0]
+        assert "&lt;b&gt;Rottnest" in steps[-1][0]
+        system, asked = server.seen[-1]["messages"]
+        assert system["content"].startswith("Be brief.")
+        assert "[1] quokka.md" in system["content"]
+        assert asked["content"] == "Where does a quokka live?"
+        assert "quokka.md" not in steps[-1][1], "what the page keeps is the talk alone"
+        with pytest.raises(UserError, match="no folder"):
+            list(
+                chat.converse(context, context.players, "far", None, "hi", "", 0.0, 20, "", "/nowhere/at/all")
+            )
+        text = 'Action: {"name": "final_answer", "arguments": {"answer": "On an island."}}'
+        chunk = json.dumps({"choices": [{"delta": {"content": text}}]})
+        server.body = f"data: {chunk}\n\ndata: [DONE]\n\n"
+        last = list(chat.converse(context, context.players, "far", None, "Where?", "", *rest, tools=True))[-1]
+        assert json.loads(last[1])[0][-1]["content"] == "On an island."
+        context.players.close()
+        context.writer.close()
+
+
+@pytest.mark.slow
+def test_a_whole_answer_says_how_it_ended_and_a_stuck_model_is_ended(players):
+    hello = [{"role": "user", "content": "Hello?"}]
+    settings = GenerationSettings(temperature=0, max_new_tokens=5)
+    made = players.respond(players.model("one"), hello, settings, 120.0)
+    assert (made.finish_reason, made.tokens) in (("length", 5), ("stop", made.tokens))
+    with pytest.raises(UserError, match="two stopped answering"):
+        players.respond(players.model("two"), hello, settings, 0.01)
+    assert players.respond(players.model("two"), hello, settings, 120.0).tokens <= 5

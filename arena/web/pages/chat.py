@@ -11,6 +11,8 @@ from typing import Any
 
 import gradio as gr
 
+from arena.agent import OWN_TOOLS, Streams, WithTools
+from arena.documents import Passage, sources_for, told_with
 from arena.players import GenerationSettings
 from arena.web.chatting import MOST, Players
 from arena.web.context import Context
@@ -84,7 +86,7 @@ def kept(talks: Sequence[Talk]) -> str:
 
 
 def ask(
-    players: Players, models: Sequence[Model], talks: Sequence[Talk], text: str, settings: GenerationSettings
+    players: Streams, models: Sequence[Model], talks: Sequence[Talk], text: str, settings: GenerationSettings
 ) -> Iterator[list[Talk]]:
     """Ask each model the same at once; the talks after every piece. A model that fails says so in its own talk."""
     now = [talk.asked(text, model.name) for talk, model in zip(talks, models, strict=True)]
@@ -118,9 +120,15 @@ def ask(
         left.set()
 
 
-def shown(talks: Sequence[Talk], names: Sequence[str], *, busy: bool) -> str:
-    """The talks as HTML, side by side where there are two."""
-    return render("chat", talks=list(zip(names, talks, strict=True)), busy=busy, empty=not talks[0].turns)
+def shown(talks: Sequence[Talk], names: Sequence[str], *, busy: bool, sources: Sequence[Passage] = ()) -> str:
+    """The talks as HTML, side by side where there are two; below them the passages that went with the last question."""
+    return render(
+        "chat",
+        talks=list(zip(names, talks, strict=True)),
+        busy=busy,
+        empty=not talks[0].turns,
+        sources=sources,
+    )
 
 
 def choices(context: Context) -> list[str]:
@@ -138,26 +146,32 @@ def recorded_note(context: Context) -> str:
 
 def converse(
     context: Context, players: Players, first: str | None, second: str | None, text: str | None, history: str | None,
-    temperature: float, tokens: float | None, system: str | None,
+    temperature: float, tokens: float | None, system: str | None, folder: str | None = None,
+    tools: bool = False,
 ) -> Iterator[tuple[str, str, str]]:  # fmt: skip
-    """(HTML, what the page keeps, what is left in the question's field) while the answers come. Refused for a viewer."""
+    """(HTML, what the page keeps, what is left in the question's field) while the answers come. Refused for a viewer.
+
+    With a folder its passages go with the question and are shown; with tools each model is asked as an agent.
+    """
     may_act(context)
     question = wanted(text, "there is nothing to ask", "write something first")
     one = wanted(first, "no model is chosen", "choose one; the Models tab of the studio adds more")
     names = [one] if second in (None, "", NOBODY, one) else [one, str(second)]
     models = [get_model(context.readers.get(), n) for n in names]
     before = read_talks(history)
+    sources = sources_for(typed(folder), question) if typed(folder) else []
     settings = GenerationSettings(
         temperature=float(temperature), max_new_tokens=max(1, int(tokens or 256)), seed=secrets.randbelow(2**31),
-        system=typed(system),
+        system=told_with(typed(system), sources),
     )  # fmt: skip
+    speakers: Streams = WithTools(players, context.home, context.readers.get) if tools else players
     now: list[Talk] = list(before[: len(names)])
     drawn = 0.0
-    for now in ask(players, models, before[: len(names)], question, settings):
+    for now in ask(speakers, models, before[: len(names)], question, settings):
         if time.monotonic() - drawn >= PACE:
             drawn = time.monotonic()
-            yield shown(now, names, busy=True), kept([*now, *before[len(names) :]]), ""
-    yield shown(now, names, busy=False), kept([*now, *before[len(names) :]]), ""
+            yield shown(now, names, busy=True, sources=sources), kept([*now, *before[len(names) :]]), ""
+    yield shown(now, names, busy=False, sources=sources), kept([*now, *before[len(names) :]]), ""
 
 
 def page(context: Context) -> gr.Blocks:
@@ -180,6 +194,11 @@ def page(context: Context) -> gr.Blocks:
                 info="What the models are told before the talk; empty for none.",
                 lines=2,
             )
+        with gr.Accordion("Documents and tools", open=False), gr.Row():
+            folder = gr.Textbox(label="Folder of documents", min_width=240, max_length=1000, placeholder="/home/me/notes",
+                                info="On this machine: .md, .txt and .rst files. What fits a question goes with it and is shown.")  # fmt: skip
+            tools = gr.Checkbox(False, label="Let the model use tools", min_width=240,
+                                info=f"A calculator, a search in this home, and yours in {OWN_TOOLS} in the home's folder. Small models rarely manage.")  # fmt: skip
         talk = panel(elem_id="chat")
         history = gr.Textbox(visible="hidden")
         text = gr.Textbox(label="Your message", lines=1, max_lines=8, max_length=20_000, elem_id="chat-text",
@@ -204,7 +223,7 @@ def page(context: Context) -> gr.Blocks:
                 shown([Talk()], [""], busy=False),
             )  # fmt: skip
 
-        inputs = [first, second, text, history, temperature, tokens, system]
+        inputs = [first, second, text, history, temperature, tokens, system, folder, tools]
         talking = gr.on([send.click, text.submit], say, inputs, [talk, history, text], concurrency_limit=MOST,
                         show_progress="hidden", api_visibility="private")  # fmt: skip
         stop.click(told(lambda: None), cancels=[talking], api_visibility="private")
