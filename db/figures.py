@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from db.entities import Outcome, Vote
+from db.entities import Message, Outcome, Vote
 from db.votes import _VOTE, _vote
 
 
@@ -74,6 +74,24 @@ def questions_of(db: Database, prompts: Collection[str]) -> dict[str, str]:
     return {
         str(i): "\n".join(m["content"] for m in json.loads(text) if m["role"] == "user") for i, text in rows
     }
+
+
+def asked_of(db: Database, prompts: Collection[str]) -> dict[str, list[Message]]:
+    """{prompt id: its messages}; prompts without a text are left out."""
+    rows = db.conn.execute(
+        "SELECT id, messages FROM prompts WHERE messages <> '[]' AND id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(prompts)),),
+    )
+    return {str(i): json.loads(text) for i, text in rows}
+
+
+def refs_of(db: Database, prompts: Collection[str]) -> dict[str, str]:
+    """{prompt id: its id in the file it came from}; the first by name of several."""
+    rows = db.conn.execute(
+        "SELECT prompt, min(ref) FROM prompt_refs WHERE prompt IN (SELECT value FROM json_each(?)) GROUP BY prompt",
+        (json.dumps(list(prompts)),),
+    )
+    return {str(r[0]): str(r[1]) for r in rows}
 
 
 def tags_of(db: Database, campaign: int) -> dict[str, frozenset[str]]:

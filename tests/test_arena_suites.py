@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from arena.suite_files import write_files
 from arena.suites import PEOPLE, SuiteName, suite
 from db.errors import UserError
 from labeling.importing import ImportKind, import_file
@@ -73,3 +74,25 @@ def test_nothing_judged_is_one_line(db):
     filled(db)
     with pytest.raises(UserError, match="nothing was judged"):
         suite(db, SuiteName.MTBENCH, "first")
+
+
+@pytest.mark.parametrize("name", list(SuiteName))
+def test_the_files_of_a_benchmark_come_back_in_with_the_same_table(home, db, tmp_path, name):
+    campaign = filled(db, prompts=60)
+    voted(db, campaign, ["a", "b", "b", "tie"] * 15)
+    before = {
+        (r.judge, r.model): r for r in suite(db, name, "first").rows if getattr(r, "category", "all") == "all"
+    }
+    made = write_files(db, tmp_path / "files", name, "first")
+    judged = "model_judgment/people_pair.jsonl" if name is SuiteName.MTBENCH else "annotations/people.json"
+    assert made.files[judged] == 60
+    assert (tmp_path / "files" / "results.csv").exists()
+    import_file(
+        home, ImportKind.VERDICTS, str(tmp_path / "files" / judged), campaign="again", format=str(name)
+    )
+    after = {
+        (r.judge, r.model): r for r in suite(db, name, "again").rows if getattr(r, "category", "all") == "all"
+    }
+    assert {m: r.win_rate for (_, m), r in after.items()} == {m: r.win_rate for (_, m), r in before.items()}
+    with pytest.raises(UserError, match="is not empty"):
+        write_files(db, tmp_path / "files", name, "first")

@@ -79,7 +79,7 @@ def report(
     "format_",
     default="trl",
     show_default=True,
-    help="trl, kto, reward, ultrafeedback, responses, sft, votes or csv.",
+    help="trl, kto, reward, ultrafeedback, responses, sft, votes, csv; or the files of a benchmark: mtbench, alpaca_eval.",
 )
 @pairs_made("vote")
 @click.option("--ties", type=click.Choice(["drop", "good", "bad"]), default="drop", show_default=True,
@@ -100,6 +100,9 @@ def report(
 @as_json
 def export(folder: str, format_: str, preview_: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Write a dataset folder that datasets.load_dataset(FOLDER) loads."""
+    if format_ in ("mtbench", "alpaca_eval"):
+        _benchmark_files(Path(folder), format_, options, as_json, preview_)
+        return
     from labeling.exporting import export as run
     from labeling.exporting import order_of, preview, preview_lines
     from labeling.policy import policy_of
@@ -122,3 +125,19 @@ def export(folder: str, format_: str, preview_: bool, as_json: bool, **options: 
     for refused in made.refused[:20]:
         click.echo(f"refused: {refused.reason}, answers {' and '.join(refused.responses)}", err=True)
     show(made, as_json, lambda: [f"{made.folder}: " + ", ".join(f"{k} {v}" for k, v in made.splits.items())])
+
+
+def _benchmark_files(folder: Path, name: str, options: dict[str, Any], as_json: bool, preview: bool) -> None:
+    """The files of a benchmark in a folder; they hold prompts, answers and verdicts, and nothing of who voted."""
+    from arena.suite_files import write_files
+    from arena.suites import SuiteName
+
+    if options["push"] or preview:
+        raise UserError(f"--format {name} writes files only", "leave out --push and --preview")
+    with writing() as (_, db):
+        made = write_files(db, folder, SuiteName(name), options["campaign"])
+    show(
+        made._asdict(),
+        as_json,
+        lambda: [f"{made.folder}: " + ", ".join(f"{k} {v}" for k, v in made.files.items())],
+    )
