@@ -38,7 +38,7 @@ HELP = {
     "seed": ("Seed", "The same seed draws the same order of rows again."),
     "checkpointing": ("Compute layers again", "Less memory, about a third slower; the same model."),
     "precompute": ("Ask the reference beforehand", "Once instead of at every step: less memory, faster from the second epoch."),
-    "loss": ("Loss", "Sigmoid is the usual one; docs/decisions/0010 says when another helps."),
+    "loss": ("Loss", "Sigmoid is the usual one; robust where votes are often wrong, sigmoid_norm where answers grow longer."),
     "quantize": ("Weights held in", "4 bits is for a model that fills most of the memory."),
 }  # fmt: skip
 """each field's name and what it does"""
