@@ -116,6 +116,8 @@ def _command(db: Database, first: Plan, request: Request) -> tuple[str, ...]:
         words += ["--set", text]
     if first.reference.name != first.parent.name:
         words += ["--reference", first.reference.name]
+    if request.accelerate:
+        words += ["--accelerate", request.accelerate]
     return (*words, *([] if first.kind is RunKind.REWARD else ["--no-rematch"]))
 
 
