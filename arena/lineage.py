@@ -27,7 +27,7 @@ class State(StrEnum):
     FAILED = "failed"
     NO_REMATCH = "no rematch"
     RATING = "rating"
-    PROMOTE = "promote"
+    PROMOTE = "ready to promote"
     UNDECIDED = "undecided"
     CHAMPION = "champion"
     FOLLOWED = "was champion"

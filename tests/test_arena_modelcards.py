@@ -11,13 +11,15 @@ import yaml
 
 from arena.modelcards import card, hub_id, write
 from arena.promoting import promote
+from arena.web.pages.studio import models
 from db import runs
 from db.catalog import add_model, get_model
 from db.connection import PROJECT
 from db.entities import ModelKind, RaterKind
 from tests.hubstand import standin
+from tests.serving import running
 from tests.test_arena_promoting import give
-from tests.workshop import QUICK, give_votes, refused, run, trainable_home
+from tests.workshop import QUICK, ended, give_votes, refused, run, trainable_home
 from training.folders import MARKER, put_card, seal, verify
 
 
@@ -111,6 +113,31 @@ def test_what_is_a_hub_id(made, tmp_path):
     assert hub_id(home, "meta-llama/Llama-3.2-1B") == "meta-llama/Llama-3.2-1B"
     for local in (None, str(tmp_path), "/gone/away", "training/starter/weights/sft"):
         assert hub_id(home, local) is None
+
+
+def test_the_studio_shows_the_card_and_sends_the_model_by_a_job(made, monkeypatch):
+    home, db = made
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(home.root / "hf"))
+    with running(home) as web:
+        context = web.app.state.web.context
+        shown = models.card_of(context, "one-r1")
+        assert "<h2>" in shown
+        assert runs.get_run(db, "one-r1").snapshot in shown
+        assert models.card_of(context, None) == ""
+        job = models.start_push(context, "one-r1", "me/taste", "merged", public=True)
+        assert job.command == (
+            "models",
+            "push",
+            "one-r1",
+            "--repo",
+            "me/taste",
+            "--what",
+            "merged",
+            "--public",
+        )
+        assert "no hub token is set" in ended(db, job.id).message
 
 
 # -- pushing ---------------------------------------------------------------------------------------------------
