@@ -1,8 +1,11 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -233,6 +236,33 @@ def test_a_launcher_that_starts_one_process_where_two_were_asked_for_is_found_ou
     told = json.loads((folder / "error-0.json").read_text())
     assert told["what"] == "1 process runs where 2 were asked for"
     assert not (spec.folder / "model").exists()
+
+
+@pytest.mark.slow
+def test_two_machines_that_share_a_disk_train_together(spec, tmp_path, capfd):
+    """The first one prints what the second has to run."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    both = config(tmp_path, distributed_type="MULTI_CPU", use_cpu=True, num_processes=2, num_machines=2,
+                  main_process_ip="127.0.0.1", main_process_port=port)  # fmt: skip
+    order = spec.folder / FOLDER / ORDER
+    ran = []
+
+    def second():
+        while not order.exists():
+            time.sleep(0.1)
+        words = [*launch_of(both).others[0], str(order)]
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
+        ran.append(subprocess.run(words, cwd=PROJECT, env=env, stdin=subprocess.DEVNULL).returncode)
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    trained = train_across(replace(spec, settings=replace(SETTINGS, max_steps=3)), both)
+    thread.join()
+    assert ran == [0]
+    assert trained.steps == 3
+    assert "on machine 1 run, in its checkout" in capfd.readouterr().err
 
 
 @pytest.mark.slow

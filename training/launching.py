@@ -132,10 +132,14 @@ def train_across(
     me = psutil.Process()
     Order(spec, launch.processes, (me.pid, me.create_time())).write(folder / ORDER)
     for k, other in enumerate(launch.others, 1):
-        print(
-            f"on machine {k} run, in its checkout: {shlex.join([*other, str(folder / ORDER)])}",
-            file=sys.stderr,
+        words = shlex.join(
+            [
+                *(f"{name}={value}" for name, value in _environment(launch).items()),
+                *other,
+                str(folder / ORDER),
+            ]
         )
+        print(f"on machine {k} run, in its checkout: env {words}", file=sys.stderr)
     with started(launch, folder) as child:
         listen(child, folder, observe, should_stop)
     if not (spec.folder / "result.json").is_file():
@@ -151,9 +155,7 @@ def started(launch: Launch, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     What they print goes where this process's errors go. Each gets its share of the threads.
     """
     threads = max(1, int(os.environ.get("OMP_NUM_THREADS", "1")) // launch.processes)
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    if launch.cpu:
-        environment["ACCELERATE_USE_CPU"] = "1"
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), **_environment(launch)}
     child = subprocess.Popen([*launch.command, str(folder / ORDER)], cwd=PROJECT, env=environment, stdout=2,
                              stdin=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
     try:
@@ -165,6 +167,11 @@ def started(launch: Launch, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         child.kill()
         child.wait()
         end_all(folder)
+
+
+def _environment(launch: Launch) -> dict[str, str]:
+    """What the processes must find in their environment."""
+    return {"ACCELERATE_USE_CPU": "1", "CUDA_VISIBLE_DEVICES": ""} if launch.cpu else {}
 
 
 def listen(

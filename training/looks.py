@@ -35,10 +35,10 @@ class Looks:
         model, tokenizer = self.trainer.model, self.trainer.processing_class
         values: dict[str, float] = {}
         with samples.evaluating(model):
-            now = neutral.read(model, tokenizer)
             if step == 0:
-                self._keep_start(now)
-            found = neutral.moved(now, self.start)
+                self._keep_start(neutral.read(model, tokenizer))
+            # A sentence at a time: with a large vocabulary the whole set is hundreds of megabytes.
+            found = neutral.moved_by(neutral.lines(model, tokenizer), self.start)
             values["neutral/perplexity"] = found.perplexity
             if found.divergence is not None:
                 values["neutral/divergence"] = found.divergence

@@ -27,8 +27,8 @@ TILE_TOKENS, TILE_VOCABULARY = 4096, 32768
 TILES = {False: 8, True: 2}
 """copies of such a tile alive at once in the backward pass: plain code on a CPU, a kernel on a GPU"""
 NEUTRAL_TOKENS = 12 * 32
-NEUTRAL_COPIES = 4
-"""distributions over the neutral set (training/neutral.py): kept from the start, read now, and what comparing them takes"""
+NEUTRAL_COPIES = 2
+"""distributions over the neutral set (training/neutral.py): those kept from the start, twice while they are put together"""
 FOUR_BIT = 0.53
 """bytes a weight in 4 bits takes with the scales of its block"""
 SLACK = 0.05

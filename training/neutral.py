@@ -7,6 +7,7 @@ learns a preference has no reason to change there. Heavy inside the functions.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,24 +34,39 @@ class Moved(NamedTuple):
     divergence: float | None
 
 
-def read(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Read:
-    """The model's distributions over the set, shape (places, vocabulary), 32 bits, on the CPU."""
+def lines(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Iterator[Read]:
+    """The model's distributions over the set, a sentence at a time: shape (places, vocabulary), 32 bits, on the CPU."""
     import torch
 
-    rows, nexts = [], []
-    with torch.no_grad():
-        for line in TEXT.read_text(encoding="utf-8").splitlines():
-            ids = torch.tensor([tokenizer(line)["input_ids"][:MOST_TOKENS]], device=model.device)
+    for line in TEXT.read_text(encoding="utf-8").splitlines():
+        ids = torch.tensor([tokenizer(line)["input_ids"][:MOST_TOKENS]], device=model.device)
+        with torch.no_grad():
             logits = model(input_ids=ids, use_cache=False).logits[0, :-1]
-            rows.append(logits.float().log_softmax(-1).cpu())
-            nexts.append(ids[0, 1:].cpu())
-    return Read(torch.cat(rows), torch.cat(nexts))
+            logps = logits.float().log_softmax(-1).cpu()
+        yield Read(logps, ids[0, 1:].cpu())
+
+
+def read(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Read:
+    """The same over the whole set at once."""
+    import torch
+
+    found = list(lines(model, tokenizer))
+    return Read(torch.cat([r.logps for r in found]), torch.cat([r.next_ids for r in found]))
 
 
 def moved(now: Read, start: torch.Tensor | None) -> Moved:
     """Perplexity is exp of the mean negative log-likelihood; the divergence is None without the start's distributions."""
-    loss = -float(now.logps.gather(-1, now.next_ids[:, None]).mean())
-    divergence = None
-    if start is not None:
-        divergence = float((start.exp() * (start - now.logps)).sum(-1).mean())
-    return Moved(math.exp(min(loss, 700.0)), divergence)
+    return moved_by([now], start)
+
+
+def moved_by(sentences: Iterable[Read], start: torch.Tensor | None) -> Moved:
+    """The same, from sentences that need not be in memory together."""
+    places, loss, divergence = 0, 0.0, 0.0
+    for now in sentences:
+        n = len(now.next_ids)
+        loss -= float(now.logps.gather(-1, now.next_ids[:, None]).sum())
+        if start is not None:
+            was = start[places : places + n]
+            divergence += float((was.exp() * (was - now.logps)).sum())
+        places += n
+    return Moved(math.exp(min(loss / places, 700.0)), divergence / places if start is not None else None)

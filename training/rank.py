@@ -39,7 +39,9 @@ class Order:
         """As a file."""
         spec = {**asdict(self.spec), "folder": str(self.spec.folder), "rows": str(self.spec.rows)}
         told = {"spec": spec, "processes": self.processes, "starter": self.starter}
-        path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        part.rename(path)  # another machine may be waiting for it
 
 
 def read_order(path: Path) -> Order:
