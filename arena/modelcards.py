@@ -119,7 +119,7 @@ def card(db: Database, home: Home, name: str) -> str:
         pipeline_tag="text-classification" if made.scores else "text-generation", base_model=made.base_hub,
         model_name=made.name, tags=["tastebench", "trl", "preference", kind, *(["lora"] if adapter else [])],
     ).to_yaml()  # fmt: skip
-    body = _TEMPLATES.get_template("modelcard.md").render(c=made)
+    body = _TEMPLATES.get_template("modelcard.md.jinja").render(c=made)
     while "\n\n\n" in body:
         body = body.replace("\n\n\n", "\n\n")
     return f"---\n{head}\n---\n\n{body.strip()}\n"

@@ -215,7 +215,7 @@ def build(context: Context) -> Part:
 
     def refresh() -> tuple[Any, ...]:
         found = rounds(context.readers.get())
-        names = [(f"Round {r.number}: {r.candidate or r.run} ({r.state})", r.run) for r in found]
+        names = [(f"Round {r.number}: {r.candidate or r.run}", r.run) for r in found]
         first = names[0][1] if names else None
         return (gr.Dropdown(choices=names, value=first), False, *look(first, False))
 
