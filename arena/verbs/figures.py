@@ -6,7 +6,6 @@ from typing import Any
 import click
 
 from arena.verbs.shared import as_json, home, pairs_made, show, working, writing
-from db.errors import UserError
 
 
 @click.command()
@@ -52,6 +51,8 @@ def report(
         from arena.suites import SuiteName, suite
 
         if html or plots:
+            from db.errors import UserError
+
             raise UserError("--suite writes no page and no plots", "leave out --html and --plots, or --suite")
         with writing() as (_, db):
             table = suite(db, SuiteName(suite_), campaign, where)
@@ -133,6 +134,8 @@ def _benchmark_files(folder: Path, name: str, options: dict[str, Any], as_json: 
     from arena.suites import SuiteName
 
     if options["push"] or preview:
+        from db.errors import UserError
+
         raise UserError(f"--format {name} writes files only", "leave out --push and --preview")
     with writing() as (_, db):
         made = write_files(db, folder, SuiteName(name), options["campaign"])
