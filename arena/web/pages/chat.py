@@ -194,7 +194,7 @@ def page(context: Context) -> gr.Blocks:
                 info="What the models are told before the talk; empty for none.",
                 lines=2,
             )
-        with gr.Accordion("Documents and tools", open=False), gr.Row():
+        with gr.Accordion("Documents and tools", open=False):
             folder = gr.Textbox(label="Folder of documents", min_width=240, max_length=1000, placeholder="/home/me/notes",
                                 info="On this machine: .md, .txt and .rst files. What fits a question goes with it and is shown.")  # fmt: skip
             tools = gr.Checkbox(False, label="Let the model use tools", min_width=240,

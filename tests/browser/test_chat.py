@@ -1,0 +1,56 @@
+"""The chat in a browser: documents with their sources, an agent's steps, and how it looks."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.conftest import logged_in
+from tests.serving import running
+from tests.standin import StandIn, standing_in
+from tests.workshop import endpoint_home
+
+
+@pytest.fixture
+def far() -> Iterator[StandIn]:
+    with standing_in() as server:
+        yield server
+
+
+@pytest.fixture
+def opened(far: StandIn, context: BrowserContext, tmp_path: Path) -> Iterator[Page]:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "quokka.md").write_text("A quokka lives on Rottnest Island, off the coast of Australia.")
+    with running(endpoint_home(tmp_path / "home", far.url)) as web, logged_in(web, context) as page:
+        page.goto(f"{web.base}/chat/")
+        expect(page.get_by_label("Talk to")).to_have_value("far")
+        page.get_by_role("button", name="Documents and tools").click()
+        page.get_by_label("Folder of documents").fill(str(docs))
+        yield page
+
+
+def ask(page: Page, text: str) -> None:
+    page.locator("#chat-text textarea").fill(text)
+    page.locator("#chat-send").click()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_sources_and_steps(far: StandIn, opened: Page, pictures: Path, width: int, scheme: str) -> None:
+    opened.emulate_media(color_scheme=scheme)
+    opened.set_viewport_size({"width": width, "height": 900})
+    ask(opened, "Where does a quokka live?")
+    expect(opened.locator("#chat")).to_contain_text("You said Where does a quokka live?")
+    opened.get_by_text("Sources of the last question (1)").click()
+    expect(opened.locator("#chat")).to_contain_text("Rottnest Island")
+    opened.screenshot(path=pictures / f"chat-sources-{width}-{scheme}.png", full_page=True)
+    text = 'Action: {"name": "final_answer", "arguments": {"answer": "Six times seven is 42."}}'
+    far.body = f"data: {json.dumps({'choices': [{'delta': {'content': text}}]})}\n\ndata: [DONE]\n\n"
+    opened.get_by_label("Let the model use tools").check()
+    ask(opened, "What is 6 times 7?")
+    expect(opened.locator("#chat")).to_contain_text("Six times seven is 42.")
+    assert opened.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    opened.screenshot(path=pictures / f"chat-tools-{width}-{scheme}.png", full_page=True)
