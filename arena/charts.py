@@ -139,15 +139,16 @@ class Download(NamedTuple):
 
 
 def body(
-    made: "Report", pair: int | None = None, drawn: Sequence[Drawn] = (), as_of: str | None = None
-) -> str:
+    made: "Report", pair: int | None = None, drawn: Sequence[Drawn] = (), as_of: str | None = None,
+    files: Sequence[Download] | None = None,
+) -> str:  # fmt: skip
     """The report as a fragment of a page. `pair`: which two models the first screen is about; `drawn`: plots to show.
 
-    `as_of`: when it was made, where a newer one is in the making.
+    `as_of`: when it was made, where a newer one is in the making. `files`: its downloads, where they are made already.
     """
     chosen = shown_pair(made, pair)
     values: dict[str, object] = {
-        "r": made, "p": chosen, "level": LEVEL, "most": MOST_ROWS, "most_columns": MOST_COLUMNS, "downloads": downloads(made),
+        "r": made, "p": chosen, "level": LEVEL, "most": MOST_ROWS, "most_columns": MOST_COLUMNS, "downloads": downloads(made) if files is None else files,
         "segments": segments(chosen) if chosen else (), "points": points(chosen) if chosen else (),
         "beside": beside(made, chosen) if chosen else (), "light": light(chosen) if chosen else None,
         "scale": rating_scale(made), "styled": {r.model: r for r in made.style_controlled_ratings.ratings} if made.style_controlled_ratings else {},

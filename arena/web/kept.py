@@ -13,6 +13,7 @@ from functools import partial
 from multiprocessing import get_context
 from typing import NamedTuple
 
+from arena.charts import Download, downloads
 from arena.report import Report, report
 from db.campaigns import list_campaigns
 from db.connection import Home, Readers, open_reader
@@ -23,12 +24,21 @@ LARGE = 5_000
 MOST_KEPT = 16
 
 
+class Made(NamedTuple):
+    """What the child hands over: a report and its downloads."""
+
+    report: Report
+    files: tuple[Download, ...]
+
+
 class Kept(NamedTuple):
     """A report, what it was read from, and when."""
 
     report: Report
     stamp: str
     at: datetime
+    files: tuple[Download, ...] | None = None
+    """its downloads; None where they are still to be made"""
 
 
 class Look(NamedTuple):
@@ -45,7 +55,7 @@ class KeptReports:
     def __init__(self, home: Home, readers: Readers) -> None:
         self._home, self._readers = home, readers
         self._kept: dict[str | None, Kept] = {}
-        self._made: dict[tuple[str | None, str], Future[Report]] = {}
+        self._made: dict[tuple[str | None, str], Future[Made]] = {}
         self._pool: ProcessPoolExecutor | None = None
         self._lock = threading.Lock()
 
@@ -75,20 +85,20 @@ class KeptReports:
             if votes_in(db, name) >= LARGE:
                 self._make(name, stamp).add_done_callback(partial(self._keep_done, name, stamp))
 
-    def _keep_done(self, campaign: str, stamp: str, done: Future[Report]) -> None:
+    def _keep_done(self, campaign: str, stamp: str, done: Future[Made]) -> None:
         if not done.cancelled() and done.exception() is None:
             self._keep(campaign, stamp, done.result())
 
-    def _keep(self, campaign: str | None, stamp: str, made: Report) -> Kept:
+    def _keep(self, campaign: str | None, stamp: str, made: Made) -> Kept:
         with self._lock:
             self._made.pop((campaign, stamp), None)
             self._kept.pop(campaign, None)
-            self._kept[campaign] = Kept(made, stamp, datetime.now(UTC))
+            self._kept[campaign] = Kept(made.report, stamp, datetime.now(UTC), made.files)
             while len(self._kept) > MOST_KEPT:
                 del self._kept[next(iter(self._kept))]
             return self._kept[campaign]
 
-    def _make(self, campaign: str | None, stamp: str) -> Future[Report]:
+    def _make(self, campaign: str | None, stamp: str) -> Future[Made]:
         """The report in the making; one at a time, and one for everybody who asks for the same."""
         with self._lock:
             made = self._made.get((campaign, stamp))
@@ -96,7 +106,7 @@ class KeptReports:
                 made = self._made[campaign, stamp] = self._submit(campaign)
             return made
 
-    def _submit(self, campaign: str | None) -> Future[Report]:
+    def _submit(self, campaign: str | None) -> Future[Made]:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
         try:
@@ -111,10 +121,11 @@ class KeptReports:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _report(home: Home, campaign: str | None) -> Report:
+def _report(home: Home, campaign: str | None) -> Made:
     """In the child."""
     db = open_reader(home)
     try:
-        return report(db, campaign)
+        made = report(db, campaign)
+        return Made(made, downloads(made))
     finally:
         db.conn.close()

@@ -84,7 +84,10 @@ def looked_at(context: Context, name: str, pair: int | None) -> Iterator[Shown]:
             if of_rater:  # raters see what was found, not what each of them did
                 made = replace(made, raters=(), robustness=())
             as_of = f"{look.kept.at:%H:%M:%S} UTC" if look.newer else None
-            yield pair_chooser(made, pair), body(made, pair, as_of=as_of)
+            yield (
+                pair_chooser(made, pair),
+                body(made, pair, as_of=as_of, files=None if of_rater else look.kept.files),
+            )
     except UserError as error:
         raise gr.Error(str(error), title="Not found", print_exception=False) from None
 
