@@ -339,3 +339,27 @@ def test_an_evaluation_takes_no_prompts_of_raters() -> None:
         campaign_settings.changed(CampaignSettings(purpose=Purpose.EVALUATE), {"live": "yes"})
     with pytest.raises(UserError, match="live_limit"):
         campaign_settings.changed(CampaignSettings(), {"live_limit": "0"})
+
+
+@pytest.mark.slow
+def test_models_of_this_machine_answer_from_their_own_processes(tmp_path: Path) -> None:
+    from tests.workshop import trainable_home
+
+    home = trainable_home(tmp_path / "home")
+    db = open_writer(home)
+    db.execute("UPDATE campaigns SET live = 1")
+    db.conn.commit()
+    db.conn.close()
+    with running(home) as web:
+        rater = web.rater()
+        ask(rater)
+        last = looks(rater, until=150.0)[-1].json()
+        assert last["live"]["state"] == "ballot"
+        db = web.app.state.web.context.readers.get()
+        made = [
+            get_response(db, r[0])
+            for r in db.execute("SELECT id FROM responses ORDER BY number DESC LIMIT 2")
+        ]
+        assert {r.model for r in made} == {"one", "two"}
+        assert {(r.settings or {})["max_new_tokens"] for r in made} == {8}
+        assert len({(r.settings or {})["seed"] for r in made}) == 1
