@@ -294,9 +294,7 @@ def retrain(db: Database, home: Home, request: Request, job: jobs.ThisJob) -> Ou
     return _finish(db, home, made, _begin(db, home, made, against, job), against, job)
 
 
-def resume(
-    db: Database, home: Home, name: str, job: jobs.ThisJob, accelerate: str | None = None
-) -> Outcome:
+def resume(db: Database, home: Home, name: str, job: jobs.ThisJob, accelerate: str | None = None) -> Outcome:
     """Let a run that failed or was cancelled go on, under its name, from its newest checkpoint that verifies.
 
     `accelerate`: in other processes than it had.

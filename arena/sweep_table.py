@@ -154,9 +154,7 @@ def why_best(kind: RunKind, best: Row | None, rows: Sequence[Row]) -> str:
         return "no run has its model yet"
     done = [r for r in rows if r.status == RunStatus.SUCCEEDED]
     set_by = " ".join(f"{k}={v}" for k, v in best.changes.items())
-    alarm = (
-        f" But every run here gives an alarm, this one: {', '.join(best.alarms)}." if best.alarms else ""
-    )
+    alarm = f" But every run here gives an alarm, this one: {', '.join(best.alarms)}." if best.alarms else ""
     if len(done) == 1:
         return f"{set_by} is the only run with a model.{alarm}"
     if best.heldout == 0:

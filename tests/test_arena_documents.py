@@ -54,5 +54,5 @@ def test_the_models_are_told_with_numbers(folder):
 @pytest.mark.parametrize("name", ["nowhere", "empty"])
 def test_a_folder_that_holds_nothing_is_refused(tmp_path, name):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="no folder|holds no documents"):
+    with pytest.raises(UserError, match=r"no folder|holds no documents"):
         sources_for(str(tmp_path / name), "anything")

@@ -113,7 +113,9 @@ def test_the_census_of_gradios_routes(web: Running, people: dict[str, httpx.Clie
 @pytest.mark.parametrize("page", Page)
 def test_who_may_open_a_page(web: Running, people: dict[str, httpx.Client], page: Page) -> None:
     assert f"/{page}" in [m.path for m in web.app.routes if isinstance(m, Mount)]
-    may = {Page.LOGIN: {"stranger", "rater", "owner"}, Page.RATE: {"rater"}, Page.LIVE: set()}.get(page, {"owner"})
+    may = {Page.LOGIN: {"stranger", "rater", "owner"}, Page.RATE: {"rater"}, Page.LIVE: set()}.get(
+        page, {"owner"}
+    )
     for who, client in people.items():
         answer = client.get(f"/{page}/")
         assert answer.status_code == (200 if who in may else 303), who

@@ -17,7 +17,13 @@ RECORDED = {
     "forgot": {AlarmKind.FORGETTING},
     "longer": {AlarmKind.LONGER, AlarmKind.FORGETTING},
     "reference": {AlarmKind.WRONG_REFERENCE},
-    "falls": {AlarmKind.CHOSEN_FALLS, AlarmKind.ENDLESS, AlarmKind.REPEATS, AlarmKind.LONGER, AlarmKind.FORGETTING},
+    "falls": {
+        AlarmKind.CHOSEN_FALLS,
+        AlarmKind.ENDLESS,
+        AlarmKind.REPEATS,
+        AlarmKind.LONGER,
+        AlarmKind.FORGETTING,
+    },
     "endless": {AlarmKind.ENDLESS, AlarmKind.LONGER},
     "blown": {AlarmKind.BLOW_UP, AlarmKind.FORGETTING, AlarmKind.OVERFIT},
 }
@@ -47,7 +53,9 @@ def test_each_recorded_run_gives_its_alarms_and_no_other(name):
 @pytest.mark.parametrize("name", RECORDED)
 def test_every_alarm_says_what_to_change(name):
     for alarm in alarms(recorded(name)):
-        assert any(word in alarm.change for word in ("learning rate", "set ", "epochs", "votes", "start it from"))
+        assert any(
+            word in alarm.change for word in ("learning rate", "set ", "epochs", "votes", "start it from")
+        )
         assert "nan" not in alarm.what
 
 
