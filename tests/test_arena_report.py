@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from arena.charts import body, downloads, shown_pair, whole_page
+from arena.charts import body, downloads, drawn_fragment, shown_pair, whole_page
 from arena.figure_tables import tables
 from arena.report import report, write_html
 from db.campaigns import add_rater, battles_of, create_campaign, decide_rater, get_campaign
@@ -372,6 +372,16 @@ def test_the_page_needs_nothing_else_and_is_written_whole(db, tmp_path):
         assert outside not in page
     assert "Ratings" in page
     assert list(out.parent.iterdir()) == [out], "nothing half-written beside it"
+
+
+def test_charts_are_drawn_with_their_files_when_asked_for(db):
+    campaign = filled(db)
+    assert "nothing to draw yet" in drawn_fragment(report(db, "first"))
+    voted(db, campaign, ["a", "b", "tie"])
+    page = drawn_fragment(report(db, "first"))
+    for name in ("outcomes", "win_rates", "ratings"):
+        assert f'download="{name}.svg"' in page
+        assert f'download="{name}.png"' in page
 
 
 def test_the_first_screen_is_about_the_two_models_that_are_asked_for(db):
