@@ -24,6 +24,15 @@ def db(home: Home) -> Iterator[Database]:
 
 
 @pytest.fixture
+def voted(db: Database) -> Database:
+    """The home's database after eight votes for the polite answers; for a `home` that can train."""
+    from tests.workshop import give_votes
+
+    give_votes(db)
+    return db
+
+
+@pytest.fixture
 def shared_data() -> Path:
     """The folder of real third-party data, read in place; skips where it is absent."""
     if not SHARED_DATA.is_dir():

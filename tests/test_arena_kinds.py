@@ -27,13 +27,6 @@ def home(tmp_path):
     return trainable_home(tmp_path / "home")
 
 
-@pytest.fixture
-def voted(home, db):
-    """The home's database after eight votes for the polite answers."""
-    give_votes(db)
-    return db
-
-
 def qa_file(folder, n=12):
     path = folder / "facts.jsonl"
     rows = [{"question": f"What is {i} and {i}?", "answer": f"It is {2 * i}."} for i in range(n)]

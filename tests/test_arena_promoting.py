@@ -27,19 +27,13 @@ from db.errors import Conflict, NotFound, UserError
 from db.promotions import promotions
 from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from labeling.policy import PairPolicy
-from tests.workshop import give_votes, refused, run, trainable_home
+from tests.workshop import refused, run, trainable_home
 from training.snapshots import Source, freeze
 
 
 @pytest.fixture
 def home(tmp_path):
     return trainable_home(tmp_path / "home", heldout=40)
-
-
-@pytest.fixture
-def voted(home, db):
-    give_votes(db)
-    return db
 
 
 def candidate(db, name="new", parent="one", rivals=("one",), kind=RunKind.DPO):

@@ -13,7 +13,7 @@ from db import runs
 from db.catalog import find_model, get_model
 from db.entities import JobStatus, RunStatus
 from db.errors import Conflict, NotFound, UserError
-from tests.workshop import QUICK, ended, give_votes, refused, run, trainable_home, wait_for
+from tests.workshop import QUICK, ended, refused, run, trainable_home, wait_for
 from training.folders import content_hash, verify
 from training.snapshots import Source
 
@@ -23,12 +23,6 @@ FIRST = Request(parent="one", source=Source(("first",)), preset="smoke", overrid
 @pytest.fixture
 def home(tmp_path):
     return trainable_home(tmp_path / "home")
-
-
-@pytest.fixture
-def voted(home, db):
-    give_votes(db)
-    return db
 
 
 def stopped(db, home, request=FIRST, after="step 5 of"):

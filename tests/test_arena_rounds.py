@@ -67,13 +67,6 @@ def home(tmp_path):
     return trainable_home(tmp_path / "home")
 
 
-@pytest.fixture
-def voted(home, db):
-    """The home's database after eight votes for the polite answers."""
-    give_votes(db)
-    return db
-
-
 def turn(db, home, request=FIRST):
     with jobs.this_job(db, ["train", "dpo"]) as job:
         return retrain(db, home, request, job)

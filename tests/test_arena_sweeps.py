@@ -19,7 +19,7 @@ from db.entities import JobStatus, RunKind, RunStatus
 from db.errors import NotFound, UserError
 from db.sweeps import add_sweep, get_sweep, list_sweeps
 from tests.test_arena_comparing import made
-from tests.workshop import give_votes, refused, run, trainable_home
+from tests.workshop import refused, run, trainable_home
 from training.settings import DpoSettings
 from training.snapshots import Source
 
@@ -32,12 +32,6 @@ ASKED = Request(
 @pytest.fixture
 def home(tmp_path):
     return trainable_home(tmp_path / "home")
-
-
-@pytest.fixture
-def voted(home, db):
-    give_votes(db)
-    return db
 
 
 # -- the grid --------------------------------------------------------------------------------------------------

@@ -94,3 +94,10 @@ def look_at(page: Page, web: Running, tab: str) -> None:
     page.goto("about:blank")
     page.goto(f"{web.base}/studio/#{tab}")
     expect(page.get_by_role("tab", name=tab.title(), exact=True)).to_have_attribute("aria-selected", "true")
+
+
+@pytest.fixture
+def studio(web: Running, context: BrowserContext) -> Iterator[Page]:
+    """The studio of a file's own server; the test fails on a script error or a refused request."""
+    with logged_in(web, context) as page:
+        yield page

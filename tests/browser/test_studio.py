@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from arena import jobs
 from arena.demo import seed
@@ -14,7 +14,7 @@ from db.campaigns import find_campaign, get_campaign, get_rater, list_seats
 from db.catalog import add_prompts, find_model, get_setting, prompt_sets
 from db.connection import home_at, open_reader, open_writer
 from db.entities import CampaignStatus, JobStatus, Prompt, RunStatus
-from tests.browser.conftest import logged_in, look_at
+from tests.browser.conftest import look_at
 from tests.serving import Running, running
 from tests.test_arena_loop import give
 
@@ -32,13 +32,6 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     db.conn.close()
     with running(home) as served:
         yield served
-
-
-@pytest.fixture
-def studio(web: Running, context: BrowserContext) -> Iterator[Page]:
-    """A page that is logged in; the test fails on a script error or a refused request."""
-    with logged_in(web, context) as page:
-        yield page
 
 
 def field(page: Page, label: str) -> Locator:

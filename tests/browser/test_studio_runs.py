@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from arena import jobs
 from arena.demo import seed
@@ -13,7 +13,7 @@ from db.connection import home_at, open_reader, open_writer
 from db.entities import JobStatus, ModelKind, RunKind, RunStatus
 from db.sweeps import add_sweep, list_sweeps
 from labeling.pairs import PairPolicy
-from tests.browser.conftest import logged_in, look_at
+from tests.browser.conftest import look_at
 from tests.serving import Running, running
 from tests.test_arena_loop import give
 from training.snapshots import Source, freeze
@@ -55,12 +55,6 @@ def web(tmp_path) -> Iterator[Running]:
     db.conn.close()
     with running(home) as served:
         yield served
-
-
-@pytest.fixture
-def studio(web: Running, context: BrowserContext) -> Iterator[Page]:
-    with logged_in(web, context) as page:
-        yield page
 
 
 def subtab(page: Page, web: Running, title: str) -> None:
