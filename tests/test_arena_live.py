@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -77,14 +77,16 @@ def looks(rater: httpx.Client, until: float = 20.0) -> list[httpx.Response]:
     raise AssertionError("the answers never came")
 
 
-def ballot(rater: httpx.Client) -> dict:
-    return looks(rater)[-1].json()["ballots"][0]
+def ballot(rater: httpx.Client) -> dict[str, Any]:
+    found: dict[str, Any] = looks(rater)[-1].json()["ballots"][0]
+    return found
 
 
-def vote(rater: httpx.Client, assignment: str, choice: str = "left", key: str = "k") -> dict:
+def vote(rater: httpx.Client, assignment: str, choice: str = "left", key: str = "k") -> dict[str, Any]:
     answer = rater.post("/api/vote", json={"assignment": assignment, "choice": choice, "key": key})
     assert answer.status_code == 200, answer.text
-    return answer.json()
+    said: dict[str, Any] = answer.json()
+    return said
 
 
 def test_a_rater_asks_two_models_answer_and_the_vote_is_one_like_any_other(live: Arena) -> None:
@@ -288,7 +290,7 @@ def test_limits_and_reveal(tmp_path: Path) -> None:
     [({}, "message"), ({"message": "  "}, "message"), ({"message": "x" * 8001}, "message"),
      ({"message": "x", "after": "yes"}, "after"), ({"message": 5}, "message")],
 )  # fmt: skip
-def test_what_is_no_message_is_refused_by_its_field(live: Arena, body: dict, field: str) -> None:
+def test_what_is_no_message_is_refused_by_its_field(live: Arena, body: dict[str, Any], field: str) -> None:
     answer = live.web.rater().post("/api/live", json=body)
     assert (answer.status_code, answer.json()["field"]) == (422, field)
 
