@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench.loop import answers, launch, served
 from training.starter.votes import win_rate
-from training.starter.world import bench_prompts
+from training.starter.world import bench_prompts, demo_prompts
 
 RATERS, OVERLAP = 10, 3
 SCENES = ("clean", "flipped20", "flipped40", "left20", "left40")
@@ -66,7 +66,11 @@ def scene_of(scene: str, votes: int, seed: int) -> dict[str, tuple[float, str]]:
     found: dict[str, tuple[float, str]] = {}
     texts = [p.text for p in bench_prompts()]
     with served() as home:
-        launch(home, "campaign", "create", CAMPAIGN, "--models", "starter-sft,starter-dpo", "--prompts", "starter:train",
+        few = Path(home) / "few.jsonl"  # so few that each battle gets its votes
+        asked = [p.text for p in demo_prompts()[: votes // OVERLAP]]
+        few.write_text("".join(json.dumps({"text": text}) + "\n" for text in asked), encoding="utf-8")
+        launch(home, "import", "prompts", str(few), "--split", "train")
+        launch(home, "campaign", "create", CAMPAIGN, "--models", "starter-sft,starter-dpo", "--prompts", "few:train",
                "--overlap", str(OVERLAP))  # fmt: skip
         vote(home, scene, votes, seed)
         before = answers(home, "starter-sft", seed + 1000)

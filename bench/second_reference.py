@@ -59,7 +59,7 @@ WORDS = [
         "grey",
     ),
 ]
-SETTINGS = {"epochs": 2, "batch_size": 2, "gradient_accumulation": 2, "max_length": 192, "learning_rate": 5e-6,
+SETTINGS = {"epochs": 2, "batch_size": 1, "gradient_accumulation": 4, "max_length": 192, "learning_rate": 5e-6,
             "lora_r": 16, "lora_alpha": 32}  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def make_model(folder: Path, hidden: int, layers: int) -> Path:
     )  # fmt: skip
     model = LlamaForCausalLM(config)
     print(f"{model.num_parameters() / 1e6:.0f} M weights", flush=True)
-    model.save_pretrained(folder)
+    model.to(torch.bfloat16).save_pretrained(folder)  # as real ones are kept; both sides compute in 32 bits
     tokenizer.save_pretrained(folder)
     return folder
 
