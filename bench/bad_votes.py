@@ -44,7 +44,7 @@ def vote(home: str, scene: str, votes: int, seed: int) -> None:
 
 def exclude_flagged(home: str) -> int:
     """Leave the votes of flagged raters out; how many those are."""
-    flagged = [r["rater"] for r in json.loads(launch(home, "raters", "list", "--json")) if r["flags"]]
+    flagged = [r["name"] for r in json.loads(launch(home, "raters", "list", "--json")) if r.get("flags")]
     for rater in flagged:
         launch(home, "raters", "exclude", rater, "--reason", "flagged")
     return len(flagged)
