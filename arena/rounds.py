@@ -19,7 +19,7 @@ from arena.judging import Judge, reward_judge, score_campaign
 from arena.players import GenerationSettings
 from arena.registry import NothingToCompare, compare
 from db import runs
-from db.campaigns import find_campaign, get_campaign, list_campaigns
+from db.campaigns import find_campaign, list_campaigns
 from db.catalog import find_model, get_model, prompt_sets, prompts_of
 from db.connection import Home, checked_name, transaction
 from db.entities import (
@@ -596,8 +596,3 @@ def settings_of(run: Run) -> Settings:
     """The trainer's settings as a run recorded them."""
     extra = ("preset", "reference", "against", "like", "accelerate")
     return from_mapping({k: v for k, v in run.settings.items() if k not in extra}, run.kind)
-
-
-def rematch_of(db: Database, run: Run) -> Campaign | None:
-    """The blind rematch of a run's model, if it was opened."""
-    return get_campaign(db, run.rematch) if run.rematch else None

@@ -19,7 +19,6 @@ from arena.rounds import (
     open_rematch,
     plan,
     preflight,
-    rematch_of,
     request_from,
     retrain,
     settings_of,
@@ -106,7 +105,7 @@ def test_a_whole_turn(home, voted):
 def test_the_two_campaigns_of_a_candidate(home, voted):
     first = get_campaign(voted, "first")
     run_ = turn(voted, home).run
-    rematch, collect = rematch_of(voted, run_), get_campaign(voted, "one-r1 collect")
+    rematch, collect = get_campaign(voted, run_.rematch), get_campaign(voted, "one-r1 collect")
     assert (rematch.name, run_.rematch) == ("one-r1 rematch", "one-r1 rematch")
     for campaign, purpose, overlap, split in (
         (rematch, Purpose.EVALUATE, 5, Split.HELDOUT),
@@ -145,7 +144,7 @@ def test_the_criteria_and_consent_of_the_votes_go_on_and_their_limits_do_not(hom
     create_campaign(db, "asked", ("one", "two"), "questions:train", settings)
     votes_of(db, "asked")
     run_ = turn(db, home, replace(FIRST, source=Source(("asked",)))).run
-    assert rematch_of(db, run_).settings == replace(
+    assert get_campaign(db, run_.rematch).settings == replace(
         settings, purpose=Purpose.EVALUATE, overlap=5, target=None, rater_cap=None
     )
 
@@ -182,7 +181,7 @@ def test_a_second_round_goes_on_from_the_candidates_adapter(home, voted):
     second = get_model(voted, "one-r2")
     assert (second.kind, second.source) == (ModelKind.ADAPTER, str(weights() / "one"))
     assert second.adapter == "runs/one-r2/model"
-    rematch = rematch_of(voted, run_)
+    rematch = get_campaign(voted, run_.rematch)
     assert rematch.models == ("one-r2", "one-r1", "two"), "the champion is a further rival"
     assert get_campaign(voted, "one-r2 collect").models == ("one-r2", "one-r1")
     assert rematch.lineage == get_campaign(voted, "first").lineage
@@ -554,7 +553,7 @@ def test_the_starter_model_gets_better_by_the_worlds_rubric(tmp_path):
     seed(db)
     made = turn(db, home, Request(parent="starter-sft", source=Source((SIMULATED,)), overrides=("epochs=2",)))
     assert made.note == ""
-    rematch = rematch_of(db, made.run)
+    rematch = get_campaign(db, made.run.rematch)
     assert (rematch.demo, rematch.lineage) == ("starter", get_campaign(db, SFT_DPO).lineage)
     battles = battles_of(db, rematch.id)
     asked = [get_prompt(db, b.prompt).text for b in battles]

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ from training.settings import (
     DpoSettings,
     KtoSettings,
     Schedule,
-    from_json,
+    from_mapping,
     to_json,
     with_overrides,
 )
@@ -37,7 +38,7 @@ SETTINGS = st.builds(
 
 @given(SETTINGS)
 def test_settings_survive_json(settings):
-    assert from_json(to_json(settings)) == settings
+    assert from_mapping(json.loads(to_json(settings))) == settings
 
 
 @pytest.mark.parametrize(("kind", "name"), [(k, n) for k, presets in PRESETS_OF.items() for n in presets])
@@ -45,7 +46,7 @@ def test_every_preset_round_trips_and_gives_its_reason(kind, name):
     found = preset_of(kind, name)
     assert (found.kind, found.name, kind_of(found.settings)) == (kind, name, kind)
     assert type(found.settings) is SETTINGS_OF[kind]
-    assert from_json(to_json(found.settings), kind) == found.settings
+    assert from_mapping(json.loads(to_json(found.settings)), kind) == found.settings
     assert found.why.endswith(".")
 
 
@@ -101,9 +102,7 @@ def test_unknown_preset_and_unknown_stored_key_name_the_known_ones():
     with pytest.raises(UserError, match="starter"):
         preset("fast")
     with pytest.raises(UserError, match="learning_rate"):
-        from_json('{"lr": 1}')
-    with pytest.raises(UserError, match="not JSON"):
-        from_json("{")
+        from_mapping({"lr": 1})
 
 
 def test_the_preset_follows_the_size_of_the_model():

@@ -106,12 +106,6 @@ def _put(path: Path, text: str) -> None:
     aside.replace(path)
 
 
-def content_hash(folder: Path) -> str:
-    """One SHA-256 over the names and contents of every file but the marker: two equal folders have one hash."""
-    lines = [f"{path.relative_to(folder)} {_sha256(path)}" for path in _files(folder)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
 def count_parameters(source: str) -> int | None:
     """Weights in a checkpoint folder, from the headers of its safetensors files; None where there are none.
 

@@ -283,17 +283,8 @@ def to_json(settings: Settings) -> str:
     return json.dumps(asdict(settings), sort_keys=True)
 
 
-def from_json(text: str, kind: RunKind = RunKind.DPO) -> Settings:
-    """The settings `to_json` wrote; a key it does not know, or a value of another type, is a UserError."""
-    try:
-        stored = json.loads(text)
-    except json.JSONDecodeError as e:
-        raise UserError(f"the settings are not JSON ({e})", "write them anew from a preset") from None
-    return from_mapping(stored, kind)
-
-
 def from_mapping(stored: Mapping[str, object], kind: RunKind = RunKind.DPO) -> Settings:
-    """The same from values already read, as a database row holds them."""
+    """The settings of values that were stored; a key it does not know, or a value of another type, is a UserError."""
     empty = SETTINGS_OF[kind]()
     known = {f.name for f in fields(empty)}
     if unknown := sorted(set(stored) - known):
