@@ -1,5 +1,6 @@
 """The studio: nine tabs, each in a file of its own, and what happens when one is looked at."""
 
+import json
 from collections.abc import Sequence
 
 import gradio as gr
@@ -66,10 +67,15 @@ def _open(tab: str) -> gr.Tabs:
 def _on_look(
     name: str, tab: gr.Tab, part: Part, timers: dict[str, gr.Timer], others: Sequence[gr.Timer]
 ) -> None:
-    """A tab that is opened is drawn anew and its clock runs; the others' clocks, `others` in sub-tabs, stand still."""
+    """A tab that is opened is drawn anew and its clock runs; the others' clocks, `others` in sub-tabs, stand still.
+
+    The clocks are set in the browser, in the order in which tabs are opened: as replies of the server they could come
+    late, and the first tab's would stop the clock of the one that a reload opens.
+    """
     tab.select(
         part.refresh, list(part.inputs), list(part.outputs), show_progress="hidden", api_visibility="private"
     )
-    tab.select(lambda: [gr.Timer(active=o == name) for o in timers] + [gr.Timer(active=False) for _ in others],
-               outputs=[*timers.values(), *others], show_progress="hidden", api_visibility="private")  # fmt: skip
+    run = [{"__type__": "update", "active": o == name} for o in timers]
+    rest = [{"__type__": "update", "active": False} for _ in others]
+    tab.select(None, js=f"() => {json.dumps([*run, *rest])}", outputs=[*timers.values(), *others])
     tab.select(None, js=f"() => ({REMEMBER})('{name}')", outputs=None)
