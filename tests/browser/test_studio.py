@@ -189,6 +189,14 @@ def retrain(page: Page, web: Running, preset: str = "smoke") -> None:
     expect(page.locator(".tb-run")).to_have_attribute("data-status", "running")
 
 
+def test_the_tab_that_a_reload_opens_keeps_its_clock(studio: Page, web: Running) -> None:
+    look_at(studio, web, "train")
+    expect(studio.locator("#look .tb-big")).to_be_visible()
+    studio.wait_for_timeout(4000)  # whatever the opening asks for has been asked
+    with studio.expect_request("**/queue/join*", timeout=20_000):
+        pass
+
+
 def newest(web: Running):
     """The newest retrain's job."""
     return next(j for j in runs.list_jobs(open_reader(web.home)) if j.command[0] == "train")
