@@ -35,19 +35,21 @@ def named_devices(environment: Mapping[str, str]) -> tuple[str, ...] | None:
 
 def installed() -> tuple[str, ...]:
     """The GPUs the driver tells of."""
+    return driver_says("index", LONGEST)
+
+
+def driver_says(columns: str, seconds: float) -> tuple[str, ...]:
+    """What the driver says of each GPU, a line of bare values each; nothing where none answers within the seconds."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return ()
     try:
-        asked = [tool, "--query-gpu=index", "--format=csv,noheader"]
-        done = subprocess.run(asked, capture_output=True, text=True, timeout=LONGEST, check=False)
+        asked = [tool, f"--query-gpu={columns}", "--format=csv,noheader,nounits"]
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=seconds, check=False)
     except (OSError, subprocess.TimeoutExpired):  # a driver that does not answer serves nobody
         return ()
-    return (
-        tuple(line.strip() for line in done.stdout.splitlines() if line.strip())
-        if done.returncode == 0
-        else ()
-    )
+    lines = done.stdout.splitlines() if done.returncode == 0 else []
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 def slots(found: Sequence[str]) -> int:

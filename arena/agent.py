@@ -167,7 +167,7 @@ def own_tools(home: Home) -> "list[Tool]":
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except Exception as error:  # the owner's own code may raise anything
         raise UserError(f"{file} does not load: {error}", "mend it, or move it away") from error
     return [value for value in vars(module).values() if isinstance(value, Tool)]
 

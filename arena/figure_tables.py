@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from arena.intervals import Interval
+from labeling.tables import safe_cell
 
 if TYPE_CHECKING:
     from arena.report import Report
@@ -63,9 +64,9 @@ def _of(
 
 
 def as_csv(rows: Iterable[Sequence[object]]) -> str:
-    """Rows as CSV; a text that a spreadsheet would take for a formula is quoted out of it."""
+    """Rows as CSV; a text that a spreadsheet would take for a formula gets an apostrophe before it."""
     out = io.StringIO()
-    writer = csv.writer(out)
+    writer = csv.writer(out, lineterminator="\n")
     for row in rows:
-        writer.writerow([f"'{v}" if isinstance(v, str) and v[:1] in ("=", "+", "-", "@") else v for v in row])
+        writer.writerow([safe_cell(v) if isinstance(v, str) else v for v in row])
     return out.getvalue()

@@ -1,7 +1,5 @@
 """Workflow: one record a round: snapshot, run, candidate, blind rematch, decision; and what comes next."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +8,7 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
+from arena.figure_tables import as_csv
 from arena.promoting import Against, Detail, Standing, weigh
 from arena.report import plain
 from db import runs
@@ -227,13 +226,11 @@ HEADS = (
 
 def to_csv(found: Sequence[Round]) -> str:
     """The same as a table: a row for each rival of a round, one for a round without any."""
-    out = io.StringIO()
-    sheet = csv.writer(out, lineterminator="\n")
-    sheet.writerow(HEADS)
+    rows: list[Sequence[object]] = [HEADS]
     for one in found:
         pairs: list[tuple[Against, Detail] | None] = [*one.against] or [None]
-        sheet.writerows([*_left(one), *_middle(pair), *_right(one)] for pair in pairs)
-    return out.getvalue()
+        rows += [[*_left(one), *_middle(pair), *_right(one)] for pair in pairs]
+    return as_csv(rows)
 
 
 def _left(r: Round) -> list[object]:

@@ -33,6 +33,7 @@ from db.campaigns import battles_of, coverage, get_campaign, list_campaigns
 from db.catalog import scores_of_campaign
 from db.checks import CheckVote, check_votes
 from db.entities import Battle, Campaign, Outcome, RaterKind, Score, Vote, content_id
+from db.errors import UserError
 from db.figures import (
     Answer,
     criteria_answers,
@@ -398,12 +399,17 @@ def write_plots(made: Report, folder: Path, runs: Mapping[str, Curves] = Mapping
 
 
 def write_text(path: Path, text: str) -> None:
-    """A text as a file, written aside, then renamed."""
+    """A text as a file, written aside, then renamed. UserError where it cannot be written."""
     _write(path, text.encode())
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.part")
-    aside.write_bytes(content)
-    aside.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_bytes(content)
+        aside.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}", "name a file in a folder of yours"
+        ) from None

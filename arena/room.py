@@ -1,11 +1,11 @@
 """What memory is free for a run: of the GPU where there is one, else of this machine. Loads no torch."""
 
-import shutil
-import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
+
+from arena.accelerators import driver_says
 
 CGROUP = Path("/sys/fs/cgroup")
 LONGEST = 5.0
@@ -49,15 +49,7 @@ def _number(file: Path) -> int | None:
 
 def _gpu() -> Room | None:
     """The first GPU as its driver tells of it; None where there is none that answers."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return None
-    try:
-        asked = [tool, "--query-gpu=memory.free,memory.total", "--format=csv,noheader,nounits"]
-        done = subprocess.run(asked, capture_output=True, text=True, timeout=LONGEST, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return read_gpu(done.stdout) if done.returncode == 0 else None
+    return read_gpu("\n".join(driver_says("memory.free,memory.total", LONGEST)))
 
 
 def read_gpu(text: str) -> Room | None:

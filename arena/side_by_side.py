@@ -1,20 +1,18 @@
 """Workflow: the answers of a campaign's models side by side as CSV, a row a prompt, with what judges and people said of them."""
 
-import csv
-import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sqlite_utils import Database
 
+from arena.figure_tables import as_csv
+from arena.report import write_text
 from db.campaigns import battles_of, get_campaign
 from db.catalog import get_prompt, scores_of_campaign
 from db.entities import Outcome
-from db.errors import UserError
 from db.figures import one_moment
 from db.votes import counted_votes, texts_of_campaign
-from labeling.tables import safe_cell
 
 Row = dict[str, object]
 
@@ -29,19 +27,7 @@ def write_csv(db: Database, campaigns: Sequence[str], path: Path) -> None:
     with one_moment(db):
         rows = [row for name in campaigns for row in _rows(db, name)]
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    out = io.StringIO()
-    writer = csv.DictWriter(out, columns, lineterminator="\n", restval="")
-    writer.writeheader()
-    writer.writerows({k: safe_cell(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows)
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(out.getvalue(), encoding="utf-8")
-        aside.replace(path)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}", "name a file in a folder of yours"
-        ) from None
+    write_text(path, as_csv([columns, *([row.get(c, "") for c in columns] for row in rows)]))
 
 
 def _rows(db: Database, name: str) -> Iterable[Row]:

@@ -204,13 +204,22 @@ class Writer:
             queue.SimpleQueue()
         )
         self._db = open_writer(home)
+        self._closing = threading.Lock()
+        self._closed = False
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._thread.start()
 
     def submit(self, request: Callable[[Database], T]) -> "Future[T]":
-        """Run the request in the writer's thread and transaction; the future holds its result or its error."""
+        """Run the request in the writer's thread and transaction; the future holds its result or its error.
+
+        Once the server is stopping nothing is taken any more, and the future says so at once.
+        """
         future: Future[T] = Future()
-        self._queue.put((request, future))  # type: ignore[arg-type]
+        with self._closing:
+            if self._closed:
+                future.set_exception(Unwritable("not saved: the server is stopping", "try again in a moment"))
+            else:
+                self._queue.put((request, future))  # type: ignore[arg-type]
         return future
 
     def call(self, request: Callable[[Database], T]) -> T:
@@ -219,7 +228,9 @@ class Writer:
 
     def close(self) -> None:
         """Finish what waits, then stop."""
-        self._queue.put(None)
+        with self._closing:
+            self._closed = True
+            self._queue.put(None)
         self._thread.join()
         self._db.conn.close()
 

@@ -75,12 +75,6 @@ def find_turn(db: Database, turn: str) -> LiveTurn | None:
     return _turn(row) if row else None
 
 
-def turn_of_battle(db: Database, battle: int) -> LiveTurn | None:
-    """The turn that a battle came of; None for a recorded one."""
-    row = db.conn.execute(f"{_TURN} WHERE t.battle = ?", (battle,)).fetchone()
-    return _turn(row) if row else None
-
-
 def newest_turn(db: Database, campaign: int, rater: int) -> LiveTurn | None:
     """What a rater asked last."""
     row = db.conn.execute(

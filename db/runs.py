@@ -254,11 +254,6 @@ def active_runs(db: Database) -> list[Run]:
     return [_run(r) for r in db.conn.execute(f"{_RUN} WHERE r.status = 'running' ORDER BY r.id")]
 
 
-def active_run(db: Database) -> Run | None:
-    """The run that is training now (the first, where there are several), if any."""
-    return next(iter(active_runs(db)), None)
-
-
 def active_run_processes(db: Database) -> list[tuple[int, int, float]]:
     """(run, process id, start of that process in seconds) of the runs that are training now."""
     rows = db.conn.execute("SELECT id, pid, pid_started FROM runs WHERE status = 'running'")

@@ -1,5 +1,7 @@
 """The report from the database: its shape, its counts, conditions, files; published figures through import and report."""
 
+import csv
+import io
 import json
 import random
 from pathlib import Path
@@ -7,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from arena.charts import body, downloads, drawn_fragment, shown_pair, whole_page
-from arena.figure_tables import tables
-from arena.report import report, write_html
+from arena.figure_tables import as_csv, tables
+from arena.report import report, write_html, write_text
 from db.campaigns import add_rater, battles_of, create_campaign, decide_rater, get_campaign
 from db.catalog import add_model, add_prompts, add_responses, add_scores
 from db.connection import open_writer
@@ -496,3 +498,14 @@ def test_asset_files_are_where_the_page_looks_for_them():
     from arena.charts import ASSETS
 
     assert {p.name for p in Path(ASSETS).glob("*.css")} >= {"base.css", "results.css"}
+
+
+def test_a_file_of_the_report_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(UserError, match="cannot write"):
+        write_text(tmp_path / "file" / "report.html", "text")
+
+
+@pytest.mark.parametrize("text", ["=1+1", "  =1+1", "\t=1+1", "@SUM(A1)", "\uff1d1+1"])
+def test_no_table_hands_a_formula_to_a_spreadsheet(text):
+    assert list(csv.reader(io.StringIO(as_csv([[text, -0.5]])))) == [[f"'{text}", "-0.5"]]

@@ -97,13 +97,13 @@ def test_snapshots_are_never_changed(db, snapshot):
 
 def test_a_run_succeeds_with_its_model(db, snapshot):
     run = begin(db, snapshot)
-    assert (run.status, run.model, runs.active_run(db)) == (RunStatus.RUNNING, None, run)
+    assert (run.status, run.model, runs.active_runs(db)) == (RunStatus.RUNNING, None, [run])
     model = finish(db, run)
     done = runs.get_run(db, "r1")
     assert (done.status, done.model, done.seconds) == (RunStatus.SUCCEEDED, "cand", 2.5)
     assert (done.metrics, done.reference_proof) == ({"loss": 0.5}, {"ok": True})
     assert (model.parent, model.run, model.adapter) == ("model-one", run.id, "runs/r1/model")
-    assert runs.active_run(db) is None
+    assert runs.active_runs(db) == []
 
 
 def test_a_run_and_its_model_are_one_transaction(db, snapshot):

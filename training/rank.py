@@ -97,7 +97,7 @@ def main(path: Path) -> int:
                 "check num_processes and the kind of machine in the accelerate config, or give --accelerate a number",
             )
         train_here(order.spec, passing_on(folder), stopping(folder, order.starter))
-    except Exception as error:
+    except Exception as error:  # whatever it was, the one who started the processes reads it
         stopped = write_error(folder, state.process_index, error)
         if isinstance(error, UserError):
             return 0 if stopped else 3

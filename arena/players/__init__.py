@@ -65,14 +65,6 @@ class Player(Protocol):
         ...
 
 
-class Scorer(Protocol):
-    """Anything that scores answers; only differences of scores mean something."""
-
-    def score(self, pairs: Sequence[tuple[Sequence[Message], str]]) -> list[Scored]:
-        """One score for each (prompt, answer), in their order."""
-        ...
-
-
 def with_system(messages: Sequence[Message], system: str) -> list[Message]:
     """The messages after a system turn, where one is asked for and none is there."""
     if not system or (messages and messages[0]["role"] == "system"):

@@ -60,11 +60,12 @@ def rounds(csv_: str | None, count_simulated: bool, as_json: bool) -> None:
     """One record a round: snapshot, run, candidate, blind rematch, evidence, decision, next step."""
     from arena.lineage import rounds as read
     from arena.lineage import to_csv, to_json, to_lines
+    from arena.report import write_text
 
     with writing() as (_, db):
         found = read(db, simulated=count_simulated)
     if csv_:
-        Path(csv_).write_text(to_csv(found), encoding="utf-8")
+        write_text(Path(csv_), to_csv(found))
     show(to_json(found), as_json, lambda: to_lines(found))
 
 

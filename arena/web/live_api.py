@@ -4,7 +4,9 @@ While the answers are written every reply has the same form and says nothing of 
 as a ballot like any other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TypeVar
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
@@ -12,6 +14,8 @@ from starlette.responses import JSONResponse, Response
 from arena.web.api import ballot_json, json_body, text_field, web_of, written
 from arena.web.live_room import Room, Stage
 from arena.web.sessions import now
+from db.campaigns import Session
+from db.connection import Database
 from db.errors import Refused
 from labeling import joining, live_battles
 from labeling.blinding import render_markdown
@@ -19,6 +23,7 @@ from labeling.live_battles import LONGEST, Standing
 from labeling.submission import Malformed
 
 router = APIRouter()
+T = TypeVar("T")
 
 
 def _room(request: Request) -> Room:
@@ -26,13 +31,21 @@ def _room(request: Request) -> Room:
     return room
 
 
+async def _by_rater(request: Request, work: Callable[[Database, Session | None, datetime], T]) -> T:
+    """What a workflow function returns for the rater who asks; refused where the cookie is nobody's."""
+    cookie = web_of(request).door.rater_cookie(request)
+
+    def done(db: Database) -> T:
+        at = now()
+        return work(db, joining.session_from(db, cookie, at), at)
+
+    return await written(request, done)
+
+
 @router.get("/api/live")
 async def get_live(request: Request) -> Response:
     """Where the rater stands: a ballot, answers on the way, or what a next message goes on from."""
-    cookie = web_of(request).door.rater_cookie(request)
-    where = await written(
-        request, lambda db: live_battles.standing(db, joining.session_from(db, cookie, now()), now())
-    )
+    where = await _by_rater(request, live_battles.standing)
     stage = _room(request).begin(where.turn) if where.turn is not None else None
     return JSONResponse(
         _standing_json(where, stage), headers={"x-campaign": where.briefing} if where.briefing else None
@@ -62,11 +75,7 @@ async def post_live(request: Request) -> Response:
     after = body.get("after", False)
     if not isinstance(after, bool):
         raise Malformed("after", "must be true or false")
-    cookie = web_of(request).door.rater_cookie(request)
-    turn = await written(
-        request,
-        lambda db: live_battles.ask(db, joining.session_from(db, cookie, now()), message, after, now()),
-    )
+    turn = await _by_rater(request, lambda db, rater, at: live_battles.ask(db, rater, message, after, at))
     return JSONResponse({"state": _room(request).begin(turn).value})
 
 
@@ -74,10 +83,7 @@ async def post_live(request: Request) -> Response:
 async def post_again(request: Request) -> Response:
     """Try once more where an answer did not come."""
     await json_body(request)
-    cookie = web_of(request).door.rater_cookie(request)
-    turn = await written(
-        request, lambda db: live_battles.waiting(db, joining.session_from(db, cookie, now()), now())
-    )
+    turn = await _by_rater(request, live_battles.waiting)
     return JSONResponse({"state": _room(request).again(turn).value})
 
 
@@ -85,14 +91,9 @@ async def post_again(request: Request) -> Response:
 async def post_back(request: Request) -> Response:
     """Give up a message whose answers do not come; refused while they are being written."""
     await json_body(request)
-    cookie = web_of(request).door.rater_cookie(request)
-    turn = await written(
-        request, lambda db: live_battles.waiting(db, joining.session_from(db, cookie, now()), now())
-    )
+    turn = await _by_rater(request, live_battles.waiting)
     if _room(request).begin(turn) is Stage.WRITING:
         raise Refused("your message is being answered", "wait for the two answers")
-    await written(
-        request, lambda db: live_battles.give_up(db, joining.session_from(db, cookie, now()), now())
-    )
+    await _by_rater(request, live_battles.give_up)
     _room(request).drop(turn)
     return JSONResponse({"state": "open"})
