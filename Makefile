@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOME_DIR ?= workspace
 
-.PHONY: arena test test-slow lint starter schema pictures clean chromium
+.PHONY: arena test test-slow nightly lint starter schema pictures clean chromium
 
 arena: $(VENV)/.installed
 	$(BIN)/python launch.py --home $(HOME_DIR) serve
@@ -33,7 +33,11 @@ test: $(VENV)/.installed-dev chromium
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/.installed-dev chromium
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not nightly' -n 2 --dist loadfile
+
+# What is too long for CI: one file at a time, so that what is measured has the machine to itself.
+nightly: $(VENV)/.installed-dev chromium
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m nightly -s
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
