@@ -141,9 +141,11 @@ def _migrate(db: Database) -> None:
     if applied - known:
         raise UserError(f"this home was written by a newer version (it has {sorted(applied - known)[0]})",
                         "update the program, or name another home with --home")  # fmt: skip
-    if applied != known:
-        migrations.apply(db)
-        db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    marked = db.conn.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    if applied != known or not marked:
+        with transaction(db):  # the whole way or not at all, and one process at a time
+            migrations.apply(db)
+            db.execute(f"PRAGMA application_id={APPLICATION_ID}")
 
 
 def open_reader(home: Home) -> Database:
@@ -166,13 +168,13 @@ def transaction(db: Database) -> Iterator[None]:
     db.conn.execute(begin)
     try:
         yield
+        db.conn.execute(commit)
     except BaseException:
         if db.conn.in_transaction:  # a full disk may have rolled it back already
             db.conn.execute(back)
             if nested:
                 db.conn.execute(commit)
         raise
-    db.conn.execute(commit)
 
 
 class Readers:
