@@ -125,8 +125,7 @@ def again(db: Database, job: Job) -> Sequence[str]:
         return job.command
     if run.status is RunStatus.RUNNING:
         raise Conflict(f"run {run.name!r} is training again already", "see `jobs list`")
-    several = run.settings.get("accelerate")
-    return ["train", "resume", run.name, *(["--accelerate", str(several)] if several else [])]
+    return ["train", "resume", run.name]
 
 
 def _started(pid: int) -> float | None:

@@ -297,15 +297,16 @@ def retrain(db: Database, home: Home, request: Request, job: jobs.ThisJob) -> Ou
 def resume(db: Database, home: Home, name: str, job: jobs.ThisJob, accelerate: str | None = None) -> Outcome:
     """Let a run that failed or was cancelled go on, under its name, from its newest checkpoint that verifies.
 
-    `accelerate`: in other processes than it had.
+    `accelerate`: in other processes than it had, also when it is resumed again.
     """
     jobs.reconcile(db)
     run = runs.get_run(db, name)
-    made = plan_of(db, run)
-    if accelerate:
-        made = made._replace(accelerate=_config_named(accelerate))
+    made, other = plan_of(db, run), _config_named(accelerate)
+    made = made._replace(accelerate=other or made.accelerate)
     kinds.check_accelerate(made.accelerate)
-    run = runs.restart_run(db, run.id, job=job.id, pid=os.getpid(), pid_started=jobs.own_start())
+    run = runs.restart_run(
+        db, run.id, job=job.id, pid=os.getpid(), pid_started=jobs.own_start(), accelerate=other
+    )
     # A model that was written but never registered belongs to no run: it is made again.
     shutil.rmtree(home.root / run.folder / "model", ignore_errors=True)
     against = run.settings.get("against")

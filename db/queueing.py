@@ -48,13 +48,28 @@ def taken_slots(db: Database) -> set[int]:
     return {int(r[0]) for r in rows}
 
 
-def free_slot(command: Sequence[str], slots: int, taken: Collection[int]) -> int | None:
-    """The slot a command may have now; None where it must wait. One that spreads over accelerators needs them all."""
+def free_slot(everywhere: bool, slots: int, taken: Collection[int]) -> int | None:
+    """The slot a training may have now; None where it must wait. One that spreads over accelerators needs them all."""
     if EVERY_SLOT in taken:
         return None
-    if "--accelerate" in command:
+    if everywhere:
         return None if taken else EVERY_SLOT
     return next((n for n in range(slots) if n not in taken), None)
+
+
+def spreads(db: Database, command: Sequence[str]) -> bool:
+    """Whether a command trains in several processes: it says so, or the run or sweep that it resumes did."""
+    if "--accelerate" in command:
+        return True
+    if "resume" not in command:
+        return False
+    row = db.conn.execute(
+        """SELECT 1 FROM runs WHERE name IN (SELECT value FROM json_each(?1)) AND settings ->> '$.accelerate' IS NOT NULL
+        UNION SELECT 1 FROM sweeps s, json_each(s.command) w
+        WHERE s.name IN (SELECT value FROM json_each(?1)) AND w.value = '--accelerate'""",
+        (json.dumps(list(command)),),
+    ).fetchone()
+    return row is not None
 
 
 def claim_next(db: Database, slots: int, job: int | None = None) -> Claimed | None:
@@ -68,7 +83,7 @@ def claim_next(db: Database, slots: int, job: int | None = None) -> Claimed | No
         ).fetchone()
         if row is None or (row[0] != job if job is not None else row[2] is not None):
             return None
-        slot = free_slot(json.loads(row[1]), slots, taken_slots(db))
+        slot = free_slot(spreads(db, json.loads(row[1])), slots, taken_slots(db))
         if slot is None:
             return None
         db.conn.execute("UPDATE jobs SET turn = NULL, slot = ? WHERE id = ?", (slot, row[0]))

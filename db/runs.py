@@ -355,8 +355,13 @@ def end_run(db: Database, run_id: int, status: RunStatus, error: str) -> None:
         )
 
 
-def restart_run(db: Database, run_id: int, *, job: int, pid: int, pid_started: float) -> Run:
-    """A run that ended without a model goes on under its name; Conflict where it has one, or another run is active."""
+def restart_run(
+    db: Database, run_id: int, *, job: int, pid: int, pid_started: float, accelerate: str | None = None
+) -> Run:
+    """A run that ended without a model goes on under its name; Conflict where it has one, or another run is active.
+
+    `accelerate`: the processes it has from now on, where they are others than it had.
+    """
     with transaction(db):
         run = run_by_id(db, run_id)
         if run.status is RunStatus.SUCCEEDED:
@@ -366,8 +371,9 @@ def restart_run(db: Database, run_id: int, *, job: int, pid: int, pid_started: f
                         (run_id,))  # fmt: skip
         db.conn.execute(
             """UPDATE runs SET status = 'running', finished_at = NULL, error = NULL, job = ?, pid = ?, pid_started = ?,
-            slot = ? WHERE id = ?""",
-            (job, pid, pid_started, slot, run_id),
+            slot = ?, settings = CASE WHEN ?6 IS NULL THEN settings ELSE json_set(settings, '$.accelerate', ?6) END
+            WHERE id = ?5""",
+            (job, pid, pid_started, slot, run_id, accelerate),
         )
         return run_by_id(db, run_id)
 

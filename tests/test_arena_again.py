@@ -14,7 +14,7 @@ from labeling.policy import Method, policy_from, policy_of
 from labeling.replaying import older_campaigns, replay
 from tests.test_arena_promoting import give
 from tests.workshop import QUICK, give_votes, refused, run, trainable_home
-from training.snapshots import Source, freeze, freeze_answers
+from training.snapshots import Source, freeze, freeze_answers, measured_flips
 
 
 @pytest.fixture
@@ -138,6 +138,17 @@ def test_held_out_prompts_and_left_out_raters_are_not_replayed(two_rounds):
     assert {v.split for v in read.votes} == {Split.TRAIN}
     read, _ = replay(two_rounds, ["last"], 1.0, 0, PairPolicy(without=("ann",)))
     assert {v.rater_name for v in read.votes} == {"bob"}
+
+
+def test_the_flip_rate_counts_replayed_votes_too(two_rounds):
+    alone = freeze(two_rounds, Source(("later",)), PairPolicy())
+    with pytest.raises(UserError, match="no two votes are on one battle"):
+        measured_flips(two_rounds, alone, PairPolicy())
+    give(two_rounds, "first", "w" * 8, rater="carl")
+    mixed = freeze(two_rounds, Source(("later",), replay=1.0), PairPolicy())
+    assert measured_flips(two_rounds, mixed, PairPolicy()) == 0.0
+    give(two_rounds, "first", "l" * 8, rater="dora")
+    assert measured_flips(two_rounds, mixed, PairPolicy()) > 0.1
 
 
 def test_replay_needs_a_campaign(home, two_rounds):

@@ -10,23 +10,22 @@ from db.entities import JobStatus
 from db.errors import Conflict
 
 TRAIN = ("train", "dpo", "--from", "m")
-EVERYWHERE = (*TRAIN, "--accelerate", "2")
 
 
 @pytest.mark.parametrize(
-    ("command", "slots", "taken", "slot"),
+    ("everywhere", "slots", "taken", "slot"),
     [
-        (TRAIN, 1, set(), 0),
-        (TRAIN, 1, {0}, None),
-        (TRAIN, 3, {0, 2}, 1),
-        (TRAIN, 2, {0, 1}, None),
-        (TRAIN, 2, {queueing.EVERY_SLOT}, None),
-        (EVERYWHERE, 4, set(), queueing.EVERY_SLOT),
-        (EVERYWHERE, 4, {3}, None),
+        (False, 1, set(), 0),
+        (False, 1, {0}, None),
+        (False, 3, {0, 2}, 1),
+        (False, 2, {0, 1}, None),
+        (False, 2, {queueing.EVERY_SLOT}, None),
+        (True, 4, set(), queueing.EVERY_SLOT),
+        (True, 4, {3}, None),
     ],
 )
-def test_the_slot_a_command_may_have(command, slots, taken, slot):
-    assert queueing.free_slot(command, slots, taken) == slot
+def test_the_slot_a_training_may_have(everywhere, slots, taken, slot):
+    assert queueing.free_slot(everywhere, slots, taken) == slot
 
 
 @pytest.mark.parametrize(

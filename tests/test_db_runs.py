@@ -4,11 +4,13 @@ import os
 
 import pytest
 
-from db import runs
+from arena import jobs
+from db import queueing, runs
 from db.catalog import find_model, get_model, prompts_of, responses_of
 from db.connection import open_writer, transaction
 from db.entities import JobStatus, ModelKind, RunKind, RunStatus, Split
 from db.errors import Conflict, NotFound
+from db.sweeps import add_sweep
 from labeling.pairs import PairPolicy
 from tests.factories import make_home
 from tests.workshop import give_votes
@@ -222,3 +224,26 @@ def test_a_refused_write_leaves_nothing_of_its_transaction(db):
     assert runs.list_jobs(db) == []
     two_jobs(db, broken=False)
     assert len(runs.list_jobs(db)) == 2
+
+
+def test_a_run_in_several_processes_needs_every_slot_also_when_it_is_resumed(db, snapshot):
+    train = ("train", "dpo", "--from", "m")
+    runs.end_run(db, begin(db, snapshot, "wide", settings={"accelerate": "2"}).id, RunStatus.FAILED, "")
+    begin(db, snapshot, "narrow")
+    add_sweep(db, "grid", RunKind.DPO, parent="model-one", snapshot=snapshot.id, command=[*train, "--accelerate", "2"],
+              changes=[{"beta": "0.1"}], job=None)  # fmt: skip
+    assert [queueing.spreads(db, words) for words in (
+        (*train, "--accelerate", "2"), train, ("train", "resume", "wide"), ("train", "resume", "--no-wait", "narrow"),
+        ("train", "resume", "narrow", "--accelerate", "2"), ("train", "sweep", "resume", "grid"),
+    )] == [True, False, True, False, True, True]  # fmt: skip
+
+
+def test_processes_named_at_a_resume_are_kept(db, snapshot):
+    run = begin(db, snapshot)
+    runs.end_run(db, run.id, RunStatus.CANCELLED, "")
+    job = runs.add_job(db, ("train", "resume", "r1")).id
+    own = {"job": job, "pid": os.getpid(), "pid_started": jobs.own_start()}
+    again = runs.restart_run(db, run.id, **own, accelerate="4")
+    assert again.settings == {"beta": 0.1, "accelerate": "4"}
+    runs.end_run(db, run.id, RunStatus.CANCELLED, "")
+    assert runs.restart_run(db, run.id, **own).settings == again.settings

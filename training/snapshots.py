@@ -18,7 +18,7 @@ from db.answers import (
 )
 from db.catalog import add_responses
 from db.connection import transaction
-from db.entities import Outcome, PreferencePair, Response, Snapshot, Split, content_id
+from db.entities import Outcome, PreferencePair, Response, Snapshot, Split, Vote, content_id
 from db.errors import UserError
 from db.runs import add_snapshot, pairs_of_set, snapshot_rows
 from labeling.pairs import PairPolicy, Pairs, Read, check_raters, pairs_of, read_votes
@@ -174,15 +174,25 @@ def snapshot_id(pairs: Sequence[PreferencePair], policy: Mapping[str, object]) -
 
 
 def measured_flips(db: Database, snapshot: Snapshot, policy: PairPolicy) -> float:
-    """The flip rate of the votes behind a snapshot; UserError where they cannot show one."""
-    kind, _, names = snapshot.source.partition(":")
-    campaigns = () if names == "all" else tuple(names.split(","))
-    votes = read_votes(db, campaigns, training=True).votes if kind == "votes" else ()
+    """The flip rate of the votes behind a snapshot, replayed ones too; UserError where they cannot show one."""
     counts: dict[int, Counter[Outcome]] = {}
-    for vote in votes:
+    for vote in _votes_behind(db, snapshot, policy):
         if vote.outcome.decisive and policy.takes(vote):
             counts.setdefault(vote.battle, Counter())[vote.outcome] += 1
     return flip_rate([(n[Outcome.A], n[Outcome.B]) for n in counts.values()])
+
+
+def _votes_behind(db: Database, snapshot: Snapshot, policy: PairPolicy) -> tuple[Vote, ...]:
+    """The votes of a snapshot's campaigns, and the older ones that were mixed in; none where it holds no votes."""
+    kind, _, names = snapshot.source.partition(":")
+    if kind != "votes":
+        return ()
+    campaigns = () if names == "all" else tuple(names.split(","))
+    votes = read_votes(db, campaigns, training=True).votes
+    replayed = json.loads(snapshot.policy).get("replay")
+    if replayed:
+        votes += replay(db, campaigns, replayed["share"], replayed["seed"], policy)[0].votes
+    return votes
 
 
 def flip_rate(battles: Sequence[tuple[int, int]]) -> float:
