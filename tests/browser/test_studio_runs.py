@@ -126,6 +126,23 @@ def test_a_sweep_is_formed_started_and_its_table_saved(studio: Page, web: Runnin
     web.writer.call(lambda db: jobs.cancel(db, job.id))
 
 
+def test_a_sweep_takes_its_rows_from_where_a_run_can(studio: Page, web: Running) -> None:
+    subtab(studio, web, "Sweep")
+    look = studio.locator("#sweep-look")
+    expect(look).to_contain_text("--campaign 'SFT vs DPO'")
+    sources = studio.locator("#sweep-rows")
+    expect(sources.get_by_label("Answers of a file or a model")).to_have_count(0)
+    sources.get_by_label("Rows frozen before").click()
+    expect(look).to_contain_text("--snapshot")
+    expect(look).not_to_contain_text("--campaign")
+    expect(look).not_to_contain_text("--no-simulated")
+    studio.locator("#sweep-kind").get_by_label("sft: the chosen answers as they stand").click()
+    sources.get_by_label("Answers of a file or a model").click()
+    expect(look).to_contain_text("--data")
+    studio.locator("#sweep-kind").get_by_label("dpo: which of two answers is better").click()
+    expect(look).to_contain_text("--campaign 'SFT vs DPO'")
+
+
 @pytest.mark.slow
 def test_a_sweep_fills_its_table(studio: Page, web: Running) -> None:
     web.writer.call(lambda db: runs.end_run(db, runs.get_run(db, "busy").id, RunStatus.FAILED, "over"))

@@ -14,15 +14,16 @@ from arena.web.context import Context
 from arena.web.pages.studio import retraining as form_of
 from arena.web.pages.studio.acts import Part, cancel_job, panel, start_job, told, typed, wanted
 from arena.web.pages.studio.markup import Cell, Chip, note, render, table
+from arena.web.pages.studio.retraining import From
+from arena.web.pages.studio.train_fields import rows_shown, sources
+from arena.web.pages.studio.would_train import rows_of
 from db.connection import Database, Home
 from db.entities import JobStatus, RunKind, RunStatus
 from db.errors import UserError
 from db.runs import get_job
 from db.sweeps import Sweep, get_sweep, list_sweeps
-from labeling.pairs import PairPolicy
 from training.presets import PRESETS_OF, preset_of
 from training.settings import SETTINGS_OF, Settings, with_overrides
-from training.snapshots import Source, gather
 
 EVERY = 2.0
 AXES = 3
@@ -37,8 +38,11 @@ class Form(NamedTuple):
 
     parent: str | None
     kind: str
+    rows: From
     campaigns: Sequence[str]
     simulated: bool
+    picked: str | None
+    """the pair set, the answers or the snapshot, where the rows come from one"""
     preset: str
     axes: Sequence[tuple[str, str]]
     more: str
@@ -47,14 +51,15 @@ class Form(NamedTuple):
 
 def read_form(*fields: Any) -> Form:  # noqa: ANN401 - what the components hold, in the order they are wired
     """The form from its components' values."""
-    parent, kind, campaigns, simulated, preset, *rest = fields
+    parent, kind, rows, campaigns, simulated, picked, preset, *rest = fields
     swept, (more, name) = rest[: 2 * AXES], rest[2 * AXES :]
     axes = [
         (key, typed(values))
         for key, values in zip(swept[::2], swept[1::2], strict=True)
         if key and key != NONE
     ]
-    return Form(parent, kind, list(campaigns or []), bool(simulated), preset, axes, typed(more), typed(name))
+    return Form(parent, kind, From(rows), list(campaigns or []), bool(simulated), picked or None, preset, axes,
+                typed(more), typed(name))  # fmt: skip
 
 
 def sweep_texts(form: Form) -> list[str]:
@@ -64,12 +69,10 @@ def sweep_texts(form: Form) -> list[str]:
     return [f"{key}={values.replace(' ', '')}" for key, values in form.axes]
 
 
-def campaigns_of(db: Database, form: Form) -> tuple[str, ...]:
-    """The campaigns whose votes train."""
-    names = (*form.campaigns, *(form_of.simulated_campaigns(db) if form.simulated else ()))
-    if not names:
-        raise UserError("no campaign is ticked", "tick at least one whose votes should train")
-    return names
+def as_one_run(form: Form) -> form_of.Form:
+    """The same rows as the form of a single run has them."""
+    return form_of.Form(form.parent, form.campaigns, form.simulated, "majority", form.preset, more=form.more,
+                        kind=RunKind(form.kind), rows=form.rows, picked=form.picked)  # fmt: skip
 
 
 def overrides(form: Form) -> list[str]:
@@ -91,16 +94,18 @@ def arguments(db: Database, form: Form) -> list[str]:
     parent = wanted(
         form.parent, "no model to start from is chosen", "add a checkpoint or an adapter in the Models tab"
     )
+    source = form_of.source_of(db, as_one_run(form))
     words = ["train", form.kind, "--from", parent]
-    for name in campaigns_of(db, form):
+    for name in source.campaigns:
         words += ["--campaign", name]
+    words += [] if source.campaigns else [form_of.FLAG_OF[form.rows], str(form.picked)]
     words += ["--preset", form.preset]
     for change in overrides(form):
         words += ["--set", change]
     settings_of(form)  # every combination must be possible
     for text in sweep_texts(form):
         words += ["--sweep", text]
-    words += [] if form.simulated else ["--no-simulated"]
+    words += ["--no-simulated"] if source.campaigns and not form.simulated else []
     return words + (["--name", form.name] if form.name else [])
 
 
@@ -109,10 +114,9 @@ def preview(context: Context, form: Form) -> str:
     db = context.readers.get()
     try:
         command, settings = jobs.shown(arguments(db, form)), settings_of(form)
-        found = gather(db, Source(campaigns_of(db, form)), PairPolicy(simulated=form.simulated))
+        rows = rows_of(db, as_one_run(form)).train
     except UserError as error:
         return note(str(error))
-    rows = sum(p.split == "train" for p in found.pairs) * (2 if form.kind == "kto" else 1)
     took = estimate(db, RunKind(form.kind), form.parent or "", rows, settings)
     sizes = " x ".join(str(len(a.values)) for a in axes_of(sweep_texts(form)))
     return render(
@@ -303,9 +307,12 @@ def _form() -> list[Any]:
         [], label="Start from", info="Every run learns on top of this model.", elem_id="sweep-parent"
     )
     kind = gr.Radio(KINDS, value="dpo", label="What to learn", elem_id="sweep-kind")
-    campaigns = gr.CheckboxGroup([], label="Votes of", info="Frozen once: every run learns the same rows.")
+    rows = gr.Radio(sources(RunKind.DPO), value=From.VOTES.value, label="Where the rows come from", elem_id="sweep-rows",
+                    info="Frozen once: every run learns the same ones.")  # fmt: skip
+    campaigns = gr.CheckboxGroup([], label="Votes of", info="Held-out prompts and evaluations never train.")
     simulated = gr.Checkbox(False, label="Also simulated votes", elem_id="sweep-simulated",
                             info="Made-up raters, not people.")  # fmt: skip
+    picked = gr.Dropdown([], label="Learn from", visible=False, elem_id="sweep-picked")
     preset = gr.Dropdown([], label="Preset", info="Where every run starts from.", elem_id="sweep-preset")
     swept: list[Any] = []
     for n in range(AXES):
@@ -322,12 +329,12 @@ def _form() -> list[Any]:
                           elem_id="sweep-more")  # fmt: skip
         name = gr.Textbox(label="Name of the sweep", max_length=70, elem_id="sweep-new-name",
                           info="Its runs are NAME-1, NAME-2, ...; empty: the parent's name with -s1, -s2, ...")  # fmt: skip
-    return [parent, kind, campaigns, simulated, preset, *swept, more, name]
+    return [parent, kind, rows, campaigns, simulated, picked, preset, *swept, more, name]
 
 
 def _wire(context: Context, inputs: Sequence[Any], look: gr.HTML, seen: Any) -> None:  # noqa: ANN401
-    """The parent chooses campaigns and preset; kind and preset what is varied; anything the preview."""
-    parent, kind, campaigns, _, preset, *rest = inputs
+    """The parent chooses campaigns and preset; kind and preset what is varied; the source its fields; anything the preview."""
+    parent, kind, rows, campaigns, simulated, picked, preset, *rest = inputs
     swept, name = rest[: 2 * AXES], rest[-1]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
@@ -340,11 +347,27 @@ def _wire(context: Context, inputs: Sequence[Any], look: gr.HTML, seen: Any) -> 
     parent.input(told(of_parent), [parent, kind], [campaigns, preset, *swept, name], **quiet).then(
         seen, list(inputs), look, **quiet
     )
+
+    def of_rows(chosen: str, sort: str) -> list[Any]:
+        return _rows(context, chosen, sort)
+
+    for event in (kind.input, rows.input):
+        event(of_rows, [kind, rows], [rows, campaigns, simulated, picked], **quiet).then(
+            seen, list(inputs), look, **quiet
+        )
     gr.on([kind.input, preset.input], _axes, [kind, preset], list(swept), **quiet).then(
         seen, list(inputs), look, **quiet
     )
-    gr.on([campaigns.input, inputs[3].input, *(s.input for s in swept), *(r.blur for r in (*swept[1::2], *rest[2 * AXES :]))],
+    gr.on([campaigns.input, simulated.input, picked.input, *(s.input for s in swept), *(r.blur for r in (*swept[1::2], *rest[2 * AXES :]))],
           seen, list(inputs), look, trigger_mode="always_last", **quiet)  # fmt: skip
+
+
+def _rows(context: Context, kind: str, rows: str) -> list[Any]:
+    """The sources a kind of run has, and the fields of the chosen one with what can be picked."""
+    sort = From.VOTES if rows == From.DATA and kind != RunKind.SFT else From(rows)
+    run = RunKind(kind)
+    campaigns, simulated, _, picked, _ = rows_shown(sort, form_of.picks(context.readers.get(), sort, run))
+    return [gr.update(choices=sources(run), value=sort.value), campaigns, simulated, picked]
 
 
 def _axes(kind: str, preset: str) -> tuple[Any, ...]:
@@ -363,12 +386,13 @@ def _filled(context: Context) -> tuple[Any, ...]:
     parent = before or (names[0] if names else None)
     suited = form_of.preset_for(context.home, db, parent)
     ticked = form_of.ticked_for(db, parent)
-    form = Form(
-        parent, "dpo", ticked, False, suited, [a for a in first_axes("dpo", suited) if a[0] != NONE], "", ""
-    )
+    axes = [a for a in first_axes("dpo", suited) if a[0] != NONE]
+    form = Form(parent, "dpo", From.VOTES, ticked, False, None, suited, axes, "", "")
+    rows, campaigns, simulated, picked = _rows(context, "dpo", From.VOTES)
     return (
-        gr.Dropdown(choices=names, value=parent), "dpo",
-        gr.CheckboxGroup(choices=[c.name for c in form_of.campaigns_for(db)], value=ticked), False,
+        gr.Dropdown(choices=names, value=parent), "dpo", rows,
+        {**campaigns, "choices": [(c.name, c.name) for c in form_of.campaigns_for(db)], "value": ticked},
+        {**simulated, "value": False}, picked,
         gr.Dropdown(choices=list(PRESETS_OF[RunKind.DPO]), value=suited), *_axes("dpo", suited), "",
         gr.Textbox(value="", placeholder=next_sweep(db, parent) if parent else ""), preview(context, form),
     )  # fmt: skip
