@@ -2,13 +2,15 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlite_utils import Database
 
 from arena import jobs
-from db import runs, upkeep
+from db import copies, runs, upkeep
 from db.answers import snapshot_answers
 from db.catalog import list_models
 from db.connection import Home, open_reader, open_writer
@@ -53,6 +55,41 @@ def _models(db: Database, home: Home) -> Iterator[str]:
                     yield f"model {model.name}: {error.what}"
             elif not folder.is_dir() and (folder.is_absolute() or source.startswith("runs/")):
                 yield f"model {model.name}: there is no folder {source}"
+
+
+def copied_before(home: Home, db: Database, say: Callable[[str], object]) -> None:
+    """Copy the database before a job; one that cannot be made holds up nothing, and is told."""
+    try:
+        copies.make(db.conn, home.database, home.backups, copies.Why.JOB, datetime.now(UTC))
+    except UserError as error:
+        say(f"no copy before this job: {error}")
+
+
+@contextlib.contextmanager
+def copied_every(home: Home, every: timedelta, say: Callable[[str], object]) -> Iterator[None]:
+    """While the block runs the home is copied every so often, where something was written; no time between: never.
+
+    A thread with a reading connection does it, so that no vote waits. A copy that fails is told and tried again.
+    """
+    ended = threading.Event()
+    thread = threading.Thread(target=_copy_until, args=(home, every, say, ended), name="copier", daemon=True)
+    if every:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if every:
+            thread.join()
+
+
+def _copy_until(home: Home, every: timedelta, say: Callable[[str], object], ended: threading.Event) -> None:
+    while not ended.wait(every.total_seconds()):
+        try:
+            with contextlib.closing(open_reader(home).conn) as conn:
+                copies.make(conn, home.database, home.backups, copies.Why.SERVING, datetime.now(UTC))
+        except UserError as error:
+            say(f"no copy of the home: {error}")
 
 
 def restore(home: Home, file: Path) -> Path | None:

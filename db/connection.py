@@ -11,11 +11,13 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from sqlite_utils import Database as Database  # re-exported: pages name it in annotations and never open one
 
+from db import copies
 from db.errors import Unwritable, UserError
 from db.migrations import migrations
 
@@ -120,7 +122,7 @@ def open_writer(home: Home) -> Database:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "journal_size_limit=67108864"):
             conn.execute(f"PRAGMA {pragma}")
         db = Database(conn)
-        _migrate(db)
+        _migrate(db, home)
     except sqlite3.DatabaseError as error:
         if "not a database" in str(error) or "malformed" in str(error):
             raise UserError(f"{home.database} is damaged or not a Tastebench database ({error})",
@@ -134,14 +136,16 @@ def open_writer(home: Home) -> Database:
     return db
 
 
-def _migrate(db: Database) -> None:
-    """Apply what is pending; refuse a database written by a newer version."""
+def _migrate(db: Database, home: Home) -> None:
+    """Apply what is pending, after a copy; refuse a database written by a newer version."""
     known = {m.name for m in migrations.pending(Database(memory=True))}
     applied = {m.name for m in migrations.applied(db)}
     if applied - known:
         raise UserError(f"this home was written by a newer version (it has {sorted(applied - known)[0]})",
                         "update the program, or name another home with --home")  # fmt: skip
     marked = db.conn.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    if applied and applied != known:
+        copies.make(db.conn, home.database, home.backups, copies.Why.MIGRATION, datetime.now(UTC))
     if applied != known or not marked:
         with transaction(db):  # the whole way or not at all, and one process at a time
             migrations.apply(db)

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from db import copies
 from db.connection import APPLICATION_ID, Home, Lock, open_reader, open_writer
 from db.entities import content_id
 from db.errors import UserError
@@ -20,24 +20,11 @@ BESIDE = ("", "-wal", "-shm")
 
 
 def backup(home: Home, file: Path) -> int:
-    """Write a consistent copy to `file`, aside and then renamed; its size in bytes. Works beside a running server."""
+    """Write a consistent copy to `file`; its size in bytes. Works beside a running server."""
     if any(file.resolve() == _part(home.database, suffix).resolve() for suffix in BESIDE):
         raise UserError(f"{file} is the home's own database", "name another file")
-    aside = file.with_name(file.name + ".part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        aside.unlink(missing_ok=True)
-        with contextlib.closing(open_reader(home).conn) as conn:
-            conn.execute("PRAGMA query_only=OFF")  # it would forbid writing the copy too
-            conn.execute("VACUUM INTO ?", (str(aside),))
-        with aside.open("rb") as written:
-            os.fsync(written.fileno())
-        aside.replace(file)
-    except (OSError, sqlite3.DatabaseError) as error:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
-        raise UserError(f"cannot write {file}: {error}", "free some space or name another file") from None
-    return file.stat().st_size
+    with contextlib.closing(open_reader(home).conn) as conn:
+        return copies.write(conn, file)
 
 
 def restore(home: Home, file: Path) -> Path | None:

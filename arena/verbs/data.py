@@ -88,7 +88,7 @@ def models_retained(start: str, others: Sequence[str], sets: Sequence[str], as_j
     """What MODELs still know of what START knew: how well they read plain text, and answers none of them was taught."""
     from arena.retaining import retained
 
-    with working() as (here, db, job):
+    with working(writes=False) as (here, db, job):
         rows = retained(db, here, [start, *others], sets, job)
     show(rows, as_json, lambda: table(rows))
 

@@ -113,7 +113,7 @@ def export(folder: str, format_: str, preview_: bool, as_json: bool, **options: 
                                         exact_times=options["exact_times"]))  # fmt: skip
         show(seen, as_json, lambda: preview_lines(seen))
         return
-    with working() as (here, _, _job):
+    with working(writes=False) as (here, _, _job):
         made = run(here, Path(folder), campaign=options["campaign"], format=format_, push=options["push"],
                    public=options["public"], policy=policy_of(options), allow_personal=options["allow_personal"],
                    comments=options["comments"], exact_times=options["exact_times"])  # fmt: skip

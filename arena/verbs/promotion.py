@@ -97,7 +97,7 @@ def models_push(
     """Send a model (adapter, merged or reward model) with its card to a hub: private unless --public."""
     from arena.modelcards import push
 
-    with working() as (here, db, job):
+    with working(writes=False) as (here, db, job):
         job.say(0.0, f"sending {name} to {repo}")
         made = push(db, here, name, repo, what=what, base=base, public=public)
     show(made._asdict(), as_json, lambda: [f"{made.model} ({made.what}) is at {made.address}"])

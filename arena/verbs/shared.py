@@ -45,13 +45,15 @@ def writing() -> Iterator[tuple["Home", "Database"]]:
 
 
 @contextlib.contextmanager
-def working(*, wait: bool = True) -> Iterator[tuple["Home", "Database", "ThisJob"]]:
+def working(*, wait: bool = True, writes: bool = True) -> Iterator[tuple["Home", "Database", "ThisJob"]]:
     """The same for a heavy verb: it is a job, its progress goes to stderr, libraries that print too.
 
-    A training waits until a slot is free (`wait` False: Conflict instead), and starts the next one when it ends.
+    A training waits until a slot is free (`wait` False: Conflict instead), and starts the next one when it ends. Before
+    a verb that `writes` to the database a copy of it is made.
     """
     from arena.jobs import start_waiting, this_job, threads
     from arena.turns import waited
+    from arena.upkeep import copied_before
 
     def say(line: str) -> None:
         click.echo(line, err=True)
@@ -61,6 +63,8 @@ def working(*, wait: bool = True) -> Iterator[tuple["Home", "Database", "ThisJob
         number = waited(here, db, typed(), say, wait=wait)
         try:
             with this_job(db, typed(), say, number) as job, contextlib.redirect_stdout(sys.stderr):
+                if writes:
+                    copied_before(here, db, say)
                 yield here, db, job
         finally:
             start_waiting(here, db)
