@@ -1172,3 +1172,64 @@ WHERE v.outcome <> 'skip' AND coalesce(s.kind, 'battle') = 'battle'
   AND (v.import IS NULL OR i.finished_at IS NOT NULL)
   AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)""",
     )
+
+
+@migrations()
+def m014_single_grades(db: Database) -> None:
+    """Grades from 1 to 10 that a language model gave to responses one by one, with its reasons; none is an error."""
+    _run(
+        db,
+        f"""
+CREATE TABLE grades (
+  id INTEGER PRIMARY KEY,
+  judge INTEGER NOT NULL REFERENCES judges(rater),
+  prompt TEXT NOT NULL REFERENCES prompts(id), response TEXT NOT NULL,
+  grade INTEGER CHECK (grade BETWEEN 1 AND 10),
+  details TEXT NOT NULL CHECK (json_valid(details)),
+  created_at TEXT NOT NULL DEFAULT ({NOW}),
+  FOREIGN KEY (prompt, response) REFERENCES responses(prompt, id)
+) STRICT
+--
+CREATE UNIQUE INDEX grades_once ON grades(judge, response) WHERE grade IS NOT NULL
+--
+CREATE INDEX grades_of_response ON grades(response, judge)""",
+    )
+    _append_only(db, "grades")
+
+
+@migrations()
+def m015_chats(db: Database) -> None:
+    """Talks of the owners with models, kept until they delete them or are removed themselves."""
+    _run(
+        db,
+        f"""
+CREATE TABLE chats (
+  id TEXT PRIMARY KEY CHECK (length(id) >= 22),
+  owner INTEGER NOT NULL REFERENCES owners(id),
+  title TEXT NOT NULL CHECK (title <> ''),
+  talks TEXT NOT NULL CHECK (json_valid(talks)),
+  settings TEXT NOT NULL CHECK (json_valid(settings)),
+  begun_at TEXT NOT NULL DEFAULT ({NOW}), changed_at TEXT NOT NULL DEFAULT ({NOW})
+) STRICT
+--
+CREATE INDEX chats_of_owner ON chats(owner, changed_at)
+--
+CREATE TRIGGER chats_go_with_their_owner AFTER UPDATE OF removed_at ON owners WHEN new.removed_at IS NOT NULL
+BEGIN DELETE FROM chats WHERE owner = new.id; END""",
+    )
+
+
+@migrations()
+def m017_vote_path(db: Database) -> None:
+    """What a vote asks of the votes before it is found by index, however many raters a campaign or a battle has."""
+    _run(
+        db,
+        """
+CREATE INDEX vote_counts_by_rater ON vote_counts(rater, campaign)
+--
+DROP INDEX votes_by_battle
+--
+CREATE INDEX votes_by_battle ON votes(battle, rater)
+--
+CREATE INDEX battle_cover_held ON battle_cover(campaign, votes) WHERE held = 1 AND votes > 0""",
+    )

@@ -44,6 +44,16 @@ def vote_of_key(db: Database, rater: int, key: str) -> StoredVote | None:
     return _stored(db.conn.execute(f"{_STORED} WHERE v.rater = ? AND v.key = ?", (rater, key)).fetchone())
 
 
+def heard_before(db: Database, rater: int, key: str, battle: int) -> bool:
+    """Whether a vote of this rater under this key or on this battle is stored, retracted or not: seldom, so asked first."""
+    row = db.conn.execute(
+        """SELECT 1 FROM votes WHERE rater = ?1 AND key = ?2
+        UNION ALL SELECT 1 FROM votes WHERE battle = ?3 AND rater = ?1 LIMIT 1""",
+        (rater, key, battle),
+    ).fetchone()
+    return row is not None
+
+
 def standing_vote(db: Database, rater: int, battle: int, *, repeat: bool = False) -> StoredVote | None:
     """The rater's vote on the battle that is not retracted; with `repeat`, the one given when it was shown again."""
     return _stored(
@@ -300,14 +310,13 @@ def browse_votes(
     return [VoteRow(*r) for r in rows]
 
 
-def rater_progress(db: Database, rater: int, campaigns: Sequence[int]) -> int:
-    """How many standing votes (skips and check questions too, practice not) the rater has in these campaigns."""
+def rater_progress(db: Database, rater: int, campaign: int) -> int:
+    """How many standing votes (skips and check questions too, practice not) the rater has in a campaign."""
     row = db.conn.execute(
-        """SELECT coalesce(sum(n), 0) FROM (
-          SELECT n FROM vote_counts WHERE rater = ?1 AND campaign IN (SELECT value FROM json_each(?2))
-          UNION ALL SELECT n FROM check_counts WHERE rater = ?1 AND kind <> 'practice'
-            AND campaign IN (SELECT value FROM json_each(?2)))""",
-        (rater, json.dumps(list(campaigns))),
+        """SELECT (SELECT coalesce(sum(n), 0) FROM vote_counts INDEXED BY vote_counts_by_rater
+            WHERE rater = ?1 AND campaign = ?2)
+          + (SELECT coalesce(sum(n), 0) FROM check_counts WHERE rater = ?1 AND campaign = ?2 AND kind <> 'practice')""",
+        (rater, campaign),
     ).fetchone()
     return int(row[0])
 

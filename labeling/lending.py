@@ -12,8 +12,7 @@ from datetime import datetime, timedelta
 
 from sqlite_utils import Database
 
-from db import campaigns, checks, votes
-from db.campaigns import Session
+from db import assignments, campaigns, checks, seats, votes
 from db.catalog import get_prompt, get_response
 from db.entities import (
     Assignment,
@@ -29,6 +28,7 @@ from db.entities import (
 )
 from db.errors import Refused
 from db.live_turns import Fought, fought
+from db.sessions import Session
 from labeling.assignment import POOL, REPEAT_GAP, Drawn, draw, kind_of_next
 from labeling.ballot import blind
 from labeling.flags import blocked
@@ -101,7 +101,7 @@ def next_ballots(
     """
     rater = rater_session(session)
     take_seat(db, rater)
-    campaigns.expire_leases(db, stamp(now))
+    assignments.expire_leases(db, stamp(now))
     offers = campaigns_for(db, rater, now, campaign)
     if rater.screened_out:
         return _ended(db, rater, offers, End(SCREENED, _own(db, rater).settings.screenout_code or None))
@@ -188,7 +188,7 @@ def _lend(db: Database, campaign: Campaign, rater: int, n: int, now: datetime) -
             return practice[:n]
     room = n - len(held)
     if campaign.settings.rater_cap is not None:
-        given = votes.rater_progress(db, rater, [campaign.id])
+        given = votes.rater_progress(db, rater, campaign.id)
         room = min(room, campaign.settings.rater_cap - len(held) - given)
     if room > 0:
         held += _new(db, campaign, rater, room, now, held)
@@ -201,8 +201,8 @@ def held_by(db: Database, campaign: Campaign, rater: int, now: datetime) -> list
         old
         if old.expires_at > stamp(now)
         else assign(db, campaign, rater, old.battle, now, old.left_is, old.kind)
-        for old in campaigns.open_assignments(db, campaign.id, rater)
-        if old.expires_at > stamp(now) or campaigns.still_wanted(db, old.battle, campaign.settings.overlap)
+        for old in assignments.open_assignments(db, campaign.id, rater)
+        if old.expires_at > stamp(now) or assignments.still_wanted(db, old.battle, campaign.settings.overlap)
     ]
 
 
@@ -213,13 +213,13 @@ def _new(
     wanted = campaign.settings
     cover = campaigns.coverage(db, campaign)
     if wanted.target is not None:
-        n = min(n, wanted.target - cover.votes - campaigns.live_leases(db, campaign.id))
+        n = min(n, wanted.target - cover.votes - assignments.live_leases(db, campaign.id))
     rates = {
         BallotKind.GOLD: wanted.gold_rate,
         BallotKind.REPEAT: 0.0 if wanted.reveal == "each" else wanted.repeat_rate,
     }
     given = Counter(checks.checks_of_rater(db, rater, campaign.id))
-    number = votes.rater_progress(db, rater, [campaign.id]) + len(held)
+    number = votes.rater_progress(db, rater, campaign.id) + len(held)
     given.update(a.kind for a in held)
     made: list[Assignment] = []
     for drawn in _drawn(db, campaign, rater, n) if n > 0 else ():
@@ -246,15 +246,15 @@ def _check(
 def _drawn(db: Database, campaign: Campaign, rater: int, n: int) -> list[Drawn]:
     wanted = campaign.settings
     if wanted.follow_turns:
-        on = campaigns.following(db, campaign, rater)
+        on = assignments.following(db, campaign, rater)
         if on is not None:
             return [Drawn(on, 1.0, 1)]
     if wanted.matchmaking is not Matchmaking.UNIFORM and len(campaign.models) > 2:
         return _matched(db, campaign, rater, n)
     if wanted.sampling is Sampling.LEAST_COVERED:
         among = max(1, campaigns.coverage(db, campaign).battles)
-        return [Drawn(b, 1 / among, among) for b in campaigns.least_covered(db, campaign, rater, n)]
-    pool, among = campaigns.candidates(db, campaign, rater, POOL)
+        return [Drawn(b, 1 / among, among) for b in assignments.least_covered(db, campaign, rater, n)]
+    pool, among = assignments.candidates(db, campaign, rater, POOL)
     return draw(pool, among, wanted.sampling, wanted.random_share, n, LOT)
 
 
@@ -264,18 +264,21 @@ def _matched(db: Database, campaign: Campaign, rater: int, n: int) -> list[Drawn
     drawn: list[Drawn] = []
     while len(drawn) < n:
         but = tuple(d.battle for d in drawn)
-        left = campaigns.twos_left(db, campaign, rater, but)
+        left = assignments.twos_left(db, campaign, rater, but)
         if not left:
             break
         twos = list(left)
         met = pair_up(
             [known.get(two, Fought(0, 0, 0)) for two in twos], wanted.matchmaking, wanted.random_share, LOT
         )
-        among = campaigns.Among(twos[met.at], but)
+        among = assignments.Among(twos[met.at], but)
         if wanted.sampling is Sampling.LEAST_COVERED:
-            battle, within = campaigns.least_covered(db, campaign, rater, 1, among)[0], 1 / left[among.models]
+            battle, within = (
+                assignments.least_covered(db, campaign, rater, 1, among)[0],
+                1 / left[among.models],
+            )
         else:
-            pool, there = campaigns.candidates(db, campaign, rater, POOL, among)
+            pool, there = assignments.candidates(db, campaign, rater, POOL, among)
             battle, within, _ = draw(pool, there, wanted.sampling, wanted.random_share, 1, LOT)[0]
         drawn.append(Drawn(battle, min(1.0, met.chance * within), sum(left.values())))
     return drawn
@@ -291,13 +294,13 @@ def assign(
         secrets.token_urlsafe(16), battle, rater, left_is or secrets.choice("ab"), stamp(now), stamp(now + lease), kind,
         drawn.chance if drawn else None, drawn.among if drawn else None,
     )  # fmt: skip
-    campaigns.add_assignment(db, assignment)
+    assignments.add_assignment(db, assignment)
     return assignment
 
 
 def lend(db: Database, campaign: Campaign, seat: int, battle: int, now: datetime) -> Assignment:
     """Lend a battle of the owner's choosing to whoever sits on this seat."""
-    return assign(db, campaign, campaigns.get_seat(db, seat).rater, battle, now)
+    return assign(db, campaign, seats.get_seat(db, seat).rater, battle, now)
 
 
 def ballot_of(db: Database, campaign: Campaign, assignment: Assignment) -> Ballot:
@@ -318,7 +321,7 @@ def progress(db: Database, campaign: Campaign, rater: int) -> tuple[int, int]:
     Still to come: what the campaign wants yet, as far as this rater has not rated it. A check question moves both
     numbers as any other ballot does, so that they do not tell which was one. Practice moves neither.
     """
-    done = votes.rater_progress(db, rater, [campaign.id])
+    done = votes.rater_progress(db, rater, campaign.id)
     cover = campaigns.coverage(db, campaign)
     wanted = min(cover.battles * campaign.settings.overlap, campaign.settings.target or math.inf)
     wanted -= cover.votes - cover.held_votes + checks.answered(db, rater, campaign.id)
@@ -378,10 +381,10 @@ def _out(db: Database, campaign: Campaign, rater: int, now: datetime) -> bool:
     """Whether a campaign has no ballot for this rater any more: it is over or full, or they hold none and had all."""
     if campaign.status is CampaignStatus.CLOSED or not _within(campaign, now):
         return True
-    if campaigns.open_assignments(db, campaign.id, rater):
+    if assignments.open_assignments(db, campaign.id, rater):
         return False
     full = (
         campaign.settings.target is not None
         and campaigns.coverage(db, campaign).votes >= campaign.settings.target
     )
-    return full or not campaigns.least_covered(db, campaign, rater, 1)
+    return full or not assignments.least_covered(db, campaign, rater, 1)

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from db import campaigns, live_turns, votes
-from db.campaigns import Session
+from db import assignments, campaigns, live_turns, votes
 from db.catalog import add_prompts, add_responses, get_model
 from db.entities import Ballot, Campaign, Message, Outcome, Prompt, Response, bare
 from db.errors import Conflict, Refused
 from db.live_turns import Ended, Fought, LiveTurn
+from db.sessions import Session
 from labeling.assignment import Drawn
 from labeling.joining import rater_session, stamp, take_seat
 from labeling.lending import (
@@ -179,7 +179,7 @@ def _enter(db: Database, session: Session | None, now: datetime) -> tuple[int, C
     """(rater, campaign) of whoever asks, past the gates every ballot has."""
     seated = rater_session(session)
     take_seat(db, seated)
-    campaigns.expire_leases(db, stamp(now))
+    assignments.expire_leases(db, stamp(now))
     campaign = None if seated.screened_out else live_campaign(db, seated, now)
     if campaign is None:
         raise Refused(NOT_HERE, "rate the ballots on the rating page")
@@ -192,9 +192,9 @@ def _full(db: Database, campaign: Campaign, rater: int, used: int) -> str:
     wanted = campaign.settings
     if used >= wanted.live_limit:
         return USED_UP
-    if wanted.rater_cap is not None and votes.rater_progress(db, rater, [campaign.id]) >= wanted.rater_cap:
+    if wanted.rater_cap is not None and votes.rater_progress(db, rater, campaign.id) >= wanted.rater_cap:
         return USED_UP
-    out = campaigns.coverage(db, campaign).votes + campaigns.live_leases(db, campaign.id)
+    out = campaigns.coverage(db, campaign).votes + assignments.live_leases(db, campaign.id)
     return ENOUGH if wanted.target is not None and out >= wanted.target else ""
 
 

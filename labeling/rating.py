@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 
 from sqlite_utils import Database
 
-from db import campaigns, checks, votes
-from db.campaigns import Session
+from db import assignments, campaigns, checks, votes
 from db.catalog import get_prompt
 from db.entities import Assignment, BallotKind, Campaign, CampaignStatus, Choice, Outcome
 from db.errors import Conflict, Refused
+from db.sessions import Session
 from labeling.ballot import choice_of, outcome_of
 from labeling.joining import holder_session, stamp
 from labeling.lending import assign, next_ballots, progress
@@ -56,25 +56,25 @@ def cast_vote(db: Database, session: Session | None, vote: Submission, now: date
     assignment, campaign = _own_assignment(db, rater, vote.assignment)
     outcome = outcome_of(vote.choice, assignment.left_is)
     stored = _repeated(db, rater.rater or 0, vote, assignment, outcome)
-    if stored is None:
+    receipt = stored.receipt if stored is not None else None
+    if receipt is None:
         _check_open(campaign)
         if votes.revealed_to(db, assignment.rater, campaign.id):
             raise Contradiction(
                 "the models were revealed, so no further vote is taken", None, "your votes are saved"
             )
-        stored = _store(db, vote, assignment, campaign, outcome, now)
+        receipt = _store(db, vote, assignment, campaign, outcome, now)
     done, target = progress(db, campaign, rater.rater or 0)
     return Receipt(
-        stored.receipt, done, target, _reveal(db, campaign, assignment), _practice(db, assignment, outcome)
+        receipt, done, target, _reveal(db, campaign, assignment), _practice(db, assignment, outcome)
     )
 
 
 def _own_assignment(db: Database, session: Session, assignment_id: str) -> tuple[Assignment, Campaign]:
-    assignment = campaigns.get_assignment(db, assignment_id)
+    assignment = assignments.get_assignment(db, assignment_id)
     if assignment is None or assignment.rater != session.rater:
         raise Refused("this ballot is not yours", "reload the page")
-    battle = campaigns.get_battle(db, assignment.battle)
-    return assignment, campaigns.campaign_by_id(db, battle.campaign)
+    return assignment, campaigns.campaign_of_battle(db, assignment.battle)
 
 
 def _check_open(campaign: Campaign) -> None:
@@ -86,6 +86,8 @@ def _repeated(
     db: Database, rater: int, vote: Submission, assignment: Assignment, outcome: Outcome
 ) -> votes.StoredVote | None:
     """The stored vote that this one repeats; Malformed or Contradiction where it is another one."""
+    if not votes.heard_before(db, rater, vote.key, assignment.battle):
+        return None
     same_key = votes.vote_of_key(db, rater, vote.key)
     if same_key is not None:
         if same_key.body != vote.body:
@@ -105,17 +107,17 @@ def _repeated(
 
 def _store(
     db: Database, vote: Submission, assignment: Assignment, campaign: Campaign, outcome: Outcome, now: datetime
-) -> votes.StoredVote:  # fmt: skip
-    revealed = campaign.settings.reveal == "each"
+) -> str:  # fmt: skip
+    """Store a new vote; its receipt."""
+    receipt = secrets.token_urlsafe(16)
     votes.add_vote(
-        db, receipt=secrets.token_urlsafe(16), assignment=assignment.id, campaign=campaign.id,
+        db, receipt=receipt, assignment=assignment.id, campaign=campaign.id,
         battle=assignment.battle, rater=assignment.rater, outcome=outcome, key=vote.key, body=vote.body,
         details=details_of(vote, assignment.left_is),
-        consent_version=campaign.settings.consent_version or None, revealed=revealed, created_at=stamp(now),
+        consent_version=campaign.settings.consent_version or None,
+        revealed=campaign.settings.reveal == "each", created_at=stamp(now),
     )  # fmt: skip
-    stored = votes.vote_of_assignment(db, assignment.id)
-    assert stored is not None
-    return stored
+    return receipt
 
 
 def _reveal(db: Database, campaign: Campaign, assignment: Assignment) -> Mapping[str, str] | None:
@@ -157,7 +159,7 @@ def undo(db: Database, session: Session | None, assignment_id: str, now: datetim
     stored = votes.vote_of_assignment(db, assignment_id)
     if stored is None:
         raise Contradiction("there is no vote on this ballot to undo")
-    again = campaigns.next_assignment(db, assignment) if stored.retracted else None
+    again = assignments.next_assignment(db, assignment) if stored.retracted else None
     if again is None:
         _check_open(campaign)
         if stored.revealed or votes.revealed_to(db, assignment.rater, campaign.id):
@@ -193,7 +195,7 @@ def reveal_all(db: Database, session: Session | None, now: datetime) -> tuple[Re
     if not any(given.values()):
         raise Contradiction("nothing is revealed here")
     out = any(
-        c.status is CampaignStatus.OPEN and campaigns.open_assignments(db, c.id, rater.rater or 0)
+        c.status is CampaignStatus.OPEN and assignments.open_assignments(db, c.id, rater.rater or 0)
         for c in seen
     )
     paused = any(c.status is CampaignStatus.PAUSED for c in seen)
@@ -204,7 +206,7 @@ def reveal_all(db: Database, session: Session | None, now: datetime) -> tuple[Re
         if cast:
             votes.mark_revealed(db, rater.rater or 0, campaign)
         for one in cast:
-            assignment = campaigns.get_assignment(db, one.assignment)
+            assignment = assignments.get_assignment(db, one.assignment)
             assert assignment is not None
             prompt = get_prompt(db, campaigns.get_battle(db, assignment.battle).prompt)
             shown.append(

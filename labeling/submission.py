@@ -87,8 +87,10 @@ def _string(body: Mapping[str, object], name: str, longest: int, *, required: bo
         raise Malformed(name, "must be a text" + ("" if not required else " that is not empty"))
     if len(value) > longest:
         raise Malformed(name, f"must have at most {longest} characters")
-    if any("\ud800" <= c <= "\udfff" for c in value):
-        raise Malformed(name, "holds half a character")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise Malformed(name, "holds half a character") from None
     return value
 
 
