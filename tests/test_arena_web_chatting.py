@@ -16,7 +16,8 @@ from arena.web import chrome
 from arena.web.chatting import MOST, Players
 from arena.web.context import Context
 from arena.web.pages import chat
-from arena.web.pages.chat import Talk, Turn, ask, kept, read_talks, shown
+from arena.web.pages.chat import ask, shown
+from arena.web.talks import Talk, Turn, kept, read_talks
 from db.catalog import add_model, get_model
 from db.connection import Readers, Writer, open_writer
 from db.entities import Model, ModelKind
@@ -75,7 +76,7 @@ def test_a_talk_survives_the_page_and_what_is_not_one_is_refused():
         '[[{"role": "system", "content": "", "model": "", "problem": ""}], []]',
         "7",
     ):
-        with pytest.raises(UserError, match="start over"):
+        with pytest.raises(UserError, match="begin a new one"):
             read_talks(wrong)
     with pytest.raises(UserError, match="too long"):
         read_talks("[" * 500_000)

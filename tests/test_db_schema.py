@@ -16,7 +16,7 @@ TABLES = {
     "sessions", "owner_tokens", "assignments", "open_leases", "votes", "retractions", "vote_counts", "battle_cover",
     "pair_sets", "pairs", "snapshots", "snapshot_pairs", "snapshot_answers", "runs", "run_metrics", "promotions", "jobs", "item_refs", "campaign_sizes",
     "gold_pairs", "open_links", "withdrawals", "reveals", "battle_findings", "owners", "notices", "adjudications",
-    "check_counts", "run_jobs", "rollbacks", "sweeps", "sweep_runs", "judges", "comparisons", "live_turns",
+    "check_counts", "run_jobs", "rollbacks", "sweeps", "sweep_runs", "judges", "comparisons", "grades", "live_turns", "chats",
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The chat in a browser: documents with their sources, an agent's steps, and how it looks."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,3 +55,31 @@ def test_sources_and_steps(far: StandIn, opened: Page, pictures: Path, width: in
     expect(opened.locator("#chat")).to_contain_text("Six times seven is 42.")
     assert opened.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     opened.screenshot(path=pictures / f"chat-tools-{width}-{scheme}.png", full_page=True)
+
+
+def test_a_talk_is_there_again_after_a_reload_until_it_is_deleted(opened: Page, pictures: Path) -> None:
+    ask(opened, "Where does a quokka live?")
+    expect(opened.locator("#chat")).to_contain_text("You said Where does a quokka live?")
+    expect(opened.get_by_role("button", name="Delete this talk")).to_be_visible()
+    opened.reload()
+    expect(opened.locator("#chat")).to_contain_text("Choose a model")
+    expect(opened.get_by_label("Talk to")).to_have_value("far")
+    opened.get_by_label("Earlier talks").click()
+    opened.get_by_role("option", name="Where does a quokka live?").click()
+    expect(opened.locator("#chat")).to_contain_text("You said Where does a quokka live?")
+    opened.get_by_role("button", name="Documents and tools").click()
+    expect(opened.get_by_label("Folder of documents")).to_have_value(re.compile("docs$"))
+    ask(opened, "And a wombat?")
+    expect(opened.locator("#chat")).to_contain_text("You said And a wombat?")
+    opened.get_by_label("Earlier talks").click()
+    expect(opened.get_by_role("option")).to_have_count(1)
+    opened.keyboard.press("Escape")
+    opened.screenshot(path=pictures / "chat-earlier.png", full_page=True)
+    opened.once("dialog", lambda asked: asked.dismiss())
+    opened.get_by_role("button", name="Delete this talk").click()
+    opened.wait_for_timeout(500)
+    expect(opened.locator("#chat")).to_contain_text("And a wombat?")
+    opened.once("dialog", lambda asked: asked.accept())
+    opened.get_by_role("button", name="Delete this talk").click()
+    expect(opened.locator("#chat")).to_contain_text("Choose a model")
+    expect(opened.get_by_role("button", name="Delete this talk")).to_be_hidden()

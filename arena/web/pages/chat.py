@@ -1,13 +1,11 @@
-"""Chat: talk to any registered model, or to two side by side, by name. The talk is kept in the page alone."""
+"""Chat: talk to any registered model, or to two side by side, by name. Talks are kept in the home for their owner."""
 
-import json
 import queue
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -18,76 +16,21 @@ from arena.web.chatting import MOST, Players
 from arena.web.context import Context
 from arena.web.pages.studio.acts import may_act, panel, told, typed, wanted
 from arena.web.pages.studio.markup import render
+from arena.web.talks import Keeping, Talk, earlier, forget, kept, read_talks, reopened
 from db.catalog import get_model, list_models
-from db.entities import Message, Model, ModelKind
+from db.entities import Model, ModelKind
 from db.errors import UserError
 
 NOBODY = "(nobody)"
 PACE = 0.1
 """seconds between two drawings of an answer that is still coming"""
-LONGEST_TALK = 400_000
-"""characters of a talk that the page may send back"""
-ROLES = ("user", "assistant")
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One turn; `model` answered it, `problem` is why it did not."""
-
-    role: str
-    content: str
-    model: str = ""
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Talk:
-    """The talk with one model; both sides of a page are asked the same."""
-
-    turns: tuple[Turn, ...] = ()
-
-    def asked(self, text: str, model: str) -> "Talk":
-        """The talk with a question and the place where its answer will come."""
-        return Talk((*self.turns, Turn("user", text), Turn("assistant", "", model)))
-
-    def answered(self, piece: str, problem: str = "") -> "Talk":
-        """The talk with more of its last answer, or with why there is none."""
-        last = self.turns[-1]
-        return Talk((*self.turns[:-1], replace(last, content=last.content + piece, problem=problem)))
-
-    @property
-    def messages(self) -> list[Message]:
-        """What the model is sent: what was said, up to the answer that is awaited."""
-        return [{"role": t.role, "content": t.content} for t in self.turns if t.content and not t.problem]
-
-
-def read_talks(text: str | None) -> tuple[Talk, Talk]:
-    """Both talks from what the page kept; UserError where it is not what the page was given."""
-    if not typed(text):
-        return Talk(), Talk()
-    if len(typed(text)) > LONGEST_TALK:
-        raise UserError("this talk is too long to go on", "start over")
-    try:
-        first, second = (
-            Talk(tuple(Turn(*(str(t[k]) for k in ("role", "content", "model", "problem"))) for t in side))
-            for side in json.loads(typed(text))
-        )
-    except (ValueError, TypeError, KeyError):
-        raise UserError("the talk kept in this page cannot be read", "start over") from None
-    if any(t.role not in ROLES for t in (*first.turns, *second.turns)):
-        raise UserError("the talk kept in this page cannot be read", "start over")
-    return first, second
-
-
-def kept(talks: Sequence[Talk]) -> str:
-    """Both talks as the page keeps them."""
-    return json.dumps([[{"role": t.role, "content": t.content, "model": t.model, "problem": t.problem}
-                        for t in talk.turns] for talk in talks], ensure_ascii=False)  # fmt: skip
+DELETE = "(which) => which && confirm('Delete this talk for good?') ? which : ''"
+"""asked before the server is"""
 
 
 def ask(
     players: Streams, models: Sequence[Model], talks: Sequence[Talk], text: str, settings: GenerationSettings
-) -> Iterator[list[Talk]]:
+) -> Generator[list[Talk]]:
     """Ask each model the same at once; the talks after every piece. A model that fails says so in its own talk."""
     now = [talk.asked(text, model.name) for talk, model in zip(talks, models, strict=True)]
     yield list(now)
@@ -144,12 +87,21 @@ def recorded_note(context: Context) -> str:
     return f"Not offered: {', '.join(names[:6])}{' and more' if len(names) > 6 else ''}. Recorded models only have the answers that were imported."
 
 
+class Said(NamedTuple):
+    """What a page shows while the answers come: HTML, the talk as it keeps it, the question's field, the kept talk."""
+
+    html: str
+    history: str
+    text: str
+    which: str
+
+
 def converse(
     context: Context, players: Players, first: str | None, second: str | None, text: str | None, history: str | None,
     temperature: float, tokens: float | None, system: str | None, folder: str | None = None,
-    tools: bool = False,
-) -> Iterator[tuple[str, str, str]]:  # fmt: skip
-    """(HTML, what the page keeps, what is left in the question's field) while the answers come. Refused for a viewer.
+    tools: bool = False, which: str | None = None,
+) -> Iterator[Said]:  # fmt: skip
+    """What to show while the answers come; the talk `which` (a new one) is kept. Refused for a viewer.
 
     With a folder its passages go with the question and are shown; with tools each model is asked as an agent.
     """
@@ -165,18 +117,48 @@ def converse(
         system=told_with(typed(system), sources),
     )  # fmt: skip
     speakers: Streams = WithTools(players, context.home, context.readers.get) if tools else players
-    now: list[Talk] = list(before[: len(names)])
-    drawn = 0.0
-    for now in ask(speakers, models, before[: len(names)], question, settings):
-        if time.monotonic() - drawn >= PACE:
-            drawn = time.monotonic()
-            yield shown(now, names, busy=True, sources=sources), kept([*now, *before[len(names) :]]), ""
-    yield shown(now, names, busy=False, sources=sources), kept([*now, *before[len(names) :]]), ""
+    keeping = Keeping(context, which, {
+        "models": names, "temperature": settings.temperature, "tokens": settings.max_new_tokens,
+        "system": typed(system), "folder": typed(folder), "tools": bool(tools),
+    })  # fmt: skip
+    rest, drawn = before[len(names) :], time.monotonic()
+    asking = ask(speakers, models, before[: len(names)], question, settings)
+    now = next(asking)
+    talks = kept([*now, *rest])
+    keeping.begin(question, talks)
+    try:
+        yield Said(shown(now, names, busy=True, sources=sources), talks, "", keeping.id)
+        for now in asking:
+            talks = kept([*now, *rest])
+            if time.monotonic() - drawn >= PACE:
+                drawn = time.monotonic()
+                yield Said(shown(now, names, busy=True, sources=sources), talks, "", keeping.id)
+    finally:
+        asking.close()
+        keeping.go_on(talks)
+    yield Said(shown(now, names, busy=False, sources=sources), talks, "", keeping.id)
+
+
+def opened_again(context: Context, which: str | None) -> tuple[Any, ...]:
+    """A kept talk as the page shows it: both models, the talk, its form in the page, its id, how they answer."""
+    chat = reopened(context, which)
+    wanted_models, names = list(chat.settings["models"]), choices(context)  # type: ignore[call-overload]
+    talks = read_talks(chat.talks)[: len(wanted_models)]
+    first, second = [n if n in names else None for n in (*wanted_models, NOBODY)[:2]]
+    return (
+        gr.Dropdown(choices=names, value=first), gr.Dropdown(choices=[NOBODY, *names], value=second or NOBODY),
+        shown(talks, wanted_models, busy=False), chat.talks, chat.id,
+        *(chat.settings[key] for key in ("temperature", "tokens", "system", "folder", "tools")),
+    )  # fmt: skip
 
 
 def page(context: Context) -> gr.Blocks:
     """The page; its app lets the owner in and nobody else."""
     with gr.Blocks(title="Chat - Tastebench", analytics_enabled=False, fill_width=True) as blocks:
+        with gr.Row(elem_classes="tb-buttons"):
+            listed = gr.Dropdown([], value=None, label="Earlier talks", min_width=240, elem_id="chat-earlier",
+                                 info="Kept in this home, for you alone, until you delete them.")  # fmt: skip
+            gone = gr.Button("Delete this talk", elem_id="chat-delete", visible=False)
         with gr.Row(elem_id="chat-models"):
             first = gr.Dropdown(
                 [], label="Talk to", info="Loading a model takes some seconds the first time.", min_width=240
@@ -200,36 +182,54 @@ def page(context: Context) -> gr.Blocks:
             tools = gr.Checkbox(False, label="Let the model use tools", min_width=240,
                                 info=f"A calculator, a search in this home, and yours in {OWN_TOOLS} in the home's folder. Small models rarely manage.")  # fmt: skip
         talk = panel(elem_id="chat")
-        history = gr.Textbox(visible="hidden")
+        history, which = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")
         text = gr.Textbox(label="Your message", lines=1, max_lines=8, max_length=20_000, elem_id="chat-text",
                           info="Enter sends, Shift+Enter makes a new line.", placeholder="What is the capital of France?")  # fmt: skip
         with gr.Row(elem_classes="tb-buttons"):
             send = gr.Button("Send", variant="primary", elem_id="chat-send")
             stop = gr.Button("Stop", elem_id="chat-stop")
-            over = gr.Button("Start over", elem_id="chat-over")
+            over = gr.Button("New talk", elem_id="chat-over")
         note = panel()
 
-        def say(*fields: Any) -> Iterator[tuple[str, str, str]]:  # noqa: ANN401 - what the components hold
+        def say(*fields: Any) -> Iterator[Said]:  # noqa: ANN401 - what the components hold
             try:
                 yield from converse(context, context.players, *fields)
             except UserError as error:
                 raise gr.Error(str(error), duration=12, title="Not done", print_exception=False) from None
 
-        def fresh() -> tuple[gr.Dropdown, gr.Dropdown, str, str]:
+        def fresh() -> tuple[gr.Dropdown, gr.Dropdown, str]:
             names = choices(context)
             return (
                 gr.Dropdown(choices=names, value=names[-1] if names else None), gr.Dropdown(choices=[NOBODY, *names]),
                 render("note", text=recorded_note(context), kind="plain") if recorded_note(context) else "",
-                shown([Talk()], [""], busy=False),
             )  # fmt: skip
 
-        inputs = [first, second, text, history, temperature, tokens, system, folder, tools]
-        talking = gr.on([send.click, text.submit], say, inputs, [talk, history, text], concurrency_limit=MOST,
-                        show_progress="hidden", api_visibility="private")  # fmt: skip
-        stop.click(told(lambda: None), cancels=[talking], api_visibility="private")
-        over.click(told(lambda: (shown([Talk()], [""], busy=False), "", "")), outputs=[talk, history, text],
-                   cancels=[talking], api_visibility="private")  # fmt: skip
-        blocks.load(
-            fresh, outputs=[first, second, note, talk], show_progress="hidden", api_visibility="private"
-        )
+        def list_of(open_now: str | None) -> tuple[gr.Dropdown, gr.Button]:
+            return gr.Dropdown(choices=earlier(context), value=typed(open_now) or None), gr.Button(
+                visible=bool(typed(open_now))
+            )
+
+        def new() -> tuple[Any, ...]:
+            return shown([Talk()], [""], busy=False), "", "", "", *list_of("")
+
+        def delete(chosen: str | None) -> tuple[Any, ...]:
+            may_act(context)
+            if not typed(chosen):  # the person said no
+                return tuple(gr.skip() for _ in (*said, *kept_ones))
+            forget(context, chosen)
+            return new()
+
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        said, kept_ones = [talk, history, text, which], [listed, gone]
+        settings = [temperature, tokens, system, folder, tools]
+        talking = gr.on([send.click, text.submit], say, [first, second, text, history, *settings, which], said,
+                        concurrency_limit=MOST, **quiet)  # fmt: skip
+        talking.then(told(list_of), which, kept_ones, **quiet)
+        stop.click(told(list_of), which, kept_ones, cancels=[talking], api_visibility="private")
+        over.click(told(new), outputs=[*said, *kept_ones], cancels=[talking], api_visibility="private")
+        listed.input(told(lambda chosen: (*opened_again(context, chosen), gr.Button(visible=True))), listed,
+                     [first, second, talk, history, which, *settings, gone], cancels=[talking], **quiet)  # fmt: skip
+        gone.click(told(delete), which, [*said, *kept_ones], js=DELETE, cancels=[talking], **quiet)
+        blocks.load(fresh, outputs=[first, second, note], **quiet)
+        blocks.load(new, outputs=[*said, *kept_ones], **quiet)
     return blocks
