@@ -16,6 +16,7 @@ from sqlite_utils import Database
 from db.connection import Home, open_reader
 from db.entities import Purpose
 from db.errors import UserError
+from db.files import aside_of, clear_left, put_folder, written_file
 from labeling.cards import Facts, card
 from labeling.gathering import Gathering, Order, RefusedText, gather, hash_of_votes
 from labeling.hub import check_push, push_folder
@@ -79,6 +80,8 @@ def export(
     """
     order = order_of(campaign, format, policy, comments=comments, exact_times=exact_times)
     folder = folder.expanduser().absolute()
+    with contextlib.suppress(OSError):  # where it cannot be removed, nothing can be written either
+        clear_left(folder.parent, folder.name)
     _check_target(folder)
     if push:
         check_push(push)
@@ -204,11 +207,16 @@ def _check_target(folder: Path) -> None:
 
 
 def _is_ours(folder: Path) -> bool:
+    return _read_manifest(folder).get("program") == PROGRAM
+
+
+def _read_manifest(folder: Path) -> dict[str, object]:
+    """The manifest of the export in a folder; empty where there is none."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(manifest, dict) and manifest.get("program") == PROGRAM
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,10 +229,10 @@ def _write(
     home: Home, folder: Path, gathering: Gathering, places: Sequence[Place], *, confirmed: bool
 ) -> _Made:  # fmt: skip
     """The folder, whole or not at all: a reader sees the old one or the new one."""
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    aside = aside_of(folder)
+    numbers = home.exports / ".maps" / f"{gathering.name}.json"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(aside, ignore_errors=True)
         (aside / "data").mkdir(parents=True)
         splits, data = _write_data(aside, gathering)
         facts = replace(
@@ -232,27 +240,27 @@ def _write(
             left_out=gathering.left_out, contradictions=len(gathering.contradictions), refused=len(gathering.refused),
         )  # fmt: skip
         files = _write_papers(aside, facts, gathering)
-        _keep_numbers(home, gathering)
-        for path in (*sorted(aside.rglob("*")), aside):
-            _sync(path)
-        _put(aside, folder)
+        _keep_numbers(numbers, gathering)
+        _check_target(folder)  # once more: writing takes a while
+        put_folder(aside, folder)
     except OSError as error:
         raise UserError(
             f"cannot write {folder}: {error.strerror or error}", "free some disk space or name another folder"
         ) from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+        if _read_manifest(folder).get("export") != gathering.name:
+            numbers.unlink(missing_ok=True)
     return _Made(splits, files)
 
 
-def _keep_numbers(home: Home, gathering: Gathering) -> None:
-    """Which vote each number of this export is, beside the home and not in the folder."""
-    file = home.exports / ".maps" / f"{gathering.name}.json"
+def _keep_numbers(file: Path, gathering: Gathering) -> None:
+    """Which vote each number of this export is, beside the home and not in the folder; for its owner's eyes only."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        json.dump({"votes": {n: vote for vote, n in sorted(gathering.found.ids.items())}}, out)
-    _sync(file)
+    with written_file(file) as aside:
+        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            json.dump({"votes": {n: vote for vote, n in sorted(gathering.found.ids.items())}}, out)
 
 
 def _write_data(aside: Path, gathering: Gathering) -> tuple[dict[str, int], dict[str, str]]:
@@ -361,28 +369,3 @@ def _manifest(aside: Path, facts: Facts, gathering: Gathering, listed: Sequence[
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _put(aside: Path, folder: Path) -> None:
-    """Put the finished folder in its place; an old export stands aside until the new one is there."""
-    if not folder.exists():
-        aside.rename(folder)
-    else:
-        old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-        try:
-            aside.rename(folder)
-        except OSError:
-            old.rename(folder)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    _sync(folder.parent)
