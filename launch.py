@@ -56,6 +56,8 @@ def noted(_result: object, **_options: object) -> None:
 
 def _is_act(words: Sequence[str]) -> bool:
     """Whether what was typed changes something that owners should find in the log."""
+    if words[:1] == ["prune"]:
+        return "--yes" in words
     if len(words) < 2:
         return bool(words) and words[0] in ALONE
     return words[0] in ACTS and words[1] not in LOOKS
@@ -87,6 +89,7 @@ for verb in (
     upkeep.backup,
     upkeep.restore,
     upkeep.check,
+    upkeep.prune,
 ):
     cli.add_command(verb)
 

@@ -112,7 +112,8 @@ def kept(copies: Sequence[Copy], now: datetime) -> list[Copy]:
         (timedelta(weeks=WEEKS), lambda at: at.strftime("%G%V")),
     ):
         wanted |= _newest_of_each([c for c in newest if now - c.at <= span], period)
-    stay, used = [], 0
+    stay: list[Copy] = []
+    used = 0
     for copy in newest:
         if copy.file in wanted and (len(stay) < AT_LEAST or used + copy.size <= SPACE):
             stay.append(copy)

@@ -196,3 +196,44 @@ def check(as_json: bool) -> None:
     show({"problems": found}, as_json, lambda: found or ["no problem found"])
     if found:
         raise UserError(f"{len(found)} problems in {home().root}", "restore a backup, or report them")
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Remove what can go; without it nothing is removed.")
+@click.option("--older-than", type=click.IntRange(0), default=14, show_default=True, metavar="DAYS",
+              help="Only what did not change for so many days.")  # fmt: skip
+@click.option(
+    "--hub", is_flag=True, help="Also the cache of hub downloads, which other programs on this machine share."
+)
+@as_json
+def prune(yes: bool, older_than: int, hub: bool, as_json: bool) -> None:
+    """Show what takes room and nothing uses: old checkpoints, unfinished runs, models, exports, backups. Votes stay."""
+    from datetime import timedelta
+
+    from arena import pruning
+    from arena.jobs import reconcile
+
+    with writing() as (here, db):
+        reconcile(db)
+        found = pruning.look(db, here, timedelta(days=older_than), hub=hub)
+        freed = pruning.remove(found) if yes else 0
+
+    def row(piece: pruning.Piece) -> dict[str, object]:
+        return {"what": piece.sort.value, "bytes": piece.size, "changed": f"{piece.changed:%Y-%m-%d}",
+                "path": here.relative(piece.path), "stays": piece.stays}  # fmt: skip
+
+    document = {"can_go": [row(p) for p in found.can_go], "stays": [row(p) for p in found.stays],
+                "bytes": found.size, "freed": freed}  # fmt: skip
+    shown = [{**row(p), "bytes": megabytes(p.size), "stays": p.stays or ("removed" if yes else "can go")}
+             for p in (*found.can_go, *found.stays)]  # fmt: skip
+    end = f"{megabytes(freed)} freed" if yes else f"{megabytes(found.size)} can go: `prune --yes` removes it"
+    show(
+        document,
+        as_json,
+        lambda: [*(table(shown) if shown else []), end if found.can_go else "nothing can go"],
+    )
+
+
+def megabytes(size: int) -> str:
+    """A size as people read it."""
+    return f"{size / 2**20:,.1f} MB"
