@@ -14,6 +14,7 @@ from db import copies
 from db.connection import APPLICATION_ID, Home, Lock, open_reader, open_writer
 from db.entities import content_id
 from db.errors import UserError
+from db.files import sync
 
 BESIDE = ("", "-wal", "-shm")
 """the files a SQLite database may consist of"""
@@ -45,8 +46,13 @@ def restore(home: Home, file: Path) -> Path | None:
         shutil.copyfile(file, aside.database)
         _refuse_unsound(aside.database, file)
         open_writer(aside).conn.close()
+        sync(aside.database)
         kept = _set_aside(home)
         aside.database.replace(home.database)
+        sync(home.root)
+    except OSError as error:
+        raise UserError(f"cannot restore {file}: {error.strerror or error}",
+                        "free some disk space, then restore again") from None  # fmt: skip
     finally:
         shutil.rmtree(aside.root, ignore_errors=True)
         lock.release()
@@ -74,15 +80,39 @@ def _set_aside(home: Home) -> Path | None:
     if not home.database.exists():
         return None
     kept = home.backups / f"replaced-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.db"
-    try:
+    if _reads_through(home.database):
         backup(home, kept)
-    except UserError:
+        _fold_in(home.database)
+    else:
         for suffix in BESIDE:
             if _part(home.database, suffix).exists():
                 _part(home.database, suffix).replace(_part(kept, suffix))
     for suffix in BESIDE[1:]:  # they belong to the old database and would spoil the new one
         _part(home.database, suffix).unlink(missing_ok=True)
     return kept
+
+
+def _reads_through(database: Path) -> bool:
+    """Whether every page of the database can be read, so that a copy of it is as good as itself."""
+    try:
+        with contextlib.closing(sqlite3.connect(database)) as conn:
+            return bool(conn.execute("PRAGMA quick_check").fetchone()[0] == "ok")
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _fold_in(database: Path) -> None:
+    """Put what lies in the log of writes into the database itself, so that it is whole without that file.
+
+    UserError where another program has it open, or the disk has no room; nothing is lost then.
+    """
+    try:
+        with contextlib.closing(sqlite3.connect(database, timeout=10)) as conn:
+            busy = bool(conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+    except sqlite3.OperationalError as error:
+        raise UserError(f"cannot restore: {error}", "free some disk space, then restore again") from None
+    if busy:
+        raise UserError(f"another program has {database} open", "close it, then restore again")
 
 
 STANDING = """votes v JOIN battles b ON b.id = v.battle LEFT JOIN imports i ON i.id = v.import
