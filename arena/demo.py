@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from sqlite_utils import Database
 
-from db.campaigns import add_rater, battles_of, create_campaign, list_campaigns
+from db.campaigns import battles_of, create_campaign, list_campaigns
 from db.catalog import (
     add_model,
     add_prompts,
@@ -33,6 +33,7 @@ from db.entities import (
     Split,
     content_id,
 )
+from db.raters import add_rater
 from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from labeling.scanning import scan
 from training.starter import REWARD_MODEL, STARTER_MODELS, demo_prompts, demo_responses, showcase, weights_of

@@ -10,12 +10,13 @@ import psutil
 from sqlite_utils import Database
 
 from db import open_links
-from db.campaigns import get_campaign, get_rater, get_seat, list_campaigns, owner_seat, revoke_seat
+from db.campaigns import get_campaign, list_campaigns
 from db.connection import Home, server_of
 from db.entities import CampaignSettings, Recruit
 from db.errors import NotFound, UserError
 from db.open_links import OpenLink
-from db.seats import SeatState, seat_states
+from db.raters import get_rater
+from db.seats import SeatState, get_seat, owner_seat, revoke_seat, seat_states
 from labeling import joining
 from labeling.joining import stamp
 

@@ -7,11 +7,12 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from arena.report import limits, plain
-from db import campaigns
+from db import campaigns, raters
 from db.checks import check_votes
 from db.entities import CampaignStatus, Vote
 from db.figures import excluded_votes, one_moment, text_lengths
 from db.raters import Decision, RaterVote, counted_in_order, decisions_about, votes_of_rater
+from db.seats import list_seats
 from db.votes import counted_votes
 from labeling.alarms import CountedShare, counted_share_alarm
 from labeling.quality import RaterFigures, rater_figures
@@ -42,14 +43,14 @@ class RaterRow:
 def rater_rows(db: Database) -> list[RaterRow]:
     """Every rater; figures are over all campaigns together, those of excluded raters as if they counted."""
     with one_moment(db):
-        seats = {s.rater: s for s in campaigns.list_seats(db)}
+        seats = {s.rater: s for s in list_seats(db)}
         figures = _figures(db)
         rows = []
-        for rater in campaigns.list_raters(db):
+        for rater in raters.list_raters(db):
             seat = seats.get(rater.name)
             rows.append(RaterRow(
                 rater.name, rater.kind.value, seat.seat if seat else None, seat.campaign if seat else None,
-                campaigns.votes_of_rater(db, rater.id), rater.excluded, figures.get(rater.name),
+                raters.standing_votes(db, rater.id), rater.excluded, figures.get(rater.name),
             ))  # fmt: skip
     return rows
 
@@ -85,7 +86,7 @@ class Ballots(NamedTuple):
 
 def ballots_of(db: Database, name: str) -> Ballots:
     """What a rater did, ballot by ballot; NotFound."""
-    rater = campaigns.get_rater(db, name)
+    rater = raters.get_rater(db, name)
     return Ballots(votes_of_rater(db, rater.id, MOST_VOTES), decisions_about(db, rater.id))
 
 

@@ -25,10 +25,11 @@ from bench.votes import ROOT, free_port, wait_for
 
 def fill(folder: Path, votes: int, models: int, raters: int, prompts: int = 2000) -> None:
     """A home with one campaign and that many imported votes."""
-    from db.campaigns import add_rater, battles_of, create_campaign
+    from db.campaigns import battles_of, create_campaign
     from db.catalog import add_model, add_prompts, add_responses
     from db.connection import home_at, open_writer
     from db.entities import CampaignSettings, ModelKind, Prompt, RaterKind, Response, Split
+    from db.raters import add_rater
 
     rng = random.Random(1)
     db = open_writer(home_at(folder))

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from db.campaigns import add_rater
 from db.connection import transaction
 from db.entities import Outcome, Prompt, RaterKind, Split, content_id
 from db.errors import NotFound
+from db.raters import add_rater
 from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 
 

@@ -1,12 +1,64 @@
-"""What one rater did, ballot by ballot, as the owner looks at it; and which votes count, in order of arrival."""
+"""Raters: who they are, what the owner decided about them, and what one did, ballot by ballot."""
 
 import json
 from typing import NamedTuple
 
 from sqlite_utils import Database
 
+from db.connection import checked_name, transaction
+from db.entities import Rater, RaterKind
+from db.errors import Conflict, NotFound, UserError
+
+_RATER = (
+    """SELECT t.id, t.name, t.kind, x.reason FROM raters t LEFT JOIN excluded_raters x ON x.rater = t.id"""
+)
 BY_DESIGN = ("retracted", "skipped", "practice", "known answer", "repeat")
 """states of votes that were never meant to count"""
+
+
+def add_rater(db: Database, name: str, kind: RaterKind, external: str | None = None) -> int:
+    """The rater of this pseudonym, made if missing; its row number."""
+    db.conn.execute(
+        "INSERT INTO raters(name, kind, external) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (checked_name(name, "rater"), kind, external),
+    )
+    return int(db.conn.execute("SELECT id FROM raters WHERE name = ?", (name,)).fetchone()[0])
+
+
+def get_rater(db: Database, name: str) -> Rater:
+    """A rater by pseudonym; NotFound."""
+    row = db.conn.execute(f"{_RATER} WHERE t.name = ?", (name,)).fetchone()
+    if row is None:
+        raise NotFound(f"there is no rater {name!r}", "`raters list` shows them")
+    return Rater(row[0], row[1], RaterKind(row[2]), row[3])
+
+
+def list_raters(db: Database) -> list[Rater]:
+    """Every rater, in order of arrival."""
+    rows = db.conn.execute(f"{_RATER} ORDER BY t.id")
+    return [Rater(r[0], r[1], RaterKind(r[2]), r[3]) for r in rows]
+
+
+def decide_rater(db: Database, name: str, *, counted: bool, reason: str) -> None:
+    """Leave a rater's votes out of the figures, or take them in again. Nothing is deleted; the reason stays."""
+    if not reason.strip():
+        raise UserError("a decision about a rater needs a reason", "give one with --reason")
+    with transaction(db):
+        rater = get_rater(db, name).id
+        if db.conn.execute("SELECT 1 FROM withdrawals WHERE rater = ?", (rater,)).fetchone():
+            raise Conflict(f"{name} has withdrawn", "their votes stay out of every figure")
+        db.conn.execute(
+            "INSERT INTO rater_decisions(rater, counted, reason) VALUES (?, ?, ?)",
+            (rater, int(counted), reason.strip()),
+        )
+
+
+def standing_votes(db: Database, rater: int) -> int:
+    """How many standing votes a rater has, skips left out."""
+    row = db.conn.execute(
+        "SELECT coalesce(sum(n), 0) FROM vote_counts WHERE rater = ? AND outcome <> 'skip'", (rater,)
+    ).fetchone()
+    return int(row[0])
 
 
 class RaterVote(NamedTuple):

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from db.campaigns import Candidate
+from db.assignments import Candidate
 from db.entities import BallotKind, Sampling
 
 POOL = 400

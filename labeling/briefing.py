@@ -6,10 +6,10 @@ from datetime import datetime
 
 from sqlite_utils import Database
 
-from db import campaigns, checks, open_links
-from db.campaigns import Session
+from db import assignments, campaigns, checks, open_links
 from db.entities import BallotKind, Campaign, CampaignSettings, Recruit
 from db.errors import Conflict, Refused
+from db.sessions import Session
 from labeling.joining import rater_session, take_seat
 from labeling.lending import QUIZ_TRIES, campaigns_for, completed, quiz_key
 from labeling.submission import Malformed
@@ -39,7 +39,7 @@ def briefing(db: Database, session: Session | None, assignment: str | None, now:
         offers = campaigns_for(db, rater, now)
         campaign = offers[0] if offers else campaigns.campaign_by_id(db, rater.campaign or 0)
         return Briefing(campaign.settings, campaign.demo, None, _finish_url(db, campaign, rater, now))
-    held = campaigns.get_assignment(db, assignment)
+    held = assignments.get_assignment(db, assignment)
     if held is None or held.rater != rater.rater:
         raise Refused("this ballot is not yours", "reload the page")
     campaign = campaigns.campaign_by_id(db, campaigns.get_battle(db, held.battle).campaign)

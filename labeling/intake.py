@@ -13,7 +13,7 @@ from pathlib import PurePath
 from sqlite_utils import Database
 
 from db import exchange
-from db.campaigns import add_battle, add_campaign_models, add_rater
+from db.campaigns import add_battle, add_campaign_models
 from db.catalog import (
     Added,
     add_model,
@@ -38,6 +38,7 @@ from db.entities import (
     content_id,
     split_of,
 )
+from db.raters import add_rater
 from db.runs import add_pairs
 from db.votes import ImportedVote, add_imported_votes
 from labeling.formats.naming import rater_name, safe_name

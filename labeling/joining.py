@@ -15,11 +15,12 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from db import campaigns, open_links
-from db.campaigns import Session
+from db import campaigns, open_links, sessions
 from db.catalog import get_setting
 from db.entities import RaterKind, Recruit
 from db.errors import Conflict, NotFound, Refused, UserError
+from db.seats import add_seat, owner_seat, reissue_seat
+from db.sessions import Session
 from labeling.submission import Malformed
 
 RATER_DAYS = 60
@@ -73,9 +74,7 @@ def invite(
     for _ in range(seats):
         token = new_secret()
         made.append(
-            Invitation(
-                campaigns.add_seat(db, found, hashed(token), kind=kind, expires_at=expires_at).id, token
-            )
+            Invitation(add_seat(db, found, hashed(token), kind=kind, expires_at=expires_at).id, token)
         )
     return made
 
@@ -122,19 +121,19 @@ def recruited_from(query: Mapping[str, str]) -> Recruited | None:
 def reissue(db: Database, seat: int, *, expires_at: str | None = None) -> Invitation:
     """A new link to a seat; the old link stops working, the old browser when the new link is first used."""
     token = new_secret()
-    return Invitation(campaigns.reissue_seat(db, seat, hashed(token), expires_at=expires_at).id, token)
+    return Invitation(reissue_seat(db, seat, hashed(token), expires_at=expires_at).id, token)
 
 
 def owner_invitation(db: Database) -> Invitation:
     """A link to the owner's own seat, which is made at the first call and stays the same one."""
-    seat = campaigns.owner_seat(db)
+    seat = owner_seat(db)
     if seat is not None:
         return reissue(db, seat.id)
     home_of = campaigns.list_campaigns(db)
     if not home_of:
         raise NotFound("there is no campaign to rate yet", "create one with `campaign create`")
     token = new_secret()
-    return Invitation(campaigns.add_seat(db, home_of[0], hashed(token), owner=True).id, token)
+    return Invitation(add_seat(db, home_of[0], hashed(token), owner=True).id, token)
 
 
 def join(db: Database, token: str, cookie: str | None, now: datetime, found: Recruited | None = None) -> str:
@@ -143,7 +142,7 @@ def join(db: Database, token: str, cookie: str | None, now: datetime, found: Rec
     The seat itself is taken at the first `next_ballots`, so that a link scanner does not burn it. An open link gives
     each new browser a seat of its own, and whoever comes with the same id of a crowd platform their old one.
     """
-    seat = campaigns.seat_of_token(db, hashed(token), stamp(now))
+    seat = sessions.seat_of_token(db, hashed(token), stamp(now))
     if seat is None:
         return _join_openly(db, token, cookie, now, found)
     here = session_from(db, cookie, now)
@@ -157,7 +156,7 @@ def join(db: Database, token: str, cookie: str | None, now: datetime, found: Rec
 
 def _let_in(db: Database, seat: int, link: str, now: datetime) -> str:
     new = new_secret()
-    campaigns.add_session(db, hashed(new), stamp(now + timedelta(days=RATER_DAYS)), seat, link)
+    sessions.add_session(db, hashed(new), stamp(now + timedelta(days=RATER_DAYS)), seat, link)
     return new
 
 
@@ -181,10 +180,10 @@ def _join_openly(db: Database, token: str, cookie: str | None, now: datetime, fo
     secret = hashed(new_secret())
     if known is not None and found is not None:
         _check_return(known, found)
-        return _let_in(db, campaigns.reissue_seat(db, known.seat, secret).id, secret, now)
+        return _let_in(db, reissue_seat(db, known.seat, secret).id, secret, now)
     if link.taken >= link.seats:
         raise Conflict("this session is full", "thank you for your interest")
-    seat = campaigns.add_seat(db, campaign, secret)
+    seat = add_seat(db, campaign, secret)
     open_links.mark_seat(
         db, seat, link.id, found.worker if found else None, found.to_json() if found else None
     )
@@ -211,12 +210,12 @@ def take_seat(db: Database, session: Session) -> None:
         raise Refused("this seat is in use in another browser", "go on there, or ask for a new link")
     if session.open_link is not None and not open_links.has_room(db, session.open_link, session.seat or 0):
         raise Refused("this session is full", "thank you for your interest")
-    campaigns.bind_seat(db, session.seat or 0, session.id)
+    sessions.bind_seat(db, session.seat or 0, session.id)
 
 
 def session_from(db: Database, cookie: str | None, now: datetime) -> Session | None:
     """The live session of a cookie's value, or None."""
-    return campaigns.session_of(db, hashed(cookie), stamp(now)) if cookie else None
+    return sessions.session_of(db, hashed(cookie), stamp(now)) if cookie else None
 
 
 def rater_session(session: Session | None) -> Session:
@@ -248,4 +247,4 @@ def agree(db: Database, session: Session | None, version: str) -> None:
     }
     if version not in known:
         raise Malformed("version", "is not the version of a text you were shown")
-    campaigns.agree(db, rater.seat or 0, version)
+    sessions.agree(db, rater.seat or 0, version)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlite_utils import Database
 
 from db import audit, owners
-from db.campaigns import Session, add_session
 from db.connection import checked_name, transaction
 from db.entities import OwnerRole
 from db.errors import Refused, UserError
 from db.owners import Owner
+from db.sessions import Session, add_session
 from labeling.joining import hashed, new_secret, stamp
 
 if TYPE_CHECKING:

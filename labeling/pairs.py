@@ -8,9 +8,10 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from db.adjudications import Ruling, rulings
-from db.campaigns import get_campaign, get_rater, list_campaigns
+from db.campaigns import get_campaign, list_campaigns
 from db.entities import Outcome, PreferencePair, Purpose, Response, Strength, Vote, bare
 from db.errors import UserError
+from db.raters import get_rater
 from db.votes import counted_votes, texts_of_campaign
 from labeling.policy import Method as Method  # re-exported: a policy and its method go together
 from labeling.policy import PairPolicy as PairPolicy

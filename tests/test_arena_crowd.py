@@ -9,10 +9,12 @@ import pytest
 from arena.crowd import Client, Tally, decision, drawn_elapsed_ms, simulate, taste
 from arena.jobs import this_job
 from arena.serving import served as served_by
-from db.campaigns import coverage, get_campaign, list_raters, list_seats, set_status
+from db.campaigns import coverage, get_campaign, set_status
 from db.connection import Lock, open_writer, server_of
 from db.entities import CampaignSettings, CampaignStatus, Choice, QuizQuestion, RaterKind
 from db.errors import UserError
+from db.raters import list_raters
+from db.seats import list_seats
 from db.votes import counted_votes
 from tests.factories import make_home
 from tests.serving import running

@@ -8,11 +8,12 @@ import pytest
 from arena.demo import BASE_SFT, SFT_DPO, SIMULATED, ensure_starter, seed
 from arena.upkeep import check
 from db import runs
-from db.campaigns import battles_of, coverage, get_campaign, list_campaigns, list_raters
+from db.campaigns import battles_of, coverage, get_campaign, list_campaigns
 from db.catalog import get_setting, list_models, prompt_sets, prompts_of, responses_of, scores_of_campaign
 from db.connection import PROJECT
 from db.entities import CampaignStatus, ModelKind, Purpose, RaterKind, Split
 from db.errors import NotFound
+from db.raters import list_raters
 from db.votes import counted_votes
 from labeling.pairs import PairPolicy
 from tests.workshop import run

@@ -13,9 +13,9 @@ from arena import inviting
 from arena.inviting import Link, network_address, platform_steps, reach
 from arena.sheet import code_of, sheet
 from db import open_links
-from db.campaigns import list_raters
 from db.entities import CampaignSettings, Recruit
 from db.errors import Conflict, NotFound, UserError
+from db.raters import list_raters
 from db.seats import SeatStatus
 from labeling import joining
 from labeling.joining import session_from, take_seat

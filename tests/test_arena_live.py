@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from db.campaigns import create_campaign, get_assignment, get_battle
+from db.assignments import get_assignment
+from db.campaigns import create_campaign, get_battle
 from db.catalog import add_model, get_prompt, get_response, responses_of
 from db.connection import home_at, open_writer
 from db.entities import CampaignSettings, Guard, ModelKind, Purpose, split_of

@@ -6,14 +6,7 @@ from arena.demo import seed
 from arena.loop import ENOUGH_VOTES, Go, Stage, can_train_on, where
 from arena.promoting import promote, rollback
 from db import runs
-from db.campaigns import (
-    add_rater,
-    battles_of,
-    create_campaign,
-    decide_rater,
-    get_campaign,
-    set_status,
-)
+from db.campaigns import battles_of, create_campaign, get_campaign, set_status
 from db.catalog import add_model, add_prompts, add_responses, get_model, list_models, prompts_of
 from db.connection import open_writer
 from db.entities import (
@@ -28,6 +21,7 @@ from db.entities import (
     Response,
     RunKind,
 )
+from db.raters import add_rater, decide_rater
 from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from labeling.pairs import PairPolicy
 from tests.factories import make_home

@@ -19,10 +19,11 @@ from arena import notices
 from arena.raters import counted_alarms
 from db import notices as kept
 from db import runs
-from db.campaigns import decide_rater, get_campaign, set_status
+from db.campaigns import get_campaign, set_status
 from db.connection import open_reader, open_writer
 from db.entities import CampaignSettings, CampaignStatus, JobStatus, NoticeKind
 from db.errors import UserError
+from db.raters import decide_rater
 from tests.factories import NOW, make_home
 from tests.hookstand import receiving
 from tests.serving import running

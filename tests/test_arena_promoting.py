@@ -10,7 +10,7 @@ from arena.intervals import ENOUGH, anytime, votes_to_go
 from arena.lineage import State, rounds, to_csv
 from arena.promoting import SIMULATED, TRAINED, promote, rollback, weigh
 from db import runs
-from db.campaigns import add_rater, battles_of, create_campaign, get_campaign, list_campaigns
+from db.campaigns import battles_of, create_campaign, get_campaign, list_campaigns
 from db.catalog import add_model, add_responses, add_scores, get_model, prompts_of, remove_model
 from db.entities import (
     CampaignSettings,
@@ -25,6 +25,7 @@ from db.entities import (
 )
 from db.errors import Conflict, NotFound, UserError
 from db.promotions import promotions
+from db.raters import add_rater
 from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from labeling.policy import PairPolicy
 from tests.workshop import refused, run, trainable_home

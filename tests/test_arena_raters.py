@@ -7,9 +7,10 @@ import pytest
 
 from arena.raters import ballots_of, counted_alarms, rater_listing, rater_rows
 from arena.report import report
-from db.campaigns import decide_rater, get_assignment
+from db.assignments import get_assignment
 from db.entities import BallotKind, CampaignSettings
 from db.errors import NotFound
+from db.raters import decide_rater
 from labeling.flags import Flag
 from labeling.quality import DAWID_SKENE
 from tests.test_labeling_lending import Session

@@ -11,7 +11,7 @@ import pytest
 from arena.charts import body, downloads, drawn_fragment, shown_pair, whole_page
 from arena.figure_tables import as_csv, tables
 from arena.report import report, write_html, write_text
-from db.campaigns import add_rater, battles_of, create_campaign, decide_rater, get_campaign
+from db.campaigns import battles_of, create_campaign, get_campaign
 from db.catalog import add_model, add_prompts, add_responses, add_scores
 from db.connection import open_writer
 from db.entities import (
@@ -28,6 +28,7 @@ from db.entities import (
     content_id,
 )
 from db.errors import NotFound, UserError
+from db.raters import add_rater, decide_rater
 from db.runs import add_run, add_snapshot, finish_run
 from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from labeling.importing import ImportKind, import_file
@@ -309,7 +310,7 @@ def test_slices_by_language_and_time(db):
 
 
 def test_criteria_are_head_to_heads_of_their_own(db):
-    from db.campaigns import add_assignment
+    from db.assignments import add_assignment
     from db.entities import Assignment, VoteDetails
     from db.votes import add_vote
 

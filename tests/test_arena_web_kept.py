@@ -4,10 +4,10 @@ import pytest
 
 import arena.web.kept as kept
 from arena.charts import body, waiting
-from db.campaigns import decide_rater
 from db.connection import Readers
 from db.errors import NotFound
 from db.figures import figures_stamp, votes_in
+from db.raters import decide_rater
 from tests.test_arena_report import filled, scored, voted
 
 

@@ -37,11 +37,13 @@ from arena.web.pages.studio import (
 from arena.web.pages.studio import campaign_form as setting_fields
 from arena.web.pages.studio.retraining import Form
 from db import audit, runs
-from db.campaigns import find_campaign, get_campaign, get_rater, list_seats
+from db.campaigns import find_campaign, get_campaign
 from db.catalog import find_model, get_setting, prompt_sets, search_prompts
 from db.connection import Readers, Writer, open_writer
 from db.entities import CampaignSettings, CampaignStatus, JobStatus, ModelKind, Outcome, RunKind
 from db.errors import Conflict, UserError
+from db.raters import get_rater
+from db.seats import list_seats
 from labeling.owners import open_studio
 from labeling.pairs import PairPolicy
 from tests.factories import make_home, seat

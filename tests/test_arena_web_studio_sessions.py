@@ -9,9 +9,11 @@ import pytest
 from arena.planning import Wish
 from arena.web.pages.studio import campaigns, links, live, planner
 from arena.web.sessions import now
-from db.campaigns import list_raters, list_seats, set_status
+from db.campaigns import set_status
 from db.entities import CampaignSettings, CampaignStatus
 from db.errors import UserError
+from db.raters import list_raters
+from db.seats import list_seats
 from tests.factories import NOW, make_home
 from tests.test_arena_web_studio import acts_of, opened, plain
 from tests.test_labeling_live import Person

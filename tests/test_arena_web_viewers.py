@@ -10,11 +10,12 @@ from arena.demo import seed
 from arena.web.pages.studio import people
 from arena.web.sessions import now
 from db import audit, owners, runs
-from db.campaigns import get_campaign, get_rater
+from db.campaigns import get_campaign
 from db.catalog import get_setting
 from db.connection import home_at, open_reader, open_writer
 from db.entities import CampaignStatus, Outcome
 from db.errors import Refused
+from db.raters import get_rater
 from labeling import owners as way_in
 from tests.events import Visit
 from tests.serving import running

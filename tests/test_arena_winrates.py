@@ -16,7 +16,7 @@ from scipy.stats import binom, t
 from arena.columns import columns
 from arena.intervals import anytime, clustered_mean, decided_needed, sign_test, votes_needed, wilson
 from arena.winrates import head_to_head, length_controlled
-from db.campaigns import Candidate
+from db.assignments import Candidate
 from db.entities import Sampling
 from labeling.assignment import draw
 from tests.votes_by_hand import swapped, vote

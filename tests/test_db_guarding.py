@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from arena.serving import prepared
 from db import guarding as store
+from db.assignments import add_assignment
 from db.audit import recent
-from db.campaigns import add_assignment, change_settings, coverage, decide_rater, get_campaign
+from db.campaigns import change_settings, coverage, get_campaign
 from db.catalog import add_model
 from db.connection import open_writer
 from db.entities import Assignment, CampaignSettings, CampaignStatus, Finding, FindingKind, Guard, ModelKind
 from db.errors import NotFound, UserError
+from db.raters import decide_rater
 from db.upkeep import INVARIANTS, check
 from db.votes import counts, tallies
 from labeling import scanning

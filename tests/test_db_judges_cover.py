@@ -6,8 +6,9 @@ from contextlib import closing
 import pytest
 
 from arena.upkeep import check
-from db.campaigns import coverage, decide_rater, get_campaign, list_raters
+from db.campaigns import coverage, get_campaign
 from db.connection import open_writer
+from db.raters import decide_rater, list_raters
 from labeling.importing import ImportKind, import_file
 from tests.factories import make_home
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.campaigns import Candidate
+from db.assignments import Candidate
 from db.entities import BallotKind, Sampling
 from labeling.assignment import draw, kind_of_next, weight
 

@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 from sqlite_utils import Database
 
 from db.adjudications import add_ruling
-from db.campaigns import Session, create_campaign, decide_rater, get_campaign
+from db.campaigns import create_campaign, get_campaign
 from db.catalog import add_scores
 from db.connection import Home, open_reader, open_writer
 from db.entities import CampaignSettings, Choice, Guard, Message, Outcome, Purpose, Score, Split
 from db.errors import NotFound, UserError
+from db.raters import decide_rater
 from db.runs import add_snapshot, snapshot_rows
+from db.sessions import Session
 from db.votes import counted_votes
 from labeling.briefing import withdraw
 from labeling.exporting import ExportFormat, export, hash_of_votes, preview

@@ -7,10 +7,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from db.campaigns import add_rater
 from db.connection import Home, open_reader, open_writer
 from db.entities import RaterKind
 from db.errors import UserError
+from db.raters import add_rater
 from labeling.formats.naming import rater_name
 from labeling.formats.registry import FORMATS
 from labeling.importing import ImportKind, import_file

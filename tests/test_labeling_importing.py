@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import labeling.importing as importing
 from db import exchange
-from db.campaigns import get_campaign, list_campaigns, list_raters
+from db.campaigns import get_campaign, list_campaigns
 from db.catalog import (
     add_model,
     get_prompt,
@@ -32,6 +32,7 @@ from db.connection import Home, home_at, open_reader, open_writer
 from db.entities import CampaignSettings, CampaignStatus, ModelKind, Outcome, Purpose, RaterKind, Split, bare
 from db.errors import NotFound, UserError
 from db.guarding import unscanned
+from db.raters import list_raters
 from db.runs import pair_sets, pairs_of_set
 from db.votes import ImportedVote, add_imported_votes, begin_import, counted_votes, counts
 from labeling.formats.naming import rater_name, safe_name

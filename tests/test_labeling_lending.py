@@ -6,17 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from db.campaigns import (
-    add_seat,
-    battles_of,
-    coverage,
-    decide_rater,
-    expire_leases,
-    get_assignment,
-    get_campaign,
-    list_raters,
-    set_status,
-)
+from db.assignments import expire_leases, get_assignment
+from db.campaigns import battles_of, coverage, get_campaign, set_status
 from db.checks import GoldPair, add_gold_pairs, check_votes, expected, gold_score
 from db.connection import open_writer, transaction
 from db.entities import (
@@ -30,6 +21,8 @@ from db.entities import (
     VoteDetails,
 )
 from db.errors import Conflict
+from db.raters import decide_rater, list_raters
+from db.seats import add_seat
 from db.upkeep import check
 from db.votes import add_vote, counted_votes, counts, standing_of_rater
 from labeling import briefing, joining, lending, rating

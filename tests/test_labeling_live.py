@@ -6,11 +6,12 @@ from datetime import timedelta
 import pytest
 
 from db import live as reading
-from db.campaigns import decide_rater, get_campaign, list_raters, set_status
+from db.campaigns import get_campaign, set_status
 from db.catalog import add_prompts
 from db.checks import GoldPair, add_gold_pairs
 from db.connection import transaction
 from db.entities import CampaignSettings, CampaignStatus, Choice, Prompt, Split
+from db.raters import decide_rater, list_raters
 from labeling import joining, lending, live, rating
 from labeling.live import look, pulse, time_left
 from labeling.submission import parse_submission

@@ -5,10 +5,11 @@ import sqlite3
 import pytest
 
 from db import open_links
-from db.campaigns import get_rater, list_raters, list_seats, revoke_seat
 from db.connection import open_writer, transaction
 from db.entities import RaterKind, Recruit
 from db.errors import Conflict, NotFound, Refused
+from db.raters import get_rater, list_raters
+from db.seats import list_seats, revoke_seat
 from db.upkeep import check
 from db.votes import counted_votes, counts
 from labeling import briefing, joining, lending, rating

@@ -7,9 +7,9 @@ import argon2
 import pytest
 
 from db import audit, owners
-from db.campaigns import session_of
 from db.entities import OwnerRole
 from db.errors import Conflict, NotFound, Refused, UserError
+from db.sessions import session_of
 from labeling import owners as way_in
 from labeling.joining import hashed, session_from, stamp
 from tests.factories import NOW

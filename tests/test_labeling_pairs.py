@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sqlite_utils import Database
 
 from db.adjudications import Ruling, add_ruling, disputed, rulings
-from db.campaigns import _insert_campaign, add_battle, add_rater
+from db.campaigns import _insert_campaign, add_battle
 from db.catalog import add_model, add_prompts, add_responses
 from db.entities import (
     CampaignSettings,
@@ -23,6 +23,7 @@ from db.entities import (
 )
 from db.errors import UserError
 from db.migrations import migrations
+from db.raters import add_rater
 from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from labeling.pairs import (
     Method,

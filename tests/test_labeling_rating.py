@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.campaigns import add_battle, coverage, create_campaign, get_campaign, revoke_seat, set_status
+from db.campaigns import add_battle, coverage, create_campaign, get_campaign, set_status
 from db.catalog import add_model, add_prompts, add_responses, get_response
 from db.connection import open_writer, transaction
 from db.entities import (
@@ -23,6 +23,7 @@ from db.entities import (
     Split,
 )
 from db.errors import Conflict, NotFound, Refused
+from db.seats import revoke_seat
 from db.votes import browse_votes, counts
 from labeling import joining, lending, rating
 from labeling.ballot import choice_of, outcome_of

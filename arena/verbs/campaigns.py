@@ -386,7 +386,7 @@ def _decision_verb(word: str, counted: bool, text: str) -> None:
     @click.argument("rater")
     @click.option("--reason", required=True, help="Why; it stays on record.")
     def decide(rater: str, reason: str) -> None:
-        from db.campaigns import decide_rater
+        from db.raters import decide_rater
 
         with writing() as (_, db):
             decide_rater(db, rater, counted=counted, reason=reason)

@@ -14,9 +14,9 @@ from starlette.responses import JSONResponse, Response
 from arena.web.api import ballot_json, json_body, text_field, web_of, written
 from arena.web.live_room import Room, Stage
 from arena.web.sessions import now
-from db.campaigns import Session
 from db.connection import Database
 from db.errors import Refused
+from db.sessions import Session
 from labeling import joining, live_battles
 from labeling.blinding import render_markdown
 from labeling.live_battles import LONGEST, Standing

@@ -13,9 +13,10 @@ from typing import TypeVar
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from db.campaigns import Session, shared_campaigns
+from db.campaigns import shared_campaigns
 from db.connection import Readers
 from db.live_turns import live_campaigns
+from db.sessions import Session
 from labeling.joining import RATER_DAYS, session_from
 from labeling.owners import OWNER_DAYS
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, Request, expect
 
-from db.campaigns import get_assignment, list_seats, revoke_seat, set_status
+from db.assignments import get_assignment
+from db.campaigns import set_status
 from db.connection import open_reader
 from db.entities import CampaignSettings, CampaignStatus, Choice
+from db.seats import list_seats, revoke_seat
 from labeling.ballot import outcome_of
 from tests.browser.conftest import RATING
 from tests.factories import make_home

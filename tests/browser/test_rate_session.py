@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from db.campaigns import battles_of, get_assignment, get_campaign
+from db.assignments import get_assignment
+from db.campaigns import battles_of, get_campaign
 from db.checks import GoldPair, add_gold_pairs, expected
 from db.connection import Home, open_reader, open_writer
 from db.entities import BallotKind, CampaignSettings, QuizQuestion, Recruit

@@ -10,10 +10,12 @@ from playwright.sync_api import Locator, Page, expect
 from arena import jobs
 from arena.demo import seed
 from db import runs
-from db.campaigns import find_campaign, get_campaign, get_rater, list_seats
+from db.campaigns import find_campaign, get_campaign
 from db.catalog import add_prompts, find_model, get_setting, prompt_sets
 from db.connection import home_at, open_reader, open_writer
 from db.entities import CampaignStatus, JobStatus, Prompt, RunStatus
+from db.raters import get_rater
+from db.seats import list_seats
 from tests.browser.conftest import look_at
 from tests.serving import Running, running
 from tests.test_arena_loop import give

@@ -7,9 +7,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from arena.web.sessions import now
-from db.campaigns import list_seats
 from db.connection import open_reader
 from db.entities import CampaignSettings
+from db.seats import list_seats
 from tests.browser.conftest import logged_in, look_at
 from tests.browser.test_axe import faults
 from tests.browser.test_studio import field, fold, wait_until

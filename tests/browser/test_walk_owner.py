@@ -12,9 +12,10 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from arena.demo import seed
 from arena.web.sessions import now
-from db.campaigns import find_campaign, get_campaign, get_rater
+from db.campaigns import find_campaign, get_campaign
 from db.connection import home_at, open_reader, open_writer
 from db.entities import CampaignStatus
+from db.raters import get_rater
 from labeling.owners import owner_link_token
 from tests.browser.conftest import RATING, look_at
 from tests.browser.test_rate import press

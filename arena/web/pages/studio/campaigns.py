@@ -20,16 +20,11 @@ from arena.web.pages.studio import (
 )
 from arena.web.pages.studio.acts import Part, act, panel, start_job, told, typed, wanted
 from arena.web.pages.studio.markup import Cell, Meter, chip, note, table
-from db.campaigns import (
-    coverage,
-    find_campaign,
-    get_campaign,
-    list_campaigns,
-    list_seats,
-)
+from db.campaigns import coverage, find_campaign, get_campaign, list_campaigns
 from db.catalog import list_models, prompt_sets
 from db.entities import CampaignSettings, CampaignStatus, Purpose
 from db.errors import UserError
+from db.seats import list_seats
 from labeling.campaign_settings import changed
 from labeling.scanning import read_ahead, set_status
 

@@ -12,9 +12,10 @@ from arena.sheet import sheet
 from arena.web.context import Context
 from arena.web.pages.studio.acts import act, panel, told, typed, wanted
 from arena.web.pages.studio.markup import Cell, Chip, note, render, table
-from db.campaigns import find_campaign, get_rater
+from db.campaigns import find_campaign
 from db.errors import UserError
 from db.open_links import OpenLink
+from db.raters import get_rater
 from db.seats import SeatState, SeatStatus
 
 EACH, ALL = "one link for each person", "one link for all of them"

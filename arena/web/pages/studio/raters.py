@@ -9,9 +9,9 @@ from arena.web.context import Context
 from arena.web.pages.studio.acts import Part, act, panel, told, wanted
 from arena.web.pages.studio.links import forget
 from arena.web.pages.studio.markup import Cell, Chip, note, render, table
-from db.campaigns import decide_rater, list_campaigns, list_raters
+from db.campaigns import list_campaigns
 from db.entities import CampaignSettings, CampaignStatus
-from db.raters import RaterVote
+from db.raters import RaterVote, decide_rater, list_raters
 
 BALLOT_HEADS = ("When (UTC)", "Campaign", "Prompt", "Ballot", "Answered", "Seconds", "Counts", "Comment")
 KINDS = {
