@@ -33,7 +33,12 @@ RECIPE = "a recipe"
 """who asked for a command that a recipe runs: it has the recipe's own priority"""
 GRACE = 30.0
 """seconds a cancelled job has to end by itself"""
+NEVER_BEGAN = "it never began: whoever started it ended before its process did; start it again"
 NO_WORD = "its process ended without a word (killed, or out of memory); `jobs logs` shows what it printed"
+
+
+class CannotStart(UserError):
+    """A job's process could not begin: no room for its log, too many processes."""
 
 
 def command_line(home: Home, arguments: Sequence[str]) -> list[str]:
@@ -58,9 +63,12 @@ def needs_slot(arguments: Sequence[str]) -> bool:
 
 def start(home: Home, db: Database, arguments: Sequence[str]) -> Job:
     """Start a verb as a job and return at once. A training is queued where every slot is held."""
-    job = _with_log(home, db, arguments)
-    if needs_slot(arguments):
-        queueing.enqueue(db, job.id)
+    waits = needs_slot(arguments)
+    with transaction(db):
+        job = _with_log(home, db, arguments)
+        if waits:
+            queueing.enqueue(db, job.id)
+    if waits:
         start_waiting(home, db)
     else:
         _spawn(home, db, job)
@@ -69,23 +77,27 @@ def start(home: Home, db: Database, arguments: Sequence[str]) -> Job:
 
 def start_within(home: Home, db: Database, arguments: Sequence[str], job_id: int) -> Job:
     """Start a training in the slot that a job holds already, such as one run of a sweep."""
-    job = _with_log(home, db, arguments)
-    queueing.share_slot(db, job.id, job_id)
+    with transaction(db):
+        job = _with_log(home, db, arguments)
+        queueing.share_slot(db, job.id, job_id)
     _spawn(home, db, job)
     return runs.get_job(db, job.id)
 
 
 def start_waiting(home: Home, db: Database) -> None:
-    """Start the queued trainings whose turn has come."""
+    """Start the queued trainings whose turn has come; why one could not be is said in its row.
+
+    A turn is written down before its process begins, so that no loss of power lets a job begin twice.
+    """
     if not queueing.queue(db):
         return
     reconcile(db)
     found = accelerators.devices()
     while True:
-        with transaction(db):
-            turn = queueing.claim_next(db, accelerators.slots(found))
-            if turn is None:
-                return
+        turn = queueing.claim_next(db, accelerators.slots(found))
+        if turn is None:
+            return
+        with contextlib.suppress(CannotStart):
             _spawn(home, db, runs.get_job(db, turn.job), accelerators.seen_by(turn.slot, found))
 
 
@@ -97,16 +109,23 @@ def _with_log(home: Home, db: Database, arguments: Sequence[str]) -> Job:
 
 
 def _spawn(home: Home, db: Database, job: Job, seen: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Start a job's process. `seen`: the accelerators it may use, as environment."""
+    """Start a job's process, or say in its row why it could not be. `seen`: the accelerators it may use, as environment."""
     environment = {
         "OMP_NUM_THREADS": threads(), **os.environ, **seen, JOB_VARIABLE: str(job.id), ASKED_VARIABLE: "a job",
         "PYTHONUNBUFFERED": "1",
     }  # fmt: skip
-    with (home.logs / f"job-{job.id}.log").open("ab") as out:
-        child = subprocess.Popen(
-            command_line(home, job.command), stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            start_new_session=True, env=environment, cwd=PROJECT,
-        )  # fmt: skip
+    try:
+        with (home.logs / f"job-{job.id}.log").open("ab") as out:
+            child = subprocess.Popen(
+                command_line(home, job.command), stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                start_new_session=True, env=environment, cwd=PROJECT,
+            )  # fmt: skip
+    except OSError as error:
+        why = CannotStart(
+            f"job {job.id} could not start: {error.strerror or error}", "mend that, then start it again"
+        )
+        runs.end_job(db, job.id, JobStatus.FAILED, None, why.what)
+        raise why from None
     runs.start_job(db, job.id, child.pid, began(child.pid))
 
 
@@ -251,7 +270,7 @@ def reconcile(db: Database) -> None:
     """Mark jobs and runs whose process is gone without a word as failed."""
     for job, pid, began in runs.job_processes(db):
         if not _alive(pid, began):
-            runs.end_job(db, job, JobStatus.FAILED, None, NO_WORD)
+            runs.end_job(db, job, JobStatus.FAILED, None, NO_WORD if pid else NEVER_BEGAN)
     for run, pid, began in runs.active_run_processes(db):
         if not _alive(pid, began):
             runs.end_run(db, run, RunStatus.FAILED, NO_WORD)

@@ -163,21 +163,29 @@ def open_reader(home: Home) -> Database:
 
 @contextlib.contextmanager
 def transaction(db: Database) -> Iterator[None]:
-    """BEGIN IMMEDIATE ... COMMIT, rolled back on any error; joins a transaction already open by a savepoint."""
+    """BEGIN IMMEDIATE ... COMMIT, rolled back on any error; joins a transaction already open by a savepoint.
+
+    Unwritable where the disk is full or another process holds the database.
+    """
     nested = db.conn.in_transaction
     begin, commit, back = (
         ("SAVEPOINT step", "RELEASE step", "ROLLBACK TO step") if nested
         else ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
     )  # fmt: skip
-    db.conn.execute(begin)
+    try:
+        db.conn.execute(begin)
+    except sqlite3.OperationalError as error:
+        raise _plain(error) from None
     try:
         yield
         db.conn.execute(commit)
-    except BaseException:
+    except BaseException as error:
         if db.conn.in_transaction:  # a full disk may have rolled it back already
             db.conn.execute(back)
             if nested:
                 db.conn.execute(commit)
+        if not nested and (plain := _plain(error)) is not error:
+            raise plain from error
         raise
 
 

@@ -12,6 +12,7 @@ from sqlite_utils import Database
 
 from db.connection import transaction
 from db.errors import Conflict
+from db.migrations import NOW
 
 EVERY_SLOT = -1
 """the slot of a job that needs every accelerator at once"""
@@ -86,7 +87,10 @@ def claim_next(db: Database, slots: int, job: int | None = None) -> Claimed | No
         slot = free_slot(spreads(db, json.loads(row[1])), slots, taken_slots(db))
         if slot is None:
             return None
-        db.conn.execute("UPDATE jobs SET turn = NULL, slot = ? WHERE id = ?", (slot, row[0]))
+        db.conn.execute(
+            f"UPDATE jobs SET turn = NULL, slot = ?, started_at = coalesce(started_at, {NOW}) WHERE id = ?",
+            (slot, row[0]),
+        )
         return Claimed(int(row[0]), slot)
 
 

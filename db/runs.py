@@ -475,9 +475,13 @@ def list_jobs(db: Database, limit: int = 200) -> list[Job]:
 
 
 def job_processes(db: Database) -> list[tuple[int, int | None, float | None]]:
-    """(job, process id, start of that process) of the jobs that should be running, and of those that wait to."""
+    """(job, process id, start of that process) of the jobs that should be running, and of those that wait to.
+
+    One that was to start a minute ago, has no turn to wait for and still no process is among them, without an id.
+    """
     rows = db.conn.execute(
         """SELECT id, pid, pid_started FROM jobs
-        WHERE status = 'running' OR (status = 'queued' AND pid IS NOT NULL)"""
+        WHERE status = 'running' OR (status = 'queued' AND (pid IS NOT NULL OR (turn IS NULL
+          AND coalesce(started_at, created_at) < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-60 seconds'))))"""
     )
     return [(int(r[0]), r[1], r[2]) for r in rows]
