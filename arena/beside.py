@@ -13,6 +13,8 @@ from labeling.agreement import kappa_of
 
 SCORES = "reward"
 """the kind of judge that scores answers one by one"""
+GRADES = "llm_single"
+"""a language model that grades answers one by one, from 1 to 10: two equal grades are its tie"""
 CUTTERS = ("pairrm",)
 """the kinds of comparing judges that cut what does not fit, and say so"""
 BINS, FEWEST_IN_BIN = 5, 10
@@ -36,8 +38,8 @@ class Judge:
 
     @property
     def votes(self) -> bool:
-        """Whether it compares two answers, rather than score each."""
-        return self.kind != SCORES
+        """Whether it compares two answers, rather than score or grade each."""
+        return self.kind not in (SCORES, GRADES)
 
 
 class Bin(NamedTuple):
@@ -78,7 +80,7 @@ class JudgeFigures:
     """A judge beside people. Rates are of model_a where two models met; `why` explains each None.
 
     Agreement is by vote: each vote of a person against the judge's word on that battle. Decided: people decided, and a
-    judge that votes decided too; exactly equal scores count half.
+    judge that votes or grades decided too; exactly equal scores of a reward model count half.
     """
 
     name: str
@@ -221,6 +223,8 @@ def _mean_scores(judge: Judge, each: Columns) -> dict[str, float]:
 
 def _truncated(judge: Judge, each: Columns) -> float | None:
     """The share of what it read that was cut: of the distinct responses it scored, or of the battles it compared."""
+    if judge.kind == GRADES:
+        return None
     if judge.kind in CUTTERS:
         both = list(zip(each.response_a.tolist(), each.response_b.tolist(), strict=True))
         cut = set(judge.cut)
@@ -230,8 +234,8 @@ def _truncated(judge: Judge, each: Columns) -> float | None:
 
 
 def _compared(judge: Judge, votes: Columns, word: _Word) -> Bools:
-    """Where both have a say: people decided, and so did a judge that votes."""
-    said = ~np.isnan(word.y) & ((word.y != 0.5) | (not judge.votes))
+    """Where both have a say: people decided, and so did a judge that votes or grades."""
+    said = ~np.isnan(word.y) & ((word.y != 0.5) | (judge.kind == SCORES))
     return np.asarray(votes.decided & said, np.bool_)
 
 
@@ -315,6 +319,10 @@ def _why(values: Mapping[str, object], judge: Judge, pairs: int, controlled: str
 
 def _uncut(judge: Judge) -> str:
     """Why a judge has no share of cut texts."""
-    if judge.kind in CUTTERS or not judge.votes:
+    if judge.kind in (*CUTTERS, SCORES):
         return "nothing was judged"
-    return "it reads texts whole" if judge.kind in ("llm", "length") else "verdicts from elsewhere do not say"
+    return (
+        "it reads texts whole"
+        if judge.kind in ("llm", GRADES, "length")
+        else "verdicts from elsewhere do not say"
+    )

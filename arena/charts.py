@@ -65,6 +65,7 @@ JUDGES = {
     "reward": "reward model",
     "pairrm": "PairRM",
     "llm": "language model",
+    "llm_single": "language model, grades 1 to 10",
     "length": "prefers the longer answer",
 }
 

@@ -34,6 +34,8 @@ class Differing:
     question: str | None = None
     answer_a: str | None = None
     answer_b: str | None = None
+    battle: int | None = None
+    """its number, by which a judge can be asked about it"""
     why: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -86,24 +88,36 @@ def texts_wanted(queues: Iterable[Queue]) -> tuple[set[str], set[str]]:
     return {d.prompt for d in shown}, {r for d in shown for r in (d.response_a, d.response_b)}
 
 
-def with_texts(
-    queues: Sequence[Queue], questions: Mapping[str, str], answers: Mapping[str, str]
-) -> tuple[Queue, ...]:
-    """The queues with what was asked and answered, cut to MOST_TEXT characters."""
-    return tuple(replace(q, first=tuple(_filled(d, questions, answers) for d in q.first)) for q in queues)
+def ends_wanted(queues: Iterable[Queue]) -> set[tuple[str, str]]:
+    """The two responses of each battle that is shown."""
+    return {(d.response_a, d.response_b) for q in queues for d in q.first}
 
 
-def _filled(d: Differing, questions: Mapping[str, str], answers: Mapping[str, str]) -> Differing:
+def filled_in(
+    queues: Sequence[Queue], questions: Mapping[str, str], answers: Mapping[str, str],
+    battles: Mapping[tuple[str, str], int],
+) -> tuple[Queue, ...]:  # fmt: skip
+    """The queues with their battles' numbers and what was asked and answered, cut to MOST_TEXT characters."""
+    return tuple(
+        replace(q, first=tuple(_filled(d, questions, answers, battles) for d in q.first)) for q in queues
+    )
+
+
+def _filled(
+    d: Differing, questions: Mapping[str, str], answers: Mapping[str, str], battles: Mapping[tuple[str, str], int]
+) -> Differing:  # fmt: skip
     question, answer_a, answer_b = (
         questions.get(d.prompt),
         answers.get(d.response_a),
         answers.get(d.response_b),
     )
     texts = {"question": question, "answer_a": answer_a, "answer_b": answer_b}
+    battle = battles.get((d.response_a, d.response_b))
     why = {name: "the text is not on record" for name, t in texts.items() if t is None}
     return replace(
-        d, question=_cut(question), answer_a=_cut(answer_a), answer_b=_cut(answer_b), why={**d.why, **why}
-    )
+        d, question=_cut(question), answer_a=_cut(answer_a), answer_b=_cut(answer_b), battle=battle,
+        why={**d.why, **why, **({} if battle is not None else {"battle": "no battle is on record"})},
+    )  # fmt: skip
 
 
 def _cut(text: str | None) -> str | None:

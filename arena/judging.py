@@ -1,24 +1,29 @@
 """Workflow: machine judges over the battles of a campaign, resumable.
 
-A reward model scores each distinct response once. The others (PairRM, a language model, length) compare each two
-responses once, wherever they meet, and vote on the battles like any rater, apart from people's votes.
+A reward model scores each distinct response once, and a language model can grade each once (`arena/grading.py`). The
+others (PairRM, a language model, length) compare each two responses once, wherever they meet, and vote on the battles
+like any rater, apart from people's votes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlite_utils import Database
 
+from arena.beside import GRADES
 from arena.demo import ensure_starter
 from arena.generating import player_of
+from arena.grading import Grader, grade_campaign
 from arena.judges import Comparer, Duel, LengthJudge
-from arena.judges.asking import PAIR_VERSION
+from arena.judges.asking import PAIR_VERSION, SINGLE_VERSION
 from arena.judges.kinship import kin
+from db.asked_battles import is_check_question, people_on
 from db.catalog import add_scores, find_model, get_setting, responses_without_score, scores_of_campaign
 from db.connection import Home
 from db.entities import Campaign, Model, ModelKind, Prompt, Response, Score
-from db.errors import UserError
+from db.errors import NotFound, UserError
+from db.grades import beside_grades
 from db.judges import (
     Comparison,
     JudgeKind,
@@ -32,6 +37,9 @@ from db.judges import (
 )
 from labeling.formats.naming import safe_name
 from training.starter import REWARD_MODEL, weights_of
+
+if TYPE_CHECKING:
+    from arena.judges.llm import LlmJudge
 
 Say = Callable[[float | None, str], None]
 LOT, ASKED_LOT = 64, 16
@@ -115,7 +123,7 @@ class Ranker(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What a judge did to a campaign. `scored` is None of a judge that compares, the rest of one that scores."""
+    """What a judge did to a campaign. `scored` is None of a judge that compares, `compared` of one that scores or grades."""
 
     judge: str
     kind: str
@@ -123,9 +131,9 @@ class Judged(NamedTuple):
     compared: int | None = None
     verdicts: int | None = None
     errors: int | None = None
-    """battles on which its answer could not be read: they count as no verdict"""
+    """battles (of a judge that grades: responses) on which its answer could not be read: they count as no verdict"""
     textless: int | None = None
-    """battles left out, for there is no text to show"""
+    """battles or responses left out, for there is no text to show"""
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
@@ -134,14 +142,16 @@ class Judged(NamedTuple):
 
     def to_lines(self) -> list[str]:
         """The same for a person."""
+        what = "battles"
         if self.scored is not None:
-            return [f"{self.scored} responses scored by {self.judge}"]
-        lines = [f"{self.compared} comparisons, {self.verdicts} new verdicts by {self.judge}"]
+            lines, what = [f"{self.scored} responses scored by {self.judge}"], "responses"
+        else:
+            lines = [f"{self.compared} comparisons, {self.verdicts} new verdicts by {self.judge}"]
         if self.errors:
             lines.append(f"{self.errors} answers of the judge could not be read and count as no verdict; --again asks "
                          "once more")  # fmt: skip
         if self.textless:
-            lines.append(f"{self.textless} battles left out: there is no text to show")
+            lines.append(f"{self.textless} {what} left out: there is no text to show")
         return lines
 
 
@@ -152,15 +162,48 @@ def judge_campaign(
     kind: str,
     model: str | None = None,
     *,
+    single: bool = False,
+    battle: int | None = None,
     again: bool = False,
     say: Say = lambda _p, _m: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Judged:
-    """Let a judge of this kind judge a campaign; UserError as score_campaign and compare_campaign."""
-    judge = judge_of(db, home, kind, model, rated=campaign.models)
+    """Let a judge of this kind judge a campaign, or one battle of it that a person voted on.
+
+    `single`: a language model grades each response by itself. UserError as score_campaign, compare_campaign,
+    grade_campaign and checked_battle.
+    """
+    if battle is not None:
+        checked_battle(db, campaign, battle)
+    judge = judge_of(db, home, kind, model, campaign.models, single=single)
     if isinstance(judge, Ranker):
-        return compare_campaign(db, campaign, judge, again=again, say=say, should_stop=should_stop)
+        return compare_campaign(
+            db, campaign, judge, battle=battle, again=again, say=say, should_stop=should_stop
+        )
+    if battle is not None:
+        raise UserError(
+            "one battle is for a judge that compares", "name pairrm, llm or length, and leave --single out"
+        )
+    if isinstance(judge, Grader):
+        made = grade_campaign(db, campaign, judge, again=again, say=say, should_stop=should_stop)
+        return Judged(
+            judge.row.name, GRADES, made.graded, errors=made.errors, textless=made.textless, notes=judge.notes
+        )
     return Judged(judge.name, kind, score_campaign(db, campaign, judge, say, should_stop))
+
+
+def checked_battle(db: Database, campaign: Campaign, battle: int) -> None:
+    """UserError where a judge may not be asked about one battle: so that it leads nobody, a person votes first."""
+    people = people_on(db, campaign.id, battle)
+    if people is None:
+        raise NotFound(
+            f"{campaign.name!r} has no battle {battle}", "the studio's Data tab and the report name them"
+        )
+    if is_check_question(db, battle):
+        raise UserError(f"battle {battle} is a check question, whose better answer is known", "name another")
+    if not people.all:
+        raise UserError(f"no person has voted on battle {battle} yet",
+                        "ask a judge once one has, so that the judge leads nobody")  # fmt: skip
 
 
 class Standing(NamedTuple):
@@ -176,20 +219,37 @@ class Standing(NamedTuple):
 
 def standings(db: Database, campaign: Campaign) -> list[Standing]:
     """Every machine judge of a campaign that was asked here or came with scores."""
-    scored = [
-        Standing(name, "reward", len(found), "scores", 0, sum(s.truncated for s in found.values()))
-        for name, found in sorted(scores_of_campaign(db, campaign.id).items())
-    ]
-    return scored + [
+    return list(_scoring(db, campaign)) + [
         Standing(name, one.kind.value, one.read, "verdicts", one.errors, len(one.cut))
         for name, one in sorted(beside_verdicts(db, campaign.id).items())
     ]
 
 
+def _scoring(db: Database, campaign: Campaign) -> Iterator[Standing]:
+    """The judges that score or grade."""
+    scores, graded = scores_of_campaign(db, campaign.id), beside_grades(db, campaign.id)
+    for name in sorted({*scores, *graded}):
+        found, cut = scores.get(name, {}), sum(s.truncated for s in scores.get(name, {}).values())
+        if name in graded:
+            yield Standing(name, GRADES, len(found), "grades", graded[name].errors, 0)
+        else:
+            yield Standing(name, "reward", len(found), "scores", 0, cut)
+
+
 def judge_of(
-    db: Database, home: Home, kind: str, model: str | None, rated: Sequence[str] = ()
-) -> Judge | Ranker:
-    """The judge of a kind (reward, pairrm, llm, length), its own by default; `rated` are the models it will judge."""
+    db: Database, home: Home, kind: str, model: str | None, rated: Sequence[str] = (), *, single: bool = False
+) -> Judge | Ranker | Grader:
+    """The judge of a kind (reward, pairrm, llm, length), its own by default; `rated` are the models it will judge.
+
+    `single`: it grades answers one by one; UserError of any but a language model.
+    """
+    if single:
+        if kind != JudgeKind.LLM:
+            raise UserError(
+                "only a language model gives grades from 1 to 10", "add --with llm, or leave out --single"
+            )
+        row, own, notes = _asked(db, model, rated, SINGLE_VERSION)
+        return Grader(row, lambda: _asking(home, own), notes)
     if kind == "reward":
         return reward_judge(db, home, model)
     return ranker_of(db, home, JudgeKind(kind), model, rated)
@@ -204,23 +264,25 @@ def ranker_of(
             raise UserError("the judge that prefers the longer answer has no model", "leave the model out")
         return Ranker(add_judge(db, "length", kind, ""), LengthJudge)
     if kind is JudgeKind.LLM:
-        return _llm(db, home, model, rated)
+        row, own, notes = _asked(db, model, rated, PAIR_VERSION)
+        return Ranker(row, lambda: _asking(home, own), ASKED_LOT, notes)
     return _pairrm(db, home, model)
 
 
-def _llm(db: Database, home: Home, model: str | None, rated: Sequence[str]) -> Ranker:
+def _asked(
+    db: Database, model: str | None, rated: Sequence[str], version: str
+) -> tuple[JudgeRow, Model, tuple[str, ...]]:
+    """A language model as a judge that is asked with this version of the prompt, and whose kin it judges."""
     if model is None:
         raise UserError(
             "say which model judges", "name a registered one: an endpoint, or weights on this machine"
         )
     own = ensure_starter(db, model)
-    row = add_judge(
-        db, safe_name(f"llm {own.name} {PAIR_VERSION}", "judge"), JudgeKind.LLM, own.name, PAIR_VERSION
-    )
-    return Ranker(row, lambda: _asking(home, own), ASKED_LOT, tuple(kinship(db, own.name, rated)))
+    row = add_judge(db, safe_name(f"llm {own.name} {version}", "judge"), JudgeKind.LLM, own.name, version)
+    return row, own, tuple(kinship(db, own.name, rated))
 
 
-def _asking(home: Home, model: Model) -> Comparer:
+def _asking(home: Home, model: Model) -> "LlmJudge":
     from arena.judges.llm import LlmJudge
 
     return LlmJudge(player_of(home, model))
@@ -260,21 +322,23 @@ def compare_campaign(
     campaign: Campaign,
     ranker: Ranker,
     *,
+    battle: int | None = None,
     again: bool = False,
     say: Say = lambda _p, _m: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Judged:
-    """Let a judge compare what it has not compared yet of a campaign, and vote. `again` asks anew what was unreadable.
+    """Let a judge compare what it has not compared yet of a campaign (or one battle of it), and vote.
 
-    UserError where the judge does not load or answer, or when it is told to stop; what it said stays.
+    `again` asks anew what was unreadable. UserError where the judge does not load or answer, or when it is told to stop;
+    what it said stays.
     """
-    verdicts = cast_verdicts(db, ranker.row, campaign.id)
-    todo = open_battles(db, ranker.row.id, campaign.id, again=again)
+    verdicts = cast_verdicts(db, ranker.row, campaign.id, battle)
+    todo = open_battles(db, ranker.row.id, campaign.id, battle, again=again)
     compared = 0
     for lot in compare(db, ranker, todo.open, say, should_stop):
         compared += lot
-        verdicts += cast_verdicts(db, ranker.row, campaign.id)
-    left = open_battles(db, ranker.row.id, campaign.id)
+        verdicts += cast_verdicts(db, ranker.row, campaign.id, battle)
+    left = open_battles(db, ranker.row.id, campaign.id, battle)
     return Judged(ranker.row.name, ranker.row.kind, None, compared, verdicts, left.unreadable, todo.textless,
                   ranker.notes)  # fmt: skip
 

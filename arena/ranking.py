@@ -13,6 +13,7 @@ from sqlite_utils import Database
 
 from arena.demo import ensure_starter
 from arena.generating import generate
+from arena.grading import Grader, grade
 from arena.judging import Judge, Ranker, Say, compare, score
 from arena.players import GenerationSettings
 from db.catalog import prompts_of, responses_of, scores_of_responses
@@ -68,7 +69,7 @@ class Ranking:
     tied: int
     alike: int
     errors: int
-    """comparisons that could not be read"""
+    """comparisons or grades that could not be read"""
     truncated_share: float | None
     """the share of what the judge read that had to be cut to fit it"""
     notes: tuple[str, ...] = ()
@@ -78,7 +79,7 @@ def rank(
     db: Database,
     home: Home,
     order: Order,
-    judge: Judge | Ranker,
+    judge: Judge | Ranker | Grader,
     say: Say = lambda _p, _m: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Ranking:
@@ -87,7 +88,7 @@ def rank(
     What was written and judged stays where this is stopped, so running it again goes on. UserError where there is
     nothing to rank, or where the name stands for other pairs.
     """
-    own = judge.row.name if isinstance(judge, Ranker) else judge.name
+    own = judge.name if isinstance(judge, Judge) else judge.row.name
     source = f"{order.n} responses of {order.model} to {order.prompts}, {order.which} by {own}"
     _refuse(db, order, source)
     ensure_starter(db, order.model)
@@ -102,7 +103,7 @@ def rank(
     if isinstance(judge, Ranker):
         ranked = _by_comparing(db, judge, several, order.again, says, should_stop)
     else:
-        ranked = _by_score(db, judge, several, says, should_stop)
+        ranked = _by_score(db, judge, several, order.again, says, should_stop)
     made = [(p, pairs_of(ranked.of[p.id], order.which)) for p, _ in several]
     rows = [(p.id, *pair) for p, pairs in made for pair in pairs]
     if not rows:
@@ -117,7 +118,7 @@ def rank(
         train=sum(len(pairs) for p, pairs in made if p.split is Split.TRAIN),
         heldout=sum(len(pairs) for p, pairs in made if p.split is Split.HELDOUT),
         tied=sum(not pairs for _, pairs in made), alike=len(prompts) - len(several),
-        errors=ranked.errors, truncated_share=ranked.cut, notes=judge.notes if isinstance(judge, Ranker) else (),
+        errors=ranked.errors, truncated_share=ranked.cut, notes=() if isinstance(judge, Judge) else judge.notes,
     )  # fmt: skip
 
 
@@ -149,6 +150,8 @@ def distinct(responses: Iterable[Response], n: int) -> dict[str, list[Response]]
 
 def pairs_of(ranked: Sequence[Ranked], which: Which) -> list[tuple[str, str]]:
     """(chosen, rejected) of one prompt's ranked responses; those of equal rank make no pair."""
+    if len(ranked) < 2:
+        return []
     ordered = sorted(ranked, key=lambda r: r.rank, reverse=True)
     ends = [(ordered[0], ordered[-1])] if which is Which.BEST_WORST else combinations(ordered, 2)
     return [(better.response, worse.response) for better, worse in ends if better.rank > worse.rank]
@@ -200,14 +203,22 @@ def _by_comparing(
 
 
 def _by_score(
-    db: Database, judge: Judge, several: Answered, say: Say, should_stop: Callable[[], bool]
+    db: Database, judge: Judge | Grader, several: Answered, again: bool, say: Say,
+    should_stop: Callable[[], bool],
 ) -> _Ranks:  # fmt: skip
     each = [(prompt, r) for prompt, found in several for r in found]
-    ids = [r.id for _, r in each]
-    scored = scores_of_responses(db, judge.name, ids)
-    score(db, [one for one in each if one[1].id not in scored], judge, say, should_stop)
-    scored = scores_of_responses(db, judge.name, ids)
-    cut = sum(s.truncated for s in scored.values()) / len(scored) if scored else None
-    return _Ranks(
-        {p.id: [Ranked(r.id, (scored[r.id].score, 0.0)) for r in found] for p, found in several}, cut
-    )
+    ids, grades = [r.id for _, r in each], isinstance(judge, Grader)
+    name = judge.row.name if isinstance(judge, Grader) else judge.name
+    scored = scores_of_responses(db, name, ids)
+    missing = [one for one in each if one[1].id not in scored]
+    if isinstance(judge, Grader):
+        grade(db, missing, judge, again=again, say=say, should_stop=should_stop)
+    else:
+        score(db, missing, judge, say, should_stop)
+    scored = scores_of_responses(db, name, ids)
+    cut = sum(s.truncated for s in scored.values()) / len(scored) if scored and not grades else None
+    ranked = {
+        p.id: [Ranked(r.id, (scored[r.id].score, 0.0)) for r in found if r.id in scored]
+        for p, found in several
+    }
+    return _Ranks(ranked, cut, len(ids) - len(scored))

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from sqlite_utils import Database
 
-from arena.beside import Judge, JudgeFigures, judge_figures
+from arena.beside import GRADES, SCORES, Judge, JudgeFigures, judge_figures
 from arena.columns import Columns, columns, columns_of_battles
-from arena.differing import Queue, differing, texts_wanted, with_texts
+from arena.differing import Queue, differing, ends_wanted, filled_in, texts_wanted
 from arena.intervals import Interval
 from arena.judging import kinship
 from arena.language import language_of
@@ -29,6 +29,7 @@ from arena.style import Style, StyledRatings, style_controlled, style_of
 from arena.where import Where, parse
 from arena.winrates import HeadToHead, head_to_head
 from arena.wording import lines, warnings
+from db.asked_battles import battles_between
 from db.campaigns import battles_of, coverage, get_campaign, list_campaigns
 from db.catalog import scores_of_campaign
 from db.checks import CheckVote, check_votes
@@ -46,6 +47,7 @@ from db.figures import (
     texts_of,
     trained_prompts,
 )
+from db.grades import Graded, beside_grades
 from db.judges import Beside, JudgeKind, beside_verdicts
 from db.runs import list_runs, metrics_of
 from db.votes import Counts, counted_votes, counts
@@ -53,6 +55,7 @@ from labeling.agreement import Agreement, agreement, opinions
 from labeling.flags import Limits
 from labeling.quality import RaterFigures, rater_figures
 
+Said = TypeVar("Said", Beside, Graded)
 Curves = Mapping[str, Sequence[tuple[int, float]]]
 """{metric: (step, value), ...} of a run"""
 
@@ -139,6 +142,7 @@ class _Read(NamedTuple):
     languages: dict[str, str]
     styles: dict[str, Style]
     asked: dict[str, Beside]
+    graded: dict[str, Graded]
     kin: tuple[str, ...]
     scores: dict[str, dict[str, Score]]
     counts: Counts
@@ -162,8 +166,9 @@ def report(db: Database, campaign: str | None = None, where: str | None = None) 
     prompts, responses = texts_wanted(
         made.differing
     )  # an id stands for its text: no need for the same moment
+    between = battles_between(db, made.campaigns, ends_wanted(made.differing))
     return replace(
-        made, differing=with_texts(made.differing, questions_of(db, prompts), texts_of(db, responses))
+        made, differing=filled_in(made.differing, questions_of(db, prompts), texts_of(db, responses), between)
     )
 
 
@@ -184,27 +189,30 @@ def _read(db: Database, chosen: Sequence[Campaign], where: Where) -> _Read:
         tuple(chosen), kept, tuple(verdicts),
         tuple(a for c in chosen for a in criteria_answers(db, c.id)),
         tuple(b for c in chosen for b in battles_of(db, c.id)) if not kept else (), lengths, tags, _languages(db, kept),
-        _styles(db, kept), asked := _asked(db, chosen),
-        _kin(db, asked.values(), chosen), dict(scores), counted,
+        _styles(db, kept), asked := _together(beside_verdicts(db, c.id) for c in chosen),
+        graded := _together(beside_grades(db, c.id) for c in chosen),
+        _kin(db, {j.model for j in asked.values() if j.kind is JudgeKind.LLM} | {j.model for j in graded.values()}, chosen),
+        dict(scores), counted,
         tuple(v for c in chosen for v in check_votes(db, c.id)),
         tuple(v for c in chosen for v in excluded_votes(db, c.id) if where.fits(v, tags)),
     )  # fmt: skip
 
 
-def _asked(db: Database, chosen: Sequence[Campaign]) -> dict[str, Beside]:
-    """What stands beside the verdicts of each judge that compares, over these campaigns together."""
-    found: dict[str, Beside] = {}
-    for c in chosen:
-        for name, one in beside_verdicts(db, c.id).items():
+def _together(by_campaign: Iterable[Mapping[str, Said]]) -> dict[str, Said]:
+    """What stands beside the words of each judge, over these campaigns together."""
+    found: dict[str, Said] = {}
+    for here in by_campaign:
+        for name, one in here.items():
             found[name] = found[name] + one if name in found else one
     return found
 
 
-def _kin(db: Database, judges: Iterable[Beside], chosen: Sequence[Campaign]) -> tuple[str, ...]:
+def _kin(db: Database, asked: Iterable[str], chosen: Sequence[Campaign]) -> tuple[str, ...]:
     """A sentence for each language model that judges its own kin."""
     rated = list(dict.fromkeys(m for c in chosen for m in c.models))
-    asked = sorted({j.model for j in judges if j.kind is JudgeKind.LLM})
-    return tuple(told[0].upper() + told[1:] + "." for judge in asked for told in kinship(db, judge, rated))
+    return tuple(
+        told[0].upper() + told[1:] + "." for judge in sorted(asked) for told in kinship(db, judge, rated)
+    )
 
 
 _KNOWN_STYLES: dict[str, Style] = {}
@@ -326,9 +334,9 @@ def _judges(read: _Read, votes: Columns, order: Sequence[str]) -> _Judged:
     """
     over = votes if len(votes) else columns_of_battles(read.battles, order)
     judges = [
-        Judge(name, "reward", {r: s.score for r, s in found.items()}, frozenset(r for r, s in found.items() if s.truncated))
-        for name, found in sorted(read.scores.items())
-    ]  # fmt: skip
+        _scoring(name, read.scores.get(name, {}), read.graded.get(name))
+        for name in sorted({*read.scores, *read.graded})
+    ]
     said = dict(_grouped(read.verdicts, _rater))
     judges += [
         _comparing(name, said.get(name, ()), read.asked.get(name)) for name in sorted({*said, *read.asked})
@@ -336,6 +344,14 @@ def _judges(read: _Read, votes: Columns, order: Sequence[str]) -> _Judged:
     figures = tuple(judge_figures(j, over, read.lengths) for j in judges)
     judged = [v for v in read.votes if any(_has_word(j, v) for j in judges)]
     return _Judged(figures, tuple(differing(j, votes) for j in judges) if len(votes) else (), judged)
+
+
+def _scoring(name: str, found: Mapping[str, Score], graded: Graded | None) -> Judge:
+    """A judge that scores answers one by one, or a language model that grades them."""
+    scores = {r: s.score for r, s in found.items()}
+    if graded is not None:
+        return Judge(name, GRADES, scores, errors=graded.errors)
+    return Judge(name, SCORES, scores, frozenset(r for r, s in found.items() if s.truncated))
 
 
 def _comparing(name: str, said: Iterable[Vote], asked: Beside | None) -> Judge:

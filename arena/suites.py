@@ -14,16 +14,16 @@ from typing import NamedTuple
 import numpy as np
 from sqlite_utils import Database
 
-from arena.columns import Bools, Columns, Floats, columns
+from arena.columns import Bools, Columns, Floats, columns, columns_of_battles
 from arena.figure_tables import as_csv
 from arena.report import plain
-from arena.where import parse
+from arena.where import Where, parse
 from arena.winrates import length_controlled
-from db.campaigns import get_campaign, list_campaigns
+from db.campaigns import battles_of, get_campaign, list_campaigns
 from db.catalog import scores_of_campaign
-from db.entities import Vote
+from db.entities import Battle, Campaign, Vote
 from db.errors import UserError
-from db.figures import judge_votes, one_moment, tags_of, text_lengths
+from db.figures import judge_votes, one_moment, tags_of, text_lengths, turns_of
 from db.votes import counted_votes
 
 ALL = "all"
@@ -51,7 +51,7 @@ class CategoryScore:
     ties: int
     win_rate: float | None
     score: float | None
-    """mean mark or reward, of first turns"""
+    """mean mark, grade or reward"""
     why: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -112,6 +112,10 @@ class _Read(NamedTuple):
     order: tuple[str, ...]
     by_judge: Mapping[str, Sequence[Vote]]
     scores: Mapping[str, Mapping[str, float]]
+    battles: Sequence[Battle]
+    """where two scored answers met"""
+    turns: Mapping[int, int]
+    """{battle: which turn of its talk is judged}"""
     tags: Mapping[str, frozenset[str]]
     lengths: Mapping[str, float]
 
@@ -128,9 +132,11 @@ def suite(db: Database, name: SuiteName, campaign: str | None = None, where: str
             for v in (*counted_votes(db, c.id), *judge_votes(db, c.id))
             if condition.fits(v, tags)
         ]
+        scores = _scores(db, [c.id for c in chosen])
         read = _Read(
             tuple(c.name for c in chosen), tuple(dict.fromkeys(m for c in chosen for m in c.models)), _by_judge(cast),
-            _scores(db, [c.id for c in chosen]), tags, {r: n for c in chosen for r, n in text_lengths(db, c.id).items()},
+            scores, _battles(db, chosen, cast, condition) if scores else (),
+            {b: t for c in chosen for b, t in turns_of(db, c.id).items()} if scores else {}, tags, {r: n for c in chosen for r, n in text_lengths(db, c.id).items()},
         )  # fmt: skip
     rows = tuple(_categories(read)) if name is SuiteName.MTBENCH else tuple(_standings(read))
     if not rows:
@@ -154,11 +160,19 @@ def _scores(db: Database, campaigns: Sequence[int]) -> dict[str, dict[str, float
     return dict(sorted(found.items()))
 
 
-def _scored(read: _Read, scorer: str) -> list[Vote]:
-    """One vote of each battle whose two answers a judge scored, to carry their models and prompt."""
+def _battles(
+    db: Database, chosen: Sequence[Campaign], cast: Iterable[Vote], condition: Where
+) -> list[Battle]:
+    """The battles that a judge's scores are read of, voted on or not; under --where, those with a vote that fits."""
+    fits = {v.battle for v in cast}
+    return [b for c in chosen for b in battles_of(db, c.id) if not condition.patterns or b.id in fits]
+
+
+def _scored(read: _Read, scorer: str) -> list[Battle]:
+    """One battle of each two answers that a judge scored."""
     given = read.scores[scorer]
-    each = {(v.response_a, v.response_b): v for votes in read.by_judge.values() for v in votes}
-    return [v for two, v in each.items() if all(r in given for r in two)]
+    each = {(b.response_a, b.response_b): b for b in read.battles}
+    return [b for two, b in each.items() if all(r in given for r in two)]
 
 
 # -- MT-Bench --------------------------------------------------------------------------------------------------
@@ -197,15 +211,19 @@ def _cells(c: Columns, read: _Read, turns: "np.ndarray[tuple[int], np.dtype[np.o
 
 
 def _marks(read: _Read, scorer: str, given: Mapping[str, float]) -> Iterator[CategoryScore]:
-    """A scoring judge's mean by model and category; each answer once."""
-    answers: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
-    for v in _scored(read, scorer):
-        for model, response in ((v.model_a, v.response_a), (v.model_b, v.response_b)):
-            for category in (ALL, *sorted(read.tags.get(v.prompt, ()))):
-                answers[model][category][response] = given[response]
+    """A scoring judge's mean by model, category and turn; each answer once."""
+    answers: dict[str, dict[tuple[str, str], dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
+    for b in _scored(read, scorer):
+        cells = [
+            (category, turn) for category in (ALL, *read.tags.get(b.prompt, ()))
+            for turn in (ALL, str(read.turns.get(b.id, 1)))
+        ]  # fmt: skip
+        for model, response in ((b.model_a, b.response_a), (b.model_b, b.response_b)):
+            for cell in cells:
+                answers[model][cell][response] = given[response]
     for model in (m for m in read.order if m in answers):
-        for category, found in sorted(answers[model].items()):
-            yield CategoryScore(scorer, model, category, "1", len(found), 0, 0, 0, None, float(np.mean(list(found.values()))),
+        for (category, turn), found in sorted(answers[model].items()):
+            yield CategoryScore(scorer, model, category, turn, len(found), 0, 0, 0, None, float(np.mean(list(found.values()))),
                                 {"win_rate": "this judge gives marks, no verdicts"})  # fmt: skip
 
 
@@ -216,7 +234,7 @@ def _standings(read: _Read) -> Iterator[Standing]:
     for judge, votes in read.by_judge.items():
         yield from _against(judge, columns(votes, read.order), read)
     for scorer, given in read.scores.items():
-        c = columns(_scored(read, scorer), read.order)
+        c = columns_of_battles(_scored(read, scorer), read.order)
         of_a, of_b = c.values(given)
         yield from _against(scorer, c, read, (np.sign(of_a - of_b) + 1) / 2)
 

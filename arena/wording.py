@@ -66,7 +66,7 @@ def judge_lines(j: "JudgeFigures") -> Iterable[str]:
                 else ""
             )
             yield f"  mean score: {p.model_a} {p.score_a:.2f}, {p.model_b} {p.score_b:.2f}; difference {p.score_gap:+.2f}{band}"
-    if any(p.score_gap is not None for p in j.pairs):
+    if j.kind == "reward" and any(p.score_gap is not None for p in j.pairs):
         yield "  such scores have no scale of their own: only differences mean something"
 
 

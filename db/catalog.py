@@ -324,11 +324,12 @@ def add_scores(db: Database, scores: Iterable[Score]) -> Added:
 
 
 def scores_of_campaign(db: Database, campaign: int) -> Mapping[str, dict[str, Score]]:
-    """{scorer: {response id: score}} over the responses of a campaign's battles."""
+    """{scorer: {response id: score}} over the responses of a campaign's battles, but for judges that are excluded."""
     found: dict[str, dict[str, Score]] = {}
     rows = db.conn.execute(
         """SELECT s.response, s.scorer, s.score, s.truncated FROM scores s WHERE s.response IN (
-          SELECT response FROM campaign_responses WHERE campaign = ?1)""",
+          SELECT response FROM campaign_responses WHERE campaign = ?1)
+        AND s.scorer NOT IN (SELECT t.name FROM excluded_raters x JOIN raters t ON t.id = x.rater AND t.kind = 'judge')""",
         (campaign,),
     )
     for response, scorer, score, truncated in rows:

@@ -104,6 +104,16 @@ def tags_of(db: Database, campaign: int) -> dict[str, frozenset[str]]:
     return {str(r[0]): frozenset(json.loads(r[1])) for r in rows}
 
 
+def turns_of(db: Database, campaign: int) -> dict[int, int]:
+    """{battle: which turn of its talk is judged}: what the battle says, else how often its prompt's user spoke."""
+    rows = db.conn.execute(
+        """SELECT b.id, coalesce(b.turn, (SELECT count(*) FROM json_each(p.messages) m WHERE m.value ->> 'role' = 'user'))
+        FROM battles b JOIN prompts p ON p.id = b.prompt WHERE b.campaign = ?""",
+        (campaign,),
+    )
+    return {int(battle): max(1, int(turn)) for battle, turn in rows}
+
+
 class Answer(NamedTuple):
     """What a vote said about one of the campaign's questions."""
 
@@ -149,7 +159,8 @@ def votes_in(db: Database, campaign: str | None = None) -> int:
 
 _STAMP = """SELECT (SELECT max(id) FROM votes), (SELECT count(*) FROM retractions), (SELECT count(*) FROM withdrawals),
   (SELECT max(id) FROM rater_decisions), (SELECT count(finished_at) FROM imports), (SELECT total(leaked) FROM battle_cover),
-  (SELECT count(*) || ' ' || total(score) FROM scores), (SELECT max(id) FROM comparisons), (SELECT count(*) FROM judges),
+  (SELECT count(*) || ' ' || total(score) FROM scores), (SELECT max(id) FROM comparisons),
+  (SELECT max(id) FROM grades), (SELECT count(*) FROM judges),
   (SELECT count(*) FROM prompt_tags), (SELECT count(*) FROM gold_pairs), (SELECT count(*) FROM models),
   (SELECT count(*) || ' ' || total(count_leaked) FROM campaigns)"""
 

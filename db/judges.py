@@ -58,7 +58,8 @@ def add_judge(db: Database, name: str, kind: JudgeKind, model: str, prompt_versi
 
 def _free_name(db: Database, name: str) -> str:
     number, free = 1, name
-    while db.conn.execute("SELECT 1 FROM raters WHERE name = ?", (free,)).fetchone():
+    taken = "SELECT 1 FROM raters WHERE name = ?1 UNION ALL SELECT 1 FROM scores WHERE scorer = ?1"
+    while db.conn.execute(taken, (free,)).fetchone():
         number += 1
         free = f"{name}-{number}"
     return free
@@ -85,14 +86,18 @@ class Asked(NamedTuple):
 
 
 _OPEN = """SELECT DISTINCT b.prompt, min(b.response_a, b.response_b), max(b.response_a, b.response_b)
-  FROM battles b WHERE b.campaign = ?2 AND b.id NOT IN (SELECT battle FROM gold_pairs)
+  FROM battles b WHERE b.campaign = ?2 AND (?3 IS NULL OR b.id = ?3) AND b.id NOT IN (SELECT battle FROM gold_pairs)
   AND NOT EXISTS (SELECT 1 FROM comparisons c WHERE c.judge = ?1 AND c.outcome IS NOT NULL
     AND c.response_a = min(b.response_a, b.response_b) AND c.response_b = max(b.response_a, b.response_b))"""
 
 
-def open_battles(db: Database, judge: int, campaign: int, *, again: bool = False) -> Asked:
-    """What a judge still has to say of a campaign. What gave nothing to read is asked anew only with `again`."""
-    found = [(str(p), str(a), str(b)) for p, a, b in db.conn.execute(_OPEN, (judge, campaign))]
+def open_battles(
+    db: Database, judge: int, campaign: int, battle: int | None = None, *, again: bool = False
+) -> Asked:
+    """What a judge still has to say of a campaign, or of one battle. What gave nothing to read is asked anew only with
+    `again`.
+    """
+    found = [(str(p), str(a), str(b)) for p, a, b in db.conn.execute(_OPEN, (judge, campaign, battle))]
     failed = {
         (str(a), str(b))
         for a, b in db.conn.execute(
@@ -162,8 +167,8 @@ def words(db: Database, judge: int, prompts: Iterable[str]) -> dict[tuple[str, s
     return {(r[0], r[1]): Word(Outcome(r[2]) if r[2] else None, r[3], bool(r[4])) for r in rows}
 
 
-def cast_verdicts(db: Database, judge: JudgeRow, campaign: int) -> int:
-    """A vote of the judge on each battle of a campaign whose responses it compared and on which it has none yet."""
+def cast_verdicts(db: Database, judge: JudgeRow, campaign: int, battle: int | None = None) -> int:
+    """A vote of the judge on each battle of a campaign (or on one) whose responses it compared, where it has none yet."""
     with transaction(db):
         name = db.conn.execute("SELECT name FROM campaigns WHERE id = ?", (campaign,)).fetchone()
         if name is None:
@@ -172,9 +177,9 @@ def cast_verdicts(db: Database, judge: JudgeRow, campaign: int) -> int:
             """SELECT b.id, c.outcome, b.response_a > b.response_b FROM battles b JOIN comparisons c
             ON c.judge = ?1 AND c.outcome IS NOT NULL AND c.response_a = min(b.response_a, b.response_b)
             AND c.response_b = max(b.response_a, b.response_b)
-            WHERE b.campaign = ?2 AND b.id NOT IN (SELECT battle FROM gold_pairs)
+            WHERE b.campaign = ?2 AND (?3 IS NULL OR b.id = ?3) AND b.id NOT IN (SELECT battle FROM gold_pairs)
             AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.battle = b.id AND v.rater = ?1) ORDER BY b.id""",
-            (judge.id, campaign),
+            (judge.id, campaign, battle),
         ).fetchall()
         if not rows:
             return 0
@@ -183,7 +188,7 @@ def cast_verdicts(db: Database, judge: JudgeRow, campaign: int) -> int:
             db,
             [
                 ImportedVote(content_id("vote", name[0], judge.name, battle), campaign, battle, judge.id,
-                             _turned(Outcome(outcome), bool(turned)), None)
+                             in_slots(Outcome(outcome), other_way=bool(turned)), None)
                 for battle, outcome, turned in rows
             ],
             import_id,
@@ -192,9 +197,9 @@ def cast_verdicts(db: Database, judge: JudgeRow, campaign: int) -> int:
     return len(rows)
 
 
-def _turned(outcome: Outcome, turned: bool) -> Outcome:
+def in_slots(outcome: Outcome, *, other_way: bool) -> Outcome:
     """The outcome in the slots of a battle, which may be the other way round."""
-    return {Outcome.A: Outcome.B, Outcome.B: Outcome.A}.get(outcome, outcome) if turned else outcome
+    return {Outcome.A: Outcome.B, Outcome.B: Outcome.A}.get(outcome, outcome) if other_way else outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,22 @@ class Compared:
     """what each order gave, reasons and all"""
 
 
+class Answered(NamedTuple):
+    """A prompt and one answer, as a judge reads them."""
+
+    prompt: Sequence[Message]
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """A judge's word on one answer: 1 to 10, or None where it could not be read."""
+
+    grade: int | None
+    details: Mapping[str, object] = field(default_factory=dict)
+    """what it said, reasons and all"""
+
+
 class Comparer(Protocol):
     """A judge that says of two answers which is better."""
 

@@ -1,9 +1,20 @@
-"""A language model that judges: asked twice about every two answers, once in each order, reasons first."""
+"""A language model that judges: asked twice about every two answers, once in each order, or once about each answer.
+
+Reasons come first either way.
+"""
 
 from collections.abc import Sequence
 
-from arena.judges import Compared, Duel
-from arena.judges.asking import PAIR_VERSION, ask_pair, read_pair, together
+from arena.judges import Answered, Compared, Duel, Graded
+from arena.judges.asking import (
+    PAIR_VERSION,
+    SINGLE_VERSION,
+    ask_pair,
+    ask_single,
+    read_grade,
+    read_pair,
+    together,
+)
 from arena.players import Generated, GenerationSettings, Player, Unanswerable, Unfinished
 from db.entities import Message
 
@@ -11,7 +22,7 @@ SETTINGS = GenerationSettings(temperature=0.0, max_new_tokens=512)
 
 
 class LlmJudge:
-    """Says of two answers which is better by asking any player, over a server or on this machine."""
+    """Says of two answers which is better, or grades one, by asking any player, over a server or on this machine."""
 
     def __init__(self, player: Player) -> None:
         self._player = player
@@ -24,6 +35,18 @@ class LlmJudge:
         asked = [ask_pair(d.prompt, *texts) for d in duels for texts in ((d.a, d.b), (d.b, d.a))]
         said = answers(self._player, asked, SETTINGS)
         return [self._word(*said[2 * i : 2 * i + 2]) for i in range(len(duels))]
+
+    def grade(self, answered: Sequence[Answered]) -> list[Graded]:
+        """A grade of each answer, in their order; none where it said nothing that can be read. UserError as `compare`."""
+        said = answers(self._player, [ask_single(*one) for one in answered], SETTINGS)
+        return [self._graded(one) for one in said]
+
+    def _graded(self, said: Generated | str) -> Graded:
+        if isinstance(said, str):
+            return Graded(None, {"prompt": SINGLE_VERSION, "error": said})
+        grade = read_grade(said.text)
+        kept = {"prompt": SINGLE_VERSION, "said": said.text, "grade": grade, "finish": said.finish_reason}
+        return Graded(grade, kept)
 
     def _word(self, forward: Generated | str, reverse: Generated | str) -> Compared:
         both = [None if isinstance(s, str) else read_pair(s.text) for s in (forward, reverse)]

@@ -14,16 +14,28 @@ from arena.verbs.shared import as_json, home, pairs_made, show, working, writing
               show_default=True, help="What judges.")  # fmt: skip
 @click.option("--model", help="The judge's model: a registered name, a folder or a hub id; by default the home's own reward "
                               "model, or llm-blender/PairRM-hf.")  # fmt: skip
+@click.option(
+    "--single",
+    is_flag=True,
+    help="With llm: grade each response by itself, 1 to 10, instead of comparing two.",
+)
+@click.option(
+    "--battle",
+    type=click.IntRange(min=1),
+    help="Only this battle, which a person voted on; with pairrm, llm or length.",
+)
 @click.option("--again", is_flag=True, help="Ask again where the judge gave nothing that could be read.")
 @as_json
-def judge(campaign: str, kind: str, model: str | None, again: bool, as_json: bool) -> None:
+def judge(
+    campaign: str, kind: str, model: str | None, single: bool, battle: int | None, again: bool, as_json: bool
+) -> None:  # fmt: skip
     """Let a machine rater judge the battles of a campaign; can be stopped and run again."""
     from arena.judging import judge_campaign
     from db.campaigns import get_campaign
 
     with working() as (here, db, job):
-        made = judge_campaign(db, here, get_campaign(db, campaign), kind, model, again=again, say=job.say,
-                              should_stop=job.should_stop)  # fmt: skip
+        made = judge_campaign(db, here, get_campaign(db, campaign), kind, model, single=single, battle=battle,
+                              again=again, say=job.say, should_stop=job.should_stop)  # fmt: skip
     for note in made.notes:
         click.echo(f"note: {note}", err=True)
     show(made.to_json(), as_json, made.to_lines)
