@@ -16,7 +16,7 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from arena import jobs, kinds
-from arena.rounds import Plan, Request, plan
+from arena.run_plans import Plan, Request, plan
 from arena.sweep_table import row_of, table_of, write_files
 from db import runs
 from db.catalog import find_model

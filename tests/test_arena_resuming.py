@@ -8,7 +8,8 @@ import pytest
 
 from arena import jobs
 from arena.registry import resume_job
-from arena.rounds import Request, resume, retrain
+from arena.rounds import resume, retrain
+from arena.run_plans import Request
 from db import runs
 from db.catalog import find_model, get_model
 from db.entities import JobStatus, RunStatus

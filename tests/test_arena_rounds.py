@@ -13,16 +13,9 @@ import pytest
 
 from arena import jobs
 from arena.demo import SFT_DPO, SIMULATED, seed
-from arena.rounds import (
-    Request,
-    next_name,
-    open_rematch,
-    plan,
-    preflight,
-    request_from,
-    retrain,
-    settings_of,
-)
+from arena.rematch import open_rematch
+from arena.rounds import retrain
+from arena.run_plans import Request, next_name, plan, preflight, request_from, settings_of
 from db import runs
 from db.campaigns import battles_of, create_campaign, get_campaign, list_campaigns
 from db.catalog import (

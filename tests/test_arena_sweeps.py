@@ -9,7 +9,7 @@ from openpyxl import load_workbook
 
 from arena import jobs
 from arena.loop import where
-from arena.rounds import Request
+from arena.run_plans import Request
 from arena.sweep_table import Row, best_of, records, table_of, why_best
 from arena.sweeps import axes_of, estimate, grid, planned, run_sweep
 from arena.web.pages.studio.retraining import parents

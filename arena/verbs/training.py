@@ -69,7 +69,8 @@ def run_options(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
 
 def train_kind(kind: str, as_json: bool, preflight_: bool, options: dict[str, Any]) -> None:
     """What every `train KIND` does."""
-    from arena.rounds import dry_run, preflight, request_from, retrain
+    from arena.rounds import retrain
+    from arena.run_plans import dry_run, preflight, request_from
     from db.entities import RunKind
 
     sweeps, wait = options.pop("sweeps"), not options.pop("no_wait")
@@ -144,7 +145,7 @@ def sweep_kind(
     kind: str, sweeps: Sequence[str], options: dict[str, Any], *, wait: bool, as_json: bool
 ) -> None:
     """What `train KIND --sweep` does; with --dry-run, only what it would be."""
-    from arena.rounds import request_from
+    from arena.run_plans import request_from
     from arena.sweeps import dry_run, run_sweep
     from db.entities import RunKind
 
@@ -240,7 +241,8 @@ def train_again(
     run: str, without: Sequence[str], name: str | None, against: str | None, no_rematch: bool, no_wait: bool, as_json: bool
 ) -> None:  # fmt: skip
     """Repeat a run with its settings, votes and policy, but without some raters; with none left out, exactly as it was."""
-    from arena.rounds import again, retrain
+    from arena.rounds import retrain
+    from arena.run_plans import again
 
     with working(wait=not no_wait) as (here, db, job):
         made = retrain(
