@@ -5,13 +5,21 @@ python -m bench.consensus FOLDER     # pandalm_*.jsonl and llmfao_*.jsonl, as te
 
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from db.connection import home_at, open_reader
-from labeling.agreement import consensus, opinions, standing
+from labeling.agreement import Opinion, codes, label_counts, majority, opinions, standing
 from labeling.consensus import dawid_skene, information
 from labeling.importing import ImportKind, import_file
 from labeling.pairs import PairPolicy, policy_effects, read_votes
+
+
+def majorities(given: Iterable[Opinion]) -> dict[str, int]:
+    """What most raters say of each battle; without a strict majority over every other label, a tie."""
+    kept = standing(given)
+    _, battles = codes(o.battle for o in kept)
+    return {b: majority(row) for b, row in zip(battles, label_counts(kept).tolist(), strict=True)}
 
 
 def measure(folder: Path, name: str) -> None:
@@ -22,7 +30,7 @@ def measure(folder: Path, name: str) -> None:
         import_file(home, ImportKind.VOTES, str(folder / f"{name}_votes.jsonl"), campaign=name)
         read = read_votes(open_reader(home), [name])
     given = opinions(read.votes)
-    by_majority = consensus(given)
+    by_majority = majorities(given)
     found = dawid_skene([(o.rater, o.battle, o.label) for o in standing(given)])
     likeliest = {battle: p.index(max(p)) for battle, p in found.probabilities.items()}
     same = sum(likeliest[b] == label for b, label in by_majority.items()) / len(by_majority)

@@ -236,13 +236,6 @@ def krippendorff_alpha(counts: Ints) -> tuple[float | None, str]:
     return float(1 - observed / expected), ""
 
 
-def consensus(given: Iterable[Opinion]) -> dict[str, int]:
-    """What most raters say of each battle; without a strict majority over every other label, a tie."""
-    kept = standing(given)
-    _, battles = codes(o.battle for o in kept)
-    return {b: majority(row) for b, row in zip(battles, label_counts(kept).tolist(), strict=True)}
-
-
 def majority(counts: Sequence[int]) -> int:
     """The label with strictly the most opinions, else TIE."""
     top = max(counts)

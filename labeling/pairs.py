@@ -242,13 +242,6 @@ def read_votes(
     return Read(tuple(votes), texts, ruled, evaluating)
 
 
-def pairs_of_campaigns(
-    db: Database, names: Sequence[str], policy: PairPolicy, *, training: bool = False
-) -> Pairs:
-    """The pairs of campaigns (all of them where none is named). For training, `evaluate` campaigns are left out."""
-    return pairs_of(read_votes(db, names, training=training), policy)
-
-
 def pairs_of(read: Read, policy: PairPolicy) -> Pairs:
     """The pairs of votes that were read."""
     found = preference_pairs(read.votes, read.texts, policy, read.ruled)

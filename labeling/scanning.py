@@ -14,7 +14,7 @@ from db.catalog import get_setting, responses_of, set_setting
 from db.connection import transaction
 from db.entities import Campaign, CampaignStatus, Finding, FindingKind, Guard, Message
 from db.errors import UserError
-from labeling.guard_words import DEFAULT, GuardWords, parse_words, watch
+from labeling.guard_words import DEFAULT, GuardWords, default_words, parse_words, watch
 from labeling.guarding import COVERABLE, excerpt, findings, read_text, redacted
 
 CHUNK = 100
@@ -139,7 +139,7 @@ def save_words(db: Database, text: str) -> GuardWords:
 
     Campaigns that are there already keep their findings until they are scanned again.
     """
-    words = parse_words(text) if text.strip() else _parsed(DEFAULT.read_text(encoding="utf-8"))
+    words = parse_words(text) if text.strip() else default_words()
     if not (words.names or words.everyday):
         raise UserError("the list names no maker or model", "give it a section [names]")
     own = text.strip() and text.strip() != DEFAULT.read_text(encoding="utf-8").strip()

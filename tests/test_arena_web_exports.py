@@ -17,7 +17,7 @@ from db.connection import Readers, Writer, open_writer
 from db.entities import Choice, JobStatus, Outcome
 from db.errors import UserError
 from labeling.importing import ImportKind, import_file
-from labeling.pairs import PairPolicy, pairs_of_campaigns
+from labeling.pairs import PairPolicy, pairs_of, read_votes
 from tests.test_arena_loop import give
 from tests.test_arena_web_studio import plain
 
@@ -160,7 +160,7 @@ def test_a_ruling_stands_in_the_pairs_and_a_later_one_takes_its_place(context):
     for choice in (Choice.LEFT, Choice.BOTH_BAD):
         rulings.rule(context, battle, choice, "so")
     db = context.readers.get()
-    assert pairs_of_campaigns(db, ["votes"], PairPolicy()).left_out["overruled by the owner"] == 3
+    assert pairs_of(read_votes(db, ["votes"]), PairPolicy()).left_out["overruled by the owner"] == 3
     kept = adjudications.rulings(db, get_campaign(db, "votes").id)
     assert [r.outcome for r in kept.values()] == [Outcome.BOTH_BAD]
     acts = [a.what for a in audit.recent(db)]

@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 
+from bench.consensus import majorities
 from labeling.agreement import (
     TIE,
     A,
@@ -14,7 +15,6 @@ from labeling.agreement import (
     Repeats,
     agreement,
     cohen_kappas,
-    consensus,
     krippendorff_alpha,
     label_counts,
     rater_pairs,
@@ -163,10 +163,10 @@ def test_two_raters_without_chance_agreement_have_alpha_near_zero():
     assert agreement(given(*votes)).krippendorff_alpha == pytest.approx(0, abs=0.05)
 
 
-def test_consensus_is_a_strict_majority_or_a_tie():
+def test_what_most_say_is_a_strict_majority_or_a_tie():
     votes = given(("x", "r1", "a"), ("x", "r2", "a"), ("x", "r3", "b"), ("y", "r1", "a"), ("y", "r2", "b"),
                   ("z", "r1", "tie"), ("z", "r2", "tie"), ("z", "r3", "a"))  # fmt: skip
-    assert consensus(votes) == {"x": A, "y": TIE, "z": TIE}
+    assert majorities(votes) == {"x": A, "y": TIE, "z": TIE}
     assert label_counts(standing(votes)).tolist() == [[2, 1, 0], [1, 1, 0], [1, 0, 2]]
 
 

@@ -5,8 +5,9 @@ import random
 
 import pytest
 
+from bench.consensus import majorities
 from db.errors import UserError
-from labeling.agreement import Opinion, consensus
+from labeling.agreement import Opinion
 from labeling.consensus import Consensus, dawid_skene, information, why_not
 
 
@@ -35,7 +36,7 @@ def test_true_labels_are_found_where_a_majority_of_raters_is_bad(seed):
     truth, given = crowd(seed)
     found = dawid_skene(given)
     best = {b: p.index(max(p)) for b, p in found.probabilities.items()}
-    by_majority = consensus(Opinion(b, r, label, i) for i, (r, b, label) in enumerate(given))
+    by_majority = majorities(Opinion(b, r, label, i) for i, (r, b, label) in enumerate(given))
     assert share(best, truth) > 0.95 > 0.7 > share(by_majority, truth)
 
 
@@ -83,6 +84,6 @@ def test_on_real_labels_of_three_careful_raters_it_says_what_the_majority_says(s
     rows = [json.loads(line) for line in (shared_data / "pandalm_votes.jsonl").read_text().splitlines()]
     given = [(r["rater"], r["item_id"], {"a": 0, "b": 1}.get(r["choice"], 2)) for r in rows]
     found = dawid_skene(given)
-    by_majority = consensus(Opinion(b, r, label, i) for i, (r, b, label) in enumerate(given))
+    by_majority = majorities(Opinion(b, r, label, i) for i, (r, b, label) in enumerate(given))
     assert {b: p.index(max(p)) for b, p in found.probabilities.items()} == by_majority
     assert all(bits > 1 for bits in information(found).values())

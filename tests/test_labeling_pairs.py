@@ -28,9 +28,10 @@ from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_impor
 from labeling.pairs import (
     Method,
     PairPolicy,
-    pairs_of_campaigns,
+    pairs_of,
     policy_effects,
     preference_pairs,
+    read_votes,
     without_duplicates,
 )
 from labeling.policy import Ties
@@ -156,7 +157,7 @@ def test_the_view_and_the_vote_policy_hold_the_same_pairs(texts):
             db, [ImportedVote(f"r{i}", campaign, battle, rater, Outcome(outcome), None)], opened
         )
     finish_import(db, opened, ImportCounts(len(texts), len(texts), 0, 0))
-    found = pairs_of_campaigns(db, ["c"], PairPolicy(Method.VOTE))
+    found = pairs_of(read_votes(db, ["c"]), PairPolicy(Method.VOTE))
     by_id = dict(db.execute("SELECT id, text FROM responses"))
     view = sorted(db.execute("SELECT vote, chosen, rejected FROM vote_pairs"))
     assert view == sorted((p.votes[0], by_id[p.chosen], by_id[p.rejected]) for p in found.pairs)
@@ -364,7 +365,7 @@ def test_rulings_are_kept_and_the_newest_stands(db):
     assert {b: (r.outcome, r.reason) for b, r in rulings(db, campaign).items()} == {
         battle: (Outcome.A, "the other one is wrong")}  # fmt: skip
     assert [d.ruled for d in disputed(db, "c")] == ["a"]
-    assert [p.chosen for p in pairs_of_campaigns(db, ["c"], PairPolicy()).pairs] == [first.id]
+    assert [p.chosen for p in pairs_of(read_votes(db, ["c"]), PairPolicy()).pairs] == [first.id]
     assert db.conn.execute("SELECT count(*) FROM adjudications").fetchone() == (2,)
     with pytest.raises(UserError, match="there is no battle 99"):
         add_ruling(db, 99, Outcome.A, "", "owner")
