@@ -40,6 +40,9 @@ async def post_login(request: Request) -> Response:
         web.tries.note(address)
         logins.failed(name if by_password else None)
         return JSONResponse({"error": WRONG_PASSWORD if by_password else WRONG_TOKEN}, 401)
+    before = web.door.visitor(request).owner
+    if before is not None:  # who had a copy of the old cookie is out
+        await written(request, lambda db: owners.log_out(db, before, now()))
     response = JSONResponse({"next": f"{web.root_path}/{Page.STUDIO}/"})
     web.door.let_owner_in(request, response, value)
     return response
