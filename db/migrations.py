@@ -1220,6 +1220,22 @@ BEGIN DELETE FROM chats WHERE owner = new.id; END""",
 
 
 @migrations()
+def m016_left_out_raters(db: Database) -> None:
+    """Homes from before m006 counted votes of raters who are left out as covering a battle; counted anew for those."""
+    _run(
+        db,
+        """
+UPDATE battle_cover SET votes = (SELECT count(*) FROM covering_votes c WHERE c.battle = battle_cover.battle
+  AND c.rater NOT IN (SELECT rater FROM excluded_raters))
+WHERE battle IN (SELECT battle FROM votes WHERE rater IN (SELECT rater FROM excluded_raters))
+--
+UPDATE campaign_sizes SET votes = (SELECT count(*) FROM covering_votes c WHERE c.campaign = campaign_sizes.campaign
+  AND c.rater NOT IN (SELECT rater FROM excluded_raters))
+WHERE campaign IN (SELECT campaign FROM votes WHERE rater IN (SELECT rater FROM excluded_raters))""",
+    )
+
+
+@migrations()
 def m017_vote_path(db: Database) -> None:
     """What a vote asks of the votes before it is found by index, however many raters a campaign or a battle has."""
     _run(

@@ -1,0 +1,1 @@
+"""Homes as each earlier version of the schema left them, as SQL."""
