@@ -13,6 +13,7 @@ from sqlite_utils import Database
 
 from arena import jobs
 from arena.demo import seed
+from arena.hosting import address_of
 from arena.registry import register
 from db.campaigns import find_campaign
 from db.catalog import set_setting
@@ -56,12 +57,6 @@ def check_port(host: str, port: int) -> None:
             raise UserError(
                 f"cannot listen on {host}:{port} ({error.strerror})", "choose another --port or --host"
             ) from None
-
-
-def address_of(host: str, port: int) -> str:
-    """Where a browser on this machine finds a server that listens there."""
-    near = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http://{near}:{port}"
 
 
 @contextmanager

@@ -1,10 +1,14 @@
 """The real app on a real port for a test, and small clients that speak to it as browsers and scripts do."""
 
 import contextlib
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import httpx
@@ -13,7 +17,7 @@ from fastapi import FastAPI
 
 from arena.web.app import create_app
 from arena.web.sessions import now
-from db.connection import Home, Writer
+from db.connection import PROJECT, Home, Writer
 from labeling.joining import invite
 from labeling.owners import owner_link_token
 
@@ -71,3 +75,66 @@ def running(home: Home, **options: object) -> Iterator[Running]:
         finally:
             server.should_exit = True
             thread.join(20)
+
+
+def free_port() -> int:
+    """A port nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Command:
+    """A server started by the command line, as a child process."""
+
+    process: subprocess.Popen[str]
+    port: int
+    out: str = ""
+    err: str = ""
+
+    @property
+    def base(self) -> str:
+        """Where it answers on this machine."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Tell it to stop and wait; its exit code, and from now on what it printed."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        self.out, self.err = self.process.communicate(timeout=60)
+        return self.process.returncode
+
+
+@contextlib.contextmanager
+def served_by_command(
+    home: Home, *words: str, environ: Mapping[str, str] | None = None, answers: bool = True
+) -> Iterator[Command]:
+    """`launch.py serve` on a free port with these words and environment, once it answers (or at once, where it will not)."""
+    port = free_port()
+    command = [
+        sys.executable,
+        str(PROJECT / "launch.py"),
+        "--home",
+        str(home.root),
+        *(words or ("serve", "--no-open")),
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PORT": str(port), "OMP_NUM_THREADS": "1", **(environ or {})},
+    )  # fmt: skip
+    served = Command(process, port)
+    try:
+        deadline = time.monotonic() + 90
+        while answers:
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline, "the server did not answer"
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{served.base}/healthz", trust_env=False, timeout=5).status_code == 200:
+                    break
+            time.sleep(0.05)
+        yield served
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()

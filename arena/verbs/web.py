@@ -3,6 +3,7 @@
 import os
 import sys
 from dataclasses import asdict
+from typing import Any
 
 import click
 
@@ -10,31 +11,40 @@ from arena.verbs.shared import as_json, home, show, table, writing
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(1, 65535), default=7860, envvar="PORT", show_default=True,
-              show_envvar=True, help="Port to listen on.")  # fmt: skip
+@click.option("--host", envvar="TASTEBENCH_HOST", show_envvar=True,
+              help="Address to listen on (default: 127.0.0.1; in a Space 0.0.0.0).")  # fmt: skip
+@click.option("--port", type=click.IntRange(1, 65535), envvar="PORT", show_envvar=True,
+              help="Port to listen on (default: 7860).")  # fmt: skip
 @click.option(
     "--open/--no-open", "open_", default=None, help="Open a browser (default: if there is a screen)."
 )
-@click.option("--public-url", help="Address that raters use, if another than this machine's.")
-@click.option("--root-path", default="", help="Path under which a reverse proxy shows the app.")
-@click.option("--embed", metavar="ORIGIN", help="Origin of a page that may show the rating page in a frame.")
+@click.option("--public-url", envvar="TASTEBENCH_PUBLIC_URL", show_envvar=True,
+              help="Address that raters use, if another than this machine's; other names are refused then.")  # fmt: skip
+@click.option("--root-path", envvar="TASTEBENCH_ROOT_PATH", show_envvar=True,
+              help="Path under which a reverse proxy shows the app (default: the path of --public-url).")  # fmt: skip
+@click.option("--embed", metavar="ORIGIN", envvar="TASTEBENCH_EMBED", show_envvar=True,
+              help="Origin of a page that may show the rating page in a frame.")  # fmt: skip
+@click.option("--trusted-proxies", metavar="ADDRESSES", envvar="TASTEBENCH_TRUSTED_PROXIES", show_envvar=True,
+              help="Proxies whose X-Forwarded-For and -Proto are believed, comma-separated, '' for none "
+                   "(default: 127.0.0.1,::1; in a Space private networks).")  # fmt: skip
 @click.option("--a", help="A model to compare: a checkpoint or adapter folder, hub id or registered name.")
 @click.option("--b", help="The model it meets.")
 @click.option("--prompts", help="File (or hub dataset) of prompts they answer.")
-def serve(host: str, port: int, open_: bool | None, public_url: str | None, root_path: str, embed: str | None,
-          a: str | None, b: str | None, prompts: str | None) -> None:  # fmt: skip
+def serve(open_: bool | None, a: str | None, b: str | None, prompts: str | None, **place: Any) -> None:  # noqa: ANN401
     """Start the web app (the default)."""
-    from arena.serving import Contest, address_of, prepared
+    from arena.hosting import Place, placed
+    from arena.serving import Contest, prepared
+    from arena.web.hosts import checked_proxies
     from db.errors import UserError
 
     contest = Contest(a, b, prompts) if a and b and prompts else None
     if contest is None and (a or b or prompts):
         raise UserError("--a, --b and --prompts belong together", "give all three or none")
-    root_path = root_path.rstrip("/")
-    public = (public_url or address_of(host, port) + root_path).rstrip("/")
-    with prepared(home(), host, port, contest, public if public_url or root_path else None) as links_for:
-        links = links_for(public)
+    at = placed(Place(**place), os.environ)
+    checked_proxies(at.proxies)
+    host, port = at.listens
+    with prepared(home(), host, port, contest, at.told) as links_for:
+        links = links_for(at.public)
         click.echo(f"Tastebench, home {home().root}")
         for line in links.scanned:
             click.echo(f"  {line}")
@@ -45,8 +55,8 @@ def serve(host: str, port: int, open_: bool | None, public_url: str | None, root
         sys.stdout.flush()
         from arena.web.app import serve as serve_app
 
-        serve_app(home(), host=host, port=port, public_url=public, root_path=root_path, embed=embed,
-                  open_url=_browser(open_, links.rate or links.studio))  # fmt: skip
+        serve_app(home(), host=host, port=port, public_url=at.told, root_path=at.root, embed=at.embed,
+                  trusted_proxies=at.proxies, open_url=_browser(open_, links.rate or links.studio))  # fmt: skip
 
 
 def _browser(wanted: bool | None, url: str) -> str | None:

@@ -24,6 +24,7 @@ from arena.web import api, chrome, live_api, logins
 from arena.web.context import OWNERS, RATERS
 from arena.web.context import Context as Context
 from arena.web.guard import Guard
+from arena.web.hosts import checked_proxies
 from arena.web.live_room import Room
 from arena.web.sessions import BadTries, Door, Page, may_open, now
 from arena.web.watching import Watcher
@@ -40,11 +41,13 @@ _ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """How the outside reaches the app: the public address, a proxy's prefix, a site that may frame the rating page."""
+    """How the outside reaches the app: the public address, a proxy's prefix, a site that may frame the rating page,
+    the address it listens on."""
 
     public_url: str | None = None
     root_path: str = ""
     embed: str | None = None
+    listens: str = "127.0.0.1"
     https: bool = field(init=False)
     host: str | None = field(init=False)
 
@@ -65,9 +68,10 @@ def create_app(
     root_path: str = "",
     https: bool = False,
     public_url: str | None = None,
+    listens: str = "127.0.0.1",
 ) -> FastAPI:
     """The whole app over a home: routes, pages, guard. Its writer closes when the app shuts down."""
-    address = Address(public_url, root_path.rstrip("/"), embed)
+    address = Address(public_url, root_path.rstrip("/"), embed, listens)
     writer, readers = Writer(home), Readers(home)
     context = Context(home, readers, writer, chrome.theme())
     door = Door(readers, https or address.https, embed)
@@ -97,7 +101,9 @@ def create_app(
     app.add_exception_handler(api.NotJson, api.on_not_json)
     for page in Page:
         _mount(app, page, context, door, address)
-    app.add_middleware(Guard, door=door, root_path=address.root_path, public_host=address.host)
+    app.add_middleware(
+        Guard, door=door, root_path=address.root_path, public_host=address.host, listens=listens
+    )
     return app
 
 
@@ -145,12 +151,18 @@ class _Server(uvicorn.Server):
 
 def serve(
     home: Home, *, host: str = "127.0.0.1", port: int = 7860, public_url: str | None = None, root_path: str = "",
-    embed: str | None = None, open_url: str | None = None,
+    embed: str | None = None, trusted_proxies: str = "127.0.0.1,::1", open_url: str | None = None,
 ) -> None:  # fmt: skip
-    """Run the app until it is told to stop. One process: sessions of Gradio's pages live in it."""
-    app = create_app(home, embed=embed, root_path=root_path, public_url=public_url)
+    """Run the app until it is told to stop. One process: sessions of Gradio's pages live in it.
+
+    A client's address and https are taken from X-Forwarded-For and X-Forwarded-Proto where one of `trusted_proxies` says
+    them, and from nobody else.
+    """
+    proxies = checked_proxies(trusted_proxies)
+    app = create_app(home, embed=embed, root_path=root_path, public_url=public_url, listens=host)
     config = uvicorn.Config(
         app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
         timeout_graceful_shutdown=3, timeout_keep_alive=30, lifespan="on",
+        proxy_headers=bool(proxies), forwarded_allow_ips=proxies,
     )  # fmt: skip
     _Server(config, open_url).run()

@@ -1,6 +1,6 @@
 """The guard in front of every request: what is not allowed here is not there.
 
-It refuses paths that are not on its list, cross-site posts and large bodies, checks who may open a page before Gradio
+It refuses names that are not this server's, paths that are not on its list, cross-site posts and large bodies, checks who may open a page before Gradio
 sees the request, sends people without a session to a page they understand, and puts the security headers on every
 answer. Gradio's own routes are allowed by name; all others under a mount (config, upload, file, run, call, info,
 monitoring and whatever comes with a later version) answer 404.
@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from arena.web.chrome import message_page
+from arena.web.hosts import answers_to
 from arena.web.packed import Packed
 from arena.web.sessions import Door, Page, may_open
 
@@ -93,12 +94,19 @@ class Guard:
     """ASGI middleware around the whole app."""
 
     def __init__(
-        self, app: ASGIApp, *, door: Door, root_path: str = "", public_host: str | None = None
+        self,
+        app: ASGIApp,
+        *,
+        door: Door,
+        root_path: str = "",
+        public_host: str | None = None,
+        listens: str = "127.0.0.1",
     ) -> None:
         self._app = app
         self._door = door
         self._root = root_path
         self._public_host = public_host
+        self._listens = listens
         self._packed = Packed()
         ancestors = door.embed or "'none'"
         self._csp = CSP.format(ancestors=ancestors)
@@ -112,6 +120,8 @@ class Guard:
             return await send({"type": "websocket.close", "code": 1008})
         headers = Headers(scope=scope)
         guarded = self._with_headers(send)
+        if not answers_to(headers.get("host", ""), self._listens, self._public_host):
+            return await _misdirected(headers)(scope, receive, guarded)
         path = canonical(self._inner_path(scope["path"]))
         target = target_of(path, scope["method"]) if path is not None else None
         if path is None or target is None or scope["method"] not in ("GET", "HEAD", "POST"):
@@ -179,6 +189,17 @@ class Guard:
 
 def _error(status: int, what: str) -> Response:
     return JSONResponse({"error": what}, status)
+
+
+def _misdirected(headers: Headers) -> Response:
+    """421: the request names a host that this server is not known by."""
+    what = "This server is not known by the name in this address."
+    remedy = "Its owner gives the name with serve --public-url https://NAME."
+    if "text/html" in headers.get("accept", ""):
+        return message_page(
+            "Wrong address", what, 421, remedy=remedy, accepted=headers.get("accept-language", "")
+        )
+    return JSONResponse({"error": what, "remedy": remedy}, 421)
 
 
 def _not_found(headers: Headers) -> Response:
