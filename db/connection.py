@@ -211,7 +211,7 @@ class Writer:
     COMMIT returned with synchronous=FULL: what it reports is on disk.
     """
 
-    GROUP = 64
+    GROUP = 256
 
     def __init__(self, home: Home) -> None:
         self._queue: queue.SimpleQueue[tuple[Callable[[Database], object], Future[object]] | None] = (
@@ -235,6 +235,11 @@ class Writer:
             else:
                 self._queue.put((request, future))  # type: ignore[arg-type]
         return future
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their turn."""
+        return self._queue.qsize()
 
     def call(self, request: Callable[[Database], T]) -> T:
         """Submit and wait."""

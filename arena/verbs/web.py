@@ -3,6 +3,7 @@
 import os
 import sys
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -27,10 +28,17 @@ from arena.verbs.shared import as_json, home, show, table, writing
 @click.option("--trusted-proxies", metavar="ADDRESSES", envvar="TASTEBENCH_TRUSTED_PROXIES", show_envvar=True,
               help="Proxies whose X-Forwarded-For and -Proto are believed, comma-separated, '' for none "
                    "(default: 127.0.0.1,::1; in a Space private networks).")  # fmt: skip
+@click.option("--backup-minutes", type=click.FloatRange(0, 10_000), default=15.0, show_default=True,
+              envvar="TASTEBENCH_BACKUP_MINUTES", show_envvar=True,
+              help="Copy the database into backups/ so often, where something changed; 0 for never.")  # fmt: skip
+@click.option("--log", type=click.Choice(["problems", "requests"]), default="problems", show_default=True,
+              envvar="TASTEBENCH_LOG", show_envvar=True,
+              help="What to log: what failed or took two seconds, or a line for each request too.")  # fmt: skip
 @click.option("--a", help="A model to compare: a checkpoint or adapter folder, hub id or registered name.")
 @click.option("--b", help="The model it meets.")
 @click.option("--prompts", help="File (or hub dataset) of prompts they answer.")
-def serve(open_: bool | None, a: str | None, b: str | None, prompts: str | None, **place: Any) -> None:  # noqa: ANN401
+def serve(open_: bool | None, backup_minutes: float, log: str, a: str | None, b: str | None, prompts: str | None,
+          **place: Any) -> None:  # fmt: skip  # noqa: ANN401
     """Start the web app (the default)."""
     from arena.hosting import Place, placed
     from arena.serving import Contest, prepared
@@ -53,10 +61,15 @@ def serve(open_: bool | None, a: str | None, b: str | None, prompts: str | None,
         click.echo(f"  studio  {links.studio}")
         click.echo("Both links open at once on this machine. Ctrl-C stops the server; no vote is lost by it.")
         sys.stdout.flush()
+        from arena.upkeep import copied_every
         from arena.web.app import serve as serve_app
 
-        serve_app(home(), host=host, port=port, public_url=at.told, root_path=at.root, embed=at.embed,
-                  trusted_proxies=at.proxies, open_url=_browser(open_, links.rate or links.studio))  # fmt: skip
+        copying = copied_every(
+            home(), timedelta(minutes=backup_minutes), lambda line: click.echo(line, err=True)
+        )
+        with copying:
+            serve_app(home(), host=host, port=port, public_url=at.told, root_path=at.root, embed=at.embed,
+                      trusted_proxies=at.proxies, log=log, open_url=_browser(open_, links.rate or links.studio))  # fmt: skip
 
 
 def _browser(wanted: bool | None, url: str) -> str | None:

@@ -1,6 +1,7 @@
 """The web app: JSON routes for raters and one Gradio mount a page, behind the guard. No torch in this process."""
 
 import contextlib
+import gc
 import importlib
 import os
 import re
@@ -20,12 +21,13 @@ import uvicorn
 from fastapi import FastAPI, Request
 
 from arena import notices
-from arena.web import api, chrome, live_api, logins
+from arena.web import api, chrome, live_api, logins, logs, metrics
 from arena.web.context import OWNERS, RATERS
 from arena.web.context import Context as Context
 from arena.web.guard import Guard
 from arena.web.hosts import checked_proxies
 from arena.web.live_room import Room
+from arena.web.request_log import Requests
 from arena.web.sessions import BadTries, Door, Page, may_open, now
 from arena.web.watching import Watcher
 from db.connection import Home, Readers, Writer
@@ -69,6 +71,7 @@ def create_app(
     https: bool = False,
     public_url: str | None = None,
     listens: str = "127.0.0.1",
+    metrics_token: str | None = None,
 ) -> FastAPI:
     """The whole app over a home: routes, pages, guard. Its writer closes when the app shuts down."""
     address = Address(public_url, root_path.rstrip("/"), embed, listens)
@@ -76,7 +79,7 @@ def create_app(
     context = Context(home, readers, writer, chrome.theme())
     door = Door(readers, https or address.https, embed)
     web = api.Web(context, door, BadTries(), address.root_path)
-    room = Room(readers, writer, context.players)
+    room = Room(readers, writer, context.players, context.failures)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -94,16 +97,21 @@ def create_app(
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.web, app.state.room = web, room
+    app.state.metrics = metrics.Metrics(readers, writer, metrics_token)
+    api.add_ballot_routes(app)
+    app.include_router(metrics.router)
     app.include_router(api.router)
     app.include_router(logins.router)
     app.include_router(live_api.router)
     app.add_exception_handler(UserError, api.on_user_error)
     app.add_exception_handler(api.NotJson, api.on_not_json)
+    app.add_exception_handler(Exception, api.on_bug)
     for page in Page:
         _mount(app, page, context, door, address)
     app.add_middleware(
         Guard, door=door, root_path=address.root_path, public_host=address.host, listens=listens
     )
+    app.add_middleware(Requests, timed=app.state.metrics.timed, root_path=address.root_path)
     return app
 
 
@@ -136,7 +144,7 @@ def _permission(page: Page, door: Door) -> Callable[[Request], str | None]:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn that opens a browser once it answers."""
+    """Uvicorn that opens a browser once it answers, and no longer looks for garbage in what the start left behind."""
 
     def __init__(self, config: uvicorn.Config, open_url: str | None) -> None:
         super().__init__(config)
@@ -145,13 +153,26 @@ class _Server(uvicorn.Server):
     async def startup(self, *args: object, **kwargs: object) -> None:
         """Start listening, then open the browser."""
         await super().startup(*args, **kwargs)  # type: ignore[arg-type]
+        gc.collect()
+        gc.freeze()  # or every full collection walks all of Gradio, in the middle of somebody's vote
         if self._open_url and self.started:
             webbrowser.open(self._open_url)
+
+
+def _engine() -> tuple[str, str]:
+    """(loop, parser): Uvicorn's fast ones, or its plain ones where those cannot be had (Windows)."""
+    try:
+        import httptools
+        import uvloop
+    except ImportError:
+        return "asyncio", "h11"
+    return uvloop.__name__, httptools.__name__
 
 
 def serve(
     home: Home, *, host: str = "127.0.0.1", port: int = 7860, public_url: str | None = None, root_path: str = "",
     embed: str | None = None, trusted_proxies: str = "127.0.0.1,::1", open_url: str | None = None,
+    log: str = logs.Chatter.PROBLEMS,
 ) -> None:  # fmt: skip
     """Run the app until it is told to stop. One process: sessions of Gradio's pages live in it.
 
@@ -159,10 +180,13 @@ def serve(
     them, and from nobody else.
     """
     proxies = checked_proxies(trusted_proxies)
-    app = create_app(home, embed=embed, root_path=root_path, public_url=public_url, listens=host)
+    app = create_app(home, embed=embed, root_path=root_path, public_url=public_url, listens=host,
+                     metrics_token=os.environ.get(metrics.TOKEN_VARIABLE))  # fmt: skip
+    loop, parser = _engine()
     config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
+        app, host=host, port=port, log_level="warning", log_config=None, access_log=False, server_header=False,
         timeout_graceful_shutdown=3, timeout_keep_alive=30, lifespan="on",
-        proxy_headers=bool(proxies), forwarded_allow_ips=proxies,
+        proxy_headers=bool(proxies), forwarded_allow_ips=proxies, loop=loop, http=parser,
     )  # fmt: skip
+    logs.set_up(logs.Chatter(log))
     _Server(config, open_url).run()

@@ -11,22 +11,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from arena.web.chrome import message_page
 from arena.web.hosts import answers_to
+from arena.web.pace import BY_ADDRESS, BY_RATER, Pace
 from arena.web.packed import Packed
-from arena.web.sessions import Door, Page, may_open
+from arena.web.sessions import Door, Page, address_of, may_open
 
 API_CAP, EVENT_CAP, DRAINED = 64 * 1024, 1024 * 1024, 16 * 1024 * 1024
 VOTE_CAP = 1024 * 1024
 """of a vote: four texts of 20,000 characters, each 12 bytes at most where JSON escapes them"""
 
 OWN_ROUTES = re.compile(
-    r"/|/healthz|/favicon\.ico|/manifest\.json|/robots\.txt|/join/[A-Za-z0-9_-]{1,128}"
+    r"/|/healthz|/metrics|/favicon\.ico|/manifest\.json|/robots\.txt|/join/[A-Za-z0-9_-]{1,128}"
     r"|/api/(next|vote|undo|consent|quiz|guidelines|reveal|forget|login|logout|live|live/again|live/back)"
 )
 STATIC = re.compile(r"(assets|static|svelte)/[A-Za-z0-9._@/-]+|theme\.css")
@@ -42,6 +43,12 @@ CSP = (
     "img-src 'self' data:; media-src 'self'; font-src 'self' data:; connect-src 'self'; frame-src 'none'; "
     "object-src 'none'; worker-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors {ancestors}"
 )
+
+ALWAYS = {
+    b"x-content-type-options": b"nosniff", b"referrer-policy": b"no-referrer", b"cross-origin-opener-policy": b"same-origin",
+    b"permissions-policy": b"camera=(), microphone=(), geolocation=()",
+}  # fmt: skip
+UNFRAMED = {b"x-frame-options": b"DENY", b"cross-origin-resource-policy": b"same-origin"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +115,12 @@ class Guard:
         self._public_host = public_host
         self._listens = listens
         self._packed = Packed()
+        self._by_rater, self._by_address = Pace(BY_RATER), Pace(BY_ADDRESS)
         ancestors = door.embed or "'none'"
-        self._csp = CSP.format(ancestors=ancestors)
-        self._framed = door.embed is not None
+        self._always = ALWAYS if door.embed is not None else ALWAYS | UNFRAMED
+        self._unless_set = {
+            b"content-security-policy": CSP.format(ancestors=ancestors).encode(), b"cache-control": b"no-store",
+        }  # fmt: skip
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check one request and hand it on."""
@@ -134,6 +144,11 @@ class Guard:
             return await refusal(scope, receive, guarded)
         if target.static:
             return await self._packed.serve(self._app, scope, receive, guarded, target.rest)
+        if path.startswith("/api/"):
+            wait = self._too_fast(HTTPConnection(scope))
+            if wait:
+                return await _slow_down(wait)(scope, receive, guarded)
+            guarded = self._counting(guarded, scope)
         if scope["method"] == "POST":
             body = await _read(receive, _cap(target, path))
             if body is None:
@@ -163,32 +178,54 @@ class Guard:
             return RedirectResponse(f"{self._root}{path}/" + (f"?{query}" if query else ""), 307)
         return None
 
+    def _too_fast(self, request: HTTPConnection) -> int:
+        """Seconds that whoever asks has to wait: raters by their cookie, all others of a braked address together."""
+        cookie = self._door.rater_cookie(request)
+        wait = self._by_address.wait(address_of(request))
+        if wait and self._door.visitor(request).rater is None:
+            return wait
+        if cookie is None:
+            return 0
+        wait = self._by_rater.wait(cookie)
+        if not wait:
+            self._by_rater.take(cookie)
+        return wait
+
+    def _counting(self, send: Send, scope: Scope) -> Send:
+        """A send that counts the answer against the address where the request had no session."""
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 401:
+                self._by_address.take(address_of(HTTPConnection(scope)))
+            await send(message)
+
+        return counted
+
     def _with_headers(self, send: Send) -> Send:
         """A send that puts the security headers on the answer."""
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._secure(MutableHeaders(scope=message))
+                message["headers"] = self._secured(message["headers"])
             await send(message)
 
         return guarded
 
-    def _secure(self, headers: MutableHeaders) -> None:
-        for name in [n for n in headers if n.startswith("access-control-")]:
-            del headers[name]  # Gradio reflects any origin on a public host
-        headers.setdefault("content-security-policy", self._csp)
-        headers["x-content-type-options"] = "nosniff"
-        headers["referrer-policy"] = "no-referrer"
-        headers["cross-origin-opener-policy"] = "same-origin"
-        headers["permissions-policy"] = "camera=(), microphone=(), geolocation=()"
-        if not self._framed:
-            headers["x-frame-options"] = "DENY"
-            headers["cross-origin-resource-policy"] = "same-origin"
-        headers.setdefault("cache-control", "no-store")
+    def _secured(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """The headers of an answer with ours; Gradio's access-control-* go, which reflect any origin on a public host."""
+        kept = [h for h in headers if h[0] not in self._always and not h[0].startswith(b"access-control-")]
+        named = {name for name, _ in kept}
+        return [*kept, *self._always.items(), *(h for h in self._unless_set.items() if h[0] not in named)]
 
 
 def _error(status: int, what: str) -> Response:
     return JSONResponse({"error": what}, status)
+
+
+def _slow_down(seconds: int) -> Response:
+    """429 with the time after which to try again."""
+    what = "too many requests; wait a moment, then try again"
+    return JSONResponse({"error": what}, 429, {"retry-after": str(seconds)})
 
 
 def _misdirected(headers: Headers) -> Response:
