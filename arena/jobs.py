@@ -20,6 +20,7 @@ import psutil
 from sqlite_utils import Database
 
 from arena import accelerators
+from arena.environment import for_command
 from db import queueing, runs
 from db.connection import PROJECT, Home, open_writer, transaction
 from db.entities import Job, JobStatus, RunStatus
@@ -111,7 +112,7 @@ def _with_log(home: Home, db: Database, arguments: Sequence[str]) -> Job:
 def _spawn(home: Home, db: Database, job: Job, seen: Mapping[str, str] = MappingProxyType({})) -> None:
     """Start a job's process, or say in its row why it could not be. `seen`: the accelerators it may use, as environment."""
     environment = {
-        "OMP_NUM_THREADS": threads(), **os.environ, **seen, JOB_VARIABLE: str(job.id), ASKED_VARIABLE: "a job",
+        "OMP_NUM_THREADS": threads(), **for_command(job.command, os.environ), **seen, JOB_VARIABLE: str(job.id), ASKED_VARIABLE: "a job",
         "PYTHONUNBUFFERED": "1",
     }  # fmt: skip
     try:

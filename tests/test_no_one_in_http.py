@@ -1,5 +1,6 @@
 """Attacks over HTTP: posts of other sites, replay, guessed links, climbing paths, fetched addresses, uploads, sessions."""
 
+import asyncio
 import concurrent.futures
 import contextlib
 import itertools
@@ -16,7 +17,7 @@ import pytest
 from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 
-from arena.web.pace import BY_ADDRESS, Pace, Rate
+from arena.web.pace import BY_ADDRESS, BY_RATER, Pace, Rate
 from arena.web.sessions import BadTries, Page, address_of, now
 from db.connection import Database, Home, open_reader
 from db.entities import CampaignSettings
@@ -216,7 +217,9 @@ def test_ten_thousand_guesses_find_nothing_and_are_braked_after_ten(braked: Runn
         )
         chain = itertools.chain(far, near, (f"{i:032x}" for i in itertools.count()))
         statuses = [guesser.get(f"/join/{g}").status_code for g in itertools.islice(chain, 300)]
-        assert statuses == [404] * (BadTries.LIMIT - 1) + [429] * 291, "one wrong link was opened before"
+        tried = statuses.count(404)
+        assert BadTries.LIMIT - 1 <= tried <= BadTries.LIMIT  # one wrong link was opened by the test before
+        assert statuses[tried:] == [429] * (300 - tried)
         assert not guesser.cookies
 
         # beyond the brake, where a thousand addresses guess: straight at what the door asks
@@ -499,13 +502,22 @@ def test_made_up_cookies_are_braked_by_address(braked: Running) -> None:
     assert braked.rater().get("/api/next").status_code == 200
 
 
-@pytest.mark.slow
 def test_a_flood_with_one_cookie_is_braked_and_the_next_rater_is_not(web: Running) -> None:
+    """Past the network, so that it is quick: posts that are refused as no JSON before anything is looked up."""
     flood, calm = web.rater(), web.rater()
-    with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        statuses = list(pool.map(lambda _: flood.get("/api/guidelines").status_code, range(20_000)))
-    assert set(statuses) == {200, 429}
-    assert calm.get("/api/next").status_code == 200
+
+    async def ask(client: httpx.Client, times: int) -> list[int]:
+        through = httpx.ASGITransport(app=web.app)
+        async with httpx.AsyncClient(
+            transport=through, base_url=web.base, headers=dict(client.headers)
+        ) as asks:
+            asks.cookies.update(dict(client.cookies))
+            return [(await asks.post("/api/consent", content=b"x")).status_code for _ in range(times)]
+
+    statuses = asyncio.run(ask(flood, int(BY_RATER.burst * 1.5)))
+    assert set(statuses) == {415, 429}
+    assert statuses[: int(BY_RATER.burst)] == [415] * int(BY_RATER.burst)
+    assert asyncio.run(ask(calm, 1)) == [415]
 
 
 @pytest.mark.parametrize(

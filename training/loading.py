@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from db.errors import UserError
 from training.settings import ModelFiles
@@ -31,6 +31,12 @@ PLAIN_TEMPLATE = (
 )
 
 
+NO_CODE = {"trust_remote_code": False}
+"""for every loader: a checkpoint brings data, never code that runs here"""
+WEIGHTS_ONLY: dict[str, Any] = {**NO_CODE, "use_safetensors": True}
+"""for loaders of weights: safetensors, no pickles, which can run code as they are read"""
+
+
 def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
     """The tokenizer of a checkpoint or adapter folder, or of a hub id, ready to render chats.
 
@@ -41,7 +47,7 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
 
     _refuse_missing_folder(source)
     with explained(source):
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        tokenizer = AutoTokenizer.from_pretrained(source, **NO_CODE)
     if tokenizer.eos_token_id is None:
         raise UserError(
             f"the tokenizer of {source} has no end token, so no answer could be taught to stop",
@@ -98,7 +104,9 @@ def load_base(source: str, quantize: str | None = None, dtype: torch.dtype | Non
     device = "cuda" if torch.cuda.is_available() else "cpu"
     held = {"quantization_config": quantization(quantize), "device_map": {"": device}} if quantize else {}
     with explained(source):
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype or working_dtype(), **held)
+        model = AutoModelForCausalLM.from_pretrained(
+            source, dtype=dtype or working_dtype(), **WEIGHTS_ONLY, **held
+        )
     if quantize == "4bit" and device == "cpu":
         _leave_narrow_layers_unpacked(model)
     return model if quantize else model.to(device)
@@ -172,7 +180,7 @@ def stored_dtype(source: str) -> torch.dtype:
     from transformers import AutoConfig
 
     with explained(source):
-        return AutoConfig.from_pretrained(source).dtype or torch.float32
+        return AutoConfig.from_pretrained(source, **NO_CODE).dtype or torch.float32
 
 
 def is_scorer(source: str) -> bool:
@@ -181,7 +189,7 @@ def is_scorer(source: str) -> bool:
 
     _refuse_missing_folder(source)
     with explained(source):
-        config = AutoConfig.from_pretrained(source)
+        config = AutoConfig.from_pretrained(source, **NO_CODE)
     return any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
 
 
@@ -192,7 +200,7 @@ def scorer_tokenizer(source: str) -> PreTrainedTokenizerBase:
     if not is_scorer(source):
         return load_tokenizer(source)
     with explained(source):
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        tokenizer = AutoTokenizer.from_pretrained(source, **NO_CODE)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -216,7 +224,7 @@ def load_scorer(
     )
     with explained(source):
         model = AutoModelForSequenceClassification.from_pretrained(
-            source, num_labels=1, dtype=dtype or working_dtype(), **held
+            source, num_labels=1, dtype=dtype or working_dtype(), **WEIGHTS_ONLY, **held
         )
     model.config.pad_token_id = tokenizer.pad_token_id
     if quantize == "4bit" and device == "cpu":
@@ -325,6 +333,13 @@ def _in_one_line(source: str, error: Exception) -> UserError:
             f"{source} is neither a folder here nor within reach on the hub",
             "check the name and the network, or give the path of a model folder",
         )
+    folder = Path(source)
+    if "trust_remote_code" in str(error):
+        return UserError(f"{source} brings code of its own, which is never run here",
+                         "use a model of a kind that transformers knows by itself")  # fmt: skip
+    if any(folder.glob("pytorch_model*.bin")) and not any(folder.glob("*.safetensors")):
+        return UserError(f"{source} holds its weights as a pickle, which could run code and is never read here",
+                         "save it again with save_pretrained, which writes safetensors")  # fmt: skip
     detail = (str(error) or type(error).__name__).splitlines()[0]
     return UserError(f"{source} cannot be loaded: {detail}", "check that the folder holds a whole model")
 

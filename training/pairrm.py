@@ -18,7 +18,7 @@ from transformers.models.deberta_v2.modeling_deberta_v2 import DebertaV2Model, D
 
 from db.entities import Message
 from db.errors import UserError
-from training.loading import explained, working_dtype
+from training.loading import NO_CODE, WEIGHTS_ONLY, explained, working_dtype
 
 SOURCE, FIRST, SECOND = MARKERS = ("<|source|>", "<|candidate1|>", "<|candidate2|>")
 SOURCE_ROOM, ANSWER_ROOM = 1224, 412
@@ -69,14 +69,14 @@ def load(source: str) -> tuple[PairRM, PreTrainedTokenizerBase]:
     """(model, tokenizer) of a folder or hub id, on the GPU where there is one. UserError where it is no such checkpoint."""
     _refuse_without_sentencepiece(source)
     with explained(source):
-        tokenizer = AutoTokenizer.from_pretrained(source)
-        config = DebertaV2Config.from_pretrained(source)
+        tokenizer = AutoTokenizer.from_pretrained(source, **NO_CODE)
+        config = DebertaV2Config.from_pretrained(source, **NO_CODE)
     ids = [getattr(config, f"{name}_prefix_id", None) for name in ("source", "cand1", "cand2")]
     if None in ids or tokenizer.convert_tokens_to_ids(list(MARKERS)) != ids:
         raise _no_pairrm(source, "its markers for the prompt and the two answers are missing")
     with explained(source):
         model, found = PairRM.from_pretrained(
-            source, config=config, dtype=working_dtype(), output_loading_info=True
+            source, config=config, dtype=working_dtype(), output_loading_info=True, **WEIGHTS_ONLY
         )
     if missing := sorted(found["missing_keys"]):
         raise _no_pairrm(source, f"{len(missing)} of its weights are missing, {missing[0]} among them")

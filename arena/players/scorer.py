@@ -9,7 +9,7 @@ from arena.players import Scored
 from arena.players.local import batches
 from db.entities import Message
 from db.errors import UserError
-from training.loading import explained, quiet, working_dtype
+from training.loading import NO_CODE, WEIGHTS_ONLY, explained, quiet, working_dtype
 from training.scoring import encode
 
 UNSTATED = 1_000_000
@@ -28,9 +28,11 @@ class RewardScorer:
         quiet()
         with explained(source):
             self.tokenizer = AutoTokenizer.from_pretrained(
-                source, truncation_side="left", padding_side="right"
+                source, truncation_side="left", padding_side="right", **NO_CODE
             )
-            self.model = AutoModelForSequenceClassification.from_pretrained(source, dtype=working_dtype())
+            self.model = AutoModelForSequenceClassification.from_pretrained(
+                source, dtype=working_dtype(), **WEIGHTS_ONLY
+            )
         if self.model.config.num_labels != 1:
             raise UserError(
                 f"{Path(source).name} gives {self.model.config.num_labels} values for a text, not one score",

@@ -13,6 +13,7 @@ from typing import IO, NamedTuple
 from sqlite_utils import Database
 
 from arena import jobs
+from arena.environment import for_command
 from arena.recipes.reading import Recipe, Step
 from db import runs
 from db.connection import PROJECT, Home
@@ -102,7 +103,7 @@ def _child(db: Database, home: Home, words: Sequence[str], result: bool, job: jo
     log, out = home.logs / f"job-{row.id}.log", home.logs / f"job-{row.id}.out"
     runs.set_job_log(db, row.id, home.relative(log))
     environment = {
-        **os.environ, jobs.JOB_VARIABLE: str(row.id), jobs.ASKED_VARIABLE: jobs.RECIPE, "PYTHONUNBUFFERED": "1",
+        **for_command(words, os.environ), jobs.JOB_VARIABLE: str(row.id), jobs.ASKED_VARIABLE: jobs.RECIPE, "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "ignore::FutureWarning",
     }  # fmt: skip
     with log.open("ab") as printed, log.open("rb") as read, (out if result else log).open("ab") as told:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from arena.environment import for_models
 from arena.players import Generated, GenerationSettings
 from arena.players.endpoint import EndpointPlayer
 from arena.players.limits import Limits, limits_from
@@ -41,7 +42,7 @@ class Child:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "arena.players.worker", str(home.root), model], stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE, stderr=log, cwd=PROJECT, start_new_session=True, text=True,
-                encoding="utf-8", env={**os.environ, "OMP_NUM_THREADS": threads},
+                encoding="utf-8", env={**for_models(os.environ), "OMP_NUM_THREADS": threads},
             )  # fmt: skip
         self._ready = False
 

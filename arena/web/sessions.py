@@ -1,6 +1,7 @@
 """Who asks: cookies, the visitor they stand for, the pages a visitor may open, and a brake on guessing."""
 
 import asyncio
+import ipaddress
 import time
 from collections import deque
 from collections.abc import Callable
@@ -192,5 +193,15 @@ class Logins:
 
 
 def address_of(request: HTTPConnection) -> str:
-    """The address a request comes from, for the brake only; it is never stored."""
-    return request.client.host if request.client else ""
+    """The address a request comes from, for the brakes only; it is never stored.
+
+    Of IPv6 the first 64 bits: the rest is a household's own to choose, so it would pass any brake.
+    """
+    host = request.client.host if request.client else ""
+    if ":" not in host:
+        return host
+    try:
+        address = ipaddress.IPv6Address(host.partition("%")[0])
+    except ValueError:
+        return host
+    return str(address.ipv4_mapped or ipaddress.IPv6Network((address, 64), strict=False).network_address)

@@ -14,6 +14,7 @@ import gradio as gr
 from gradio.context import LocalContext
 
 from arena import jobs
+from arena.environment import for_command
 from arena.web.context import OWNERS, Context
 from arena.web.sessions import now
 from db import audit
@@ -115,7 +116,7 @@ def run_verb(context: Context, arguments: Sequence[str]) -> str:
     who = may_act(context)
     done = subprocess.run(
         jobs.command_line(context.home, arguments), capture_output=True, text=True, timeout=LONGEST_VERB,
-        cwd=PROJECT, check=False, stdin=subprocess.DEVNULL, env={**os.environ, jobs.ASKED_VARIABLE: who},
+        cwd=PROJECT, check=False, stdin=subprocess.DEVNULL, env={**for_command(arguments, os.environ), jobs.ASKED_VARIABLE: who},
     )  # fmt: skip
     context.writer.call(lambda db: audit.note(db, who, f"ran: {jobs.shown(arguments)}"))
     if done.returncode == 2:
