@@ -141,11 +141,12 @@ class Download(NamedTuple):
 
 def body(
     made: "Report", pair: int | None = None, drawn: Sequence[Drawn] = (), as_of: str | None = None,
-    files: Sequence[Download] | None = None,
+    files: Sequence[Download] | None = None, studio: str | None = None,
 ) -> str:  # fmt: skip
     """The report as a fragment of a page. `pair`: which two models the first screen is about; `drawn`: plots to show.
 
     `as_of`: when it was made, where a newer one is in the making. `files`: its downloads, where they are made already.
+    `studio`: where the studio is, for links to it; none for who may not open it.
     """
     chosen = shown_pair(made, pair)
     values: dict[str, object] = {
@@ -154,7 +155,7 @@ def body(
         "beside": beside(made, chosen) if chosen else (), "light": light(chosen) if chosen else None,
         "scale": rating_scale(made), "styled": {r.model: r for r in made.style_controlled_ratings.ratings} if made.style_controlled_ratings else {},
         "style_says": features_text(made.style_controlled_ratings) if made.style_controlled_ratings else (),
-        "drawn": drawn, "as_of": as_of, "panels": panels(chosen) if chosen else (),
+        "drawn": drawn, "as_of": as_of, "panels": panels(chosen) if chosen else (), "studio": studio,
     }  # fmt: skip
     return _TEMPLATES.get_template("results.html").render(**values)
 

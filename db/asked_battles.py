@@ -40,6 +40,14 @@ def people_on(db: Database, campaign: int, battle: int) -> People | None:
     return People(*row)
 
 
+def campaign_of(db: Database, battle: int) -> str | None:
+    """The name of a battle's campaign; None where there is no such battle."""
+    row = db.conn.execute(
+        "SELECT c.name FROM battles b JOIN campaigns c ON c.id = b.campaign WHERE b.id = ?", (battle,)
+    ).fetchone()
+    return str(row[0]) if row else None
+
+
 def is_check_question(db: Database, battle: int) -> bool:
     """Whether a battle is one whose better answer is known."""
     return db.conn.execute("SELECT 1 FROM gold_pairs WHERE battle = ?", (battle,)).fetchone() is not None

@@ -86,7 +86,13 @@ def looked_at(context: Context, name: str, pair: int | None) -> Iterator[Shown]:
             as_of = f"{look.kept.at:%H:%M:%S} UTC" if look.newer else None
             yield (
                 pair_chooser(made, pair),
-                body(made, pair, as_of=as_of, files=None if of_rater else look.kept.files),
+                body(
+                    made,
+                    pair,
+                    as_of=as_of,
+                    files=None if of_rater else look.kept.files,
+                    studio=None if of_rater else "../studio/",
+                ),
             )
     except UserError as error:
         raise gr.Error(str(error), title="Not found", print_exception=False) from None

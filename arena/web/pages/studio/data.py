@@ -1,11 +1,11 @@
-"""Data: browse and search votes, rule where raters disagree, and write votes out as a dataset folder."""
+"""Data: browse and search votes, rule where raters disagree, ask a judge about a battle, write votes out as a dataset."""
 
 from collections.abc import Sequence
 
 import gradio as gr
 
 from arena.web.context import Context
-from arena.web.pages.studio import exports, rulings
+from arena.web.pages.studio import exports, one_battle, rulings
 from arena.web.pages.studio.acts import Part, panel, typed
 from arena.web.pages.studio.campaigns import choices
 from arena.web.pages.studio.exports import EVERYTHING, named
@@ -47,17 +47,18 @@ def build(context: Context) -> Part:
         )
     state = exports.build(context, campaign)
     battle = rulings.build(context, campaign)
-    shown = panel()
     timer = gr.Timer(EVERY, active=False)
+    asked = one_battle.build(context, campaign, timer)
+    shown = panel()
 
     def watch() -> str:
         return exports.last_export(context)[0]
 
-    def refresh() -> tuple[str, gr.Dropdown, str, gr.Dropdown]:
+    def refresh() -> tuple[str, gr.Dropdown, str, gr.Dropdown, gr.Dropdown, gr.Dropdown]:
         return (vote_table(context, None, ""), gr.Dropdown(choices=[EVERYTHING, *choices(context)]), watch(),
-                gr.Dropdown(choices=rulings.choices(context, None)))  # fmt: skip
+                gr.Dropdown(choices=rulings.choices(context, None)), *one_battle.refreshed(context, None))  # fmt: skip
 
     gr.on([words.submit, campaign.change], lambda c, w: vote_table(context, c, w), [campaign, words], shown,
           api_visibility="private")  # fmt: skip
     timer.tick(watch, outputs=state, show_progress="hidden", api_visibility="private")
-    return Part(refresh, [shown, campaign, state, battle], timer)
+    return Part(refresh, [shown, campaign, state, battle, *asked], timer)

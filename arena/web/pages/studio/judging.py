@@ -15,9 +15,12 @@ from db.catalog import list_models
 from db.entities import ModelKind
 from db.runs import pair_sets
 
+SINGLE = "llm single"
+"""the choice that is not one word on the command line"""
 KINDS = [
     ("Reward model: a score for each answer", "reward"), ("PairRM: reads two answers together", "pairrm"),
-    ("Language model: gives reasons, then a verdict", "llm"), ("Length: prefers the longer answer", "length"),
+    ("Language model: gives reasons, then a verdict", "llm"),
+    ("Language model: gives reasons, then a grade from 1 to 10", SINGLE), ("Length: prefers the longer answer", "length"),
 ]  # fmt: skip
 HEADS = ("Judge", "Kind", "Said", "Not read", "Cut to fit")
 MODEL = ("Left empty: the home's own reward model, or llm-blender/PairRM-hf. A language model has to be named: a "
@@ -43,15 +46,20 @@ def start_judging(context: Context, campaign: str | None, kind: str, model: str 
     """Let a judge judge a campaign, as a job; what to tell."""
     chosen = wanted(campaign, "no campaign is chosen", "choose one from the list")
     get_campaign(context.readers.get(), chosen)
-    arguments = ["judge", chosen, "--with", kind, *_model("--model", kind, model)]
+    arguments = ["judge", chosen, *_with(kind), *_model("--model", kind, model)]
     job = start_job(context, arguments + (["--again"] if again and kind != "reward" else []))
     command = jobs.shown(job.command)
     return f"Job {job.id} runs {command}; open this part again to see how far it is. The Results page shows it beside people's votes."
 
 
+def _with(kind: str) -> list[str]:
+    """The judge as the command line names it."""
+    return ["--with", "llm", "--single"] if kind == SINGLE else ["--with", kind]
+
+
 def _model(option: str, kind: str, model: str | None) -> list[str]:
     """The judge's model as it is typed; the judge by length has none."""
-    if kind == "llm":
+    if kind in ("llm", SINGLE):
         return [option, wanted(model, "a language model that judges has to be named", "choose a model")]
     return [option, typed(model)] if typed(model) and kind != "length" else []
 
@@ -75,7 +83,7 @@ def start_ranking(context: Context, form: RankForm) -> str:
     model = wanted(form.model, "no model is chosen", "choose who answers")
     name = wanted(form.name, "the pairs need a name", "write one; you train on it later")
     job = start_job(context, [
-        "rank", prompts, "--model", model, "--n", str(int(form.n or 0)), "--with", form.kind,
+        "rank", prompts, "--model", model, "--n", str(int(form.n or 0)), *_with(form.kind),
         *_model("--judge-model", form.kind, form.judge), "--pairs", form.which, "--as", name,
     ])  # fmt: skip
     return f"Job {job.id} runs {jobs.shown(job.command)}; then train on the pair set {name} in the Train tab."
@@ -87,15 +95,14 @@ def set_table(context: Context) -> str:
     return table(("Pair set", "Pairs", "From"), rows, empty="No pair sets yet.", caption="Pair sets")
 
 
-def _models(context: Context, *, judges: bool = False) -> list[str]:
-    """Models that can answer; as judges, those that a language-model judge can be."""
-    kinds = (
-        ModelKind.CHECKPOINT,
-        ModelKind.ADAPTER,
-        ModelKind.ENDPOINT,
-        *(() if judges else (ModelKind.RECORDED,)),
-    )
-    return [m.name for m in list_models(context.readers.get()) if m.kind in kinds]
+def judges(context: Context) -> list[str]:
+    """Models that a language-model judge can be."""
+    return [m.name for m in list_models(context.readers.get()) if m.kind is not ModelKind.RECORDED]
+
+
+def _models(context: Context) -> list[str]:
+    """Models that have answers, or can give some."""
+    return [m.name for m in list_models(context.readers.get())]
 
 
 def build(context: Context, chosen: gr.Dropdown) -> None:
@@ -116,7 +123,7 @@ def build(context: Context, chosen: gr.Dropdown) -> None:
         shown = panel()
 
     def look(name: str | None) -> tuple[str, gr.Dropdown]:
-        return judge_table(context, name), gr.Dropdown(choices=_models(context, judges=True))
+        return judge_table(context, name), gr.Dropdown(choices=judges(context))
 
     for event in (chosen.change, opened.expand):
         event(
@@ -157,7 +164,7 @@ def build_ranking(context: Context, choices: Callable[[Context], list[str]]) -> 
 
     def look() -> tuple[str, gr.Dropdown, gr.Dropdown, gr.Dropdown]:
         return (set_table(context), gr.Dropdown(choices=choices(context)), gr.Dropdown(choices=_models(context)),
-                gr.Dropdown(choices=_models(context, judges=True)))  # fmt: skip
+                gr.Dropdown(choices=judges(context)))  # fmt: skip
 
     opened.expand(
         look, outputs=[shown, prompts, model, judge], show_progress="hidden", api_visibility="private"
