@@ -32,7 +32,7 @@ def cli(context: click.Context, home: str) -> None:  # noqa: ARG001 - read throu
             web.serve.invoke(alone)
 
 
-ACTS = {"campaign", "raters", "owner", "models", "jobs", "notices", "promote", "rollback"}
+ACTS = {"campaign", "raters", "owner", "models", "jobs", "notices", "promote", "rollback", "combine"}
 ALONE = {"rollback"}
 """acts that need no further word"""
 LOOKS = {"list", "show", "preview", "logs", "live", "links", "plan", "settings", "retained"}
@@ -90,6 +90,7 @@ for verb in (
     upkeep.restore,
     upkeep.check,
     upkeep.prune,
+    upkeep.combine,
 ):
     cli.add_command(verb)
 

@@ -178,12 +178,13 @@ def check(home: Home) -> list[str]:
     db = open_writer(home)
     with contextlib.closing(db.conn):
         try:
-            return list(_problems(db))
+            return list(problems(db))
         except sqlite3.DatabaseError as error:
             return [f"integrity: the database cannot be read through ({error})"]
 
 
-def _problems(db: Database) -> Iterator[str]:
+def problems(db: Database) -> Iterator[str]:
+    """What is wrong with an open database, one sentence each; also within a transaction."""
     damage = [str(row[0]) for row in db.conn.execute("PRAGMA integrity_check") if row[0] != "ok"]
     yield from (f"integrity: {line}" for line in damage)
     for table, row, parent, _ in db.conn.execute("PRAGMA foreign_key_check"):

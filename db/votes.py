@@ -145,28 +145,33 @@ def finish_import(db: Database, import_id: int, counts: ImportCounts) -> None:
             finished_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE id = ?""",
             (*counts, import_id),
         )
-        db.conn.execute(
-            """INSERT INTO vote_counts SELECT v.campaign, b.model_a, b.model_b, v.rater, v.outcome, count(*)
-            FROM votes v JOIN battles b ON b.id = v.battle WHERE v.import = ? GROUP BY 1, 2, 3, 4, 5
-            ON CONFLICT DO UPDATE SET n = n + excluded.n""",
-            (import_id,),
-        )
-        db.conn.execute(
-            """UPDATE battle_cover SET votes = votes + v.n FROM (
-              SELECT battle, count(*) AS n FROM votes WHERE import = ? AND outcome <> 'skip'
-              AND rater NOT IN (SELECT rater FROM excluded_raters)
-              AND rater NOT IN (SELECT id FROM raters WHERE kind = 'judge') GROUP BY battle
-            ) v WHERE v.battle = battle_cover.battle""",
-            (import_id,),
-        )
-        db.conn.execute(
-            """UPDATE campaign_sizes SET votes = votes + v.n FROM (
-              SELECT campaign, count(*) AS n FROM votes WHERE import = ? AND outcome <> 'skip'
-              AND rater NOT IN (SELECT rater FROM excluded_raters)
-              AND rater NOT IN (SELECT id FROM raters WHERE kind = 'judge') GROUP BY campaign
-            ) v WHERE v.campaign = campaign_sizes.campaign""",
-            (import_id,),
-        )
+        count_import(db, import_id)
+
+
+def count_import(db: Database, import_id: int) -> None:
+    """Let the votes of an import count; for the caller's transaction, once an import."""
+    db.conn.execute(
+        """INSERT INTO vote_counts SELECT v.campaign, b.model_a, b.model_b, v.rater, v.outcome, count(*)
+        FROM votes v JOIN battles b ON b.id = v.battle WHERE v.import = ? GROUP BY 1, 2, 3, 4, 5
+        ON CONFLICT DO UPDATE SET n = n + excluded.n""",
+        (import_id,),
+    )
+    db.conn.execute(
+        """UPDATE battle_cover SET votes = votes + v.n FROM (
+          SELECT battle, count(*) AS n FROM votes WHERE import = ? AND outcome <> 'skip'
+          AND rater NOT IN (SELECT rater FROM excluded_raters)
+          AND rater NOT IN (SELECT id FROM raters WHERE kind = 'judge') GROUP BY battle
+        ) v WHERE v.battle = battle_cover.battle""",
+        (import_id,),
+    )
+    db.conn.execute(
+        """UPDATE campaign_sizes SET votes = votes + v.n FROM (
+          SELECT campaign, count(*) AS n FROM votes WHERE import = ? AND outcome <> 'skip'
+          AND rater NOT IN (SELECT rater FROM excluded_raters)
+          AND rater NOT IN (SELECT id FROM raters WHERE kind = 'judge') GROUP BY campaign
+        ) v WHERE v.campaign = campaign_sizes.campaign""",
+        (import_id,),
+    )
 
 
 class Counts(NamedTuple):

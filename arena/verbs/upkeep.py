@@ -237,3 +237,20 @@ def prune(yes: bool, older_than: int, hub: bool, as_json: bool) -> None:
 def megabytes(size: int) -> str:
     """A size as people read it."""
     return f"{size / 2**20:,.1f} MB"
+
+
+@click.command()
+@click.argument("other_home", type=click.Path(file_okay=False))
+@click.option("--as", "label", metavar="LABEL", help="What stands behind a name that is taken here: NAME@LABEL "
+              "(default: the other home's folder).")  # fmt: skip
+@as_json
+def combine(other_home: str, label: str | None, as_json: bool) -> None:
+    """Bring another home's prompts, answers, models, campaigns, raters and votes into this one; twice adds nothing."""
+    from arena.combining import combine as run
+
+    with working() as (here, db, job):
+        report = run(here, db, Path(other_home), label, job)
+    lines = [*table([{"what": noun, "new": n, "already there": report.already_there[noun]} for noun, n in report.added.items()]),
+             *(f"the {noun} {old!r} is another one here: it came in as {new!r}" for noun, old, new in report.renamed),
+             "left in the other home: " + ", ".join(f"{n} {noun}" for noun, n in report.left.items())]  # fmt: skip
+    show(report._asdict(), as_json, lambda: lines)
