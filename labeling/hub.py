@@ -32,7 +32,7 @@ def dataset_rows(label: str) -> Iterator[Mapping[str, object]]:
             raise UserError(f"{name} has no split {wanted!r}", f"use one of: {', '.join(names)}")
         yield from found[wanted]
     except (HTTPError, OSError, datasets.exceptions.DatasetsError, ValueError) as error:
-        raise _failure(f"cannot get the dataset {name}", error) from None
+        raise failure(f"cannot get the dataset {name}", error) from None
 
 
 def _first(names: list[str]) -> str:
@@ -76,7 +76,7 @@ def push_folder(folder: Path, repo: str, *, public: bool = False) -> str:
         api.upload_folder(repo_id=made.repo_id, folder_path=folder, repo_type="dataset", delete_patterns=["data/*"],
                           commit_message="Dataset exported by Tastebench")  # fmt: skip
     except (HTTPError, OSError) as error:
-        raise _failure(f"cannot push to the dataset {repo}", error) from None
+        raise failure(f"cannot push to the dataset {repo}", error) from None
     return f"{api.endpoint}/datasets/{made.repo_id}"
 
 
@@ -106,11 +106,11 @@ def push_model(folder: Path, repo: str, *, public: bool = False) -> str:
             repo_id=made.repo_id, folder_path=folder, commit_message="Model pushed by Tastebench"
         )
     except (HTTPError, OSError) as error:
-        raise _failure(f"cannot push to the model repository {repo}", error) from None
+        raise failure(f"cannot push to the model repository {repo}", error) from None
     return f"{api.endpoint}/{made.repo_id}"
 
 
-def _failure(what: str, error: Exception) -> UserError:
+def failure(what: str, error: Exception) -> UserError:
     """The one line for an error of the hub or the way to it."""
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 

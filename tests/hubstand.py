@@ -26,6 +26,12 @@ class Hub:
     types: list[str] = field(default_factory=list)
     kinds: dict[str, str] = field(default_factory=dict)
     """dataset (where nothing is said) or model, by repository"""
+    heads: dict[str, str] = field(default_factory=dict)
+    """the newest commit of a repository, by its name; COMMIT where nothing was committed since it was made"""
+    broken: bool = False
+    """answers nothing but 503 while it is so"""
+    deaf: bool = False
+    """takes the next commit and answers 503 all the same"""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -63,6 +69,16 @@ class Handler(BaseHTTPRequestHandler):
             return b"".join(parts)
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
+    def parse_request(self) -> bool:
+        if not super().parse_request():
+            return False
+        if self.hub.broken:
+            self.hub.calls.append((self.command, "broken"))
+            self._body() if self.command == "POST" else None
+            self._answer({"error": "down for repairs"}, 503)
+            return False
+        return True
+
     def _path(self) -> str:
         path = unquote(urlsplit(self.path).path)
         self.hub.calls.append((self.command, path))
@@ -99,6 +115,14 @@ class Handler(BaseHTTPRequestHandler):
             self._answer({"error": f"unknown {path}"}, 404)
 
     def _commit(self, repo: str, body: bytes) -> None:
+        head = self.hub.heads.get(repo, COMMIT)
+        first = json.loads(body.splitlines()[0])["value"]
+        if first.get("parentCommit") not in (None, head):
+            self._answer(
+                {"error": "the branch has moved on"}, 412, {"X-Error-Message": "the branch has moved on"}
+            )
+            return
+        made = self.hub.heads[repo] = hashlib.sha1(f"{head}{len(body)}".encode()).hexdigest()
         for line in body.splitlines():
             entry = json.loads(line)
             value: dict[str, Any] = entry["value"]
@@ -106,11 +130,15 @@ class Handler(BaseHTTPRequestHandler):
                 self.hub.repos[repo][value["path"]] = base64.b64decode(value["content"])
             elif entry["key"] == "deletedFile":
                 del self.hub.repos[repo][value["path"]]
+        if self.hub.deaf:
+            self.hub.deaf = False
+            self._answer({"error": "gateway"}, 503)
+            return
         self._answer(
             {
                 "success": True,
-                "commitUrl": f"{self.hub.address}/datasets/{repo}/commit/{COMMIT}",
-                "commitOid": COMMIT,
+                "commitUrl": f"{self.hub.address}/datasets/{repo}/commit/{made}",
+                "commitOid": made,
             }
         )
 
@@ -132,7 +160,7 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(self._tree(repo, under, recursive="recursive=true" in self.path.lower()))
         else:
             files = [{"rfilename": p, "size": len(c)} for p, c in self.hub.repos[repo].items()]
-            self._answer({"id": repo, "sha": COMMIT, "private": self.hub.private[repo], "siblings": files, "tags": [],
+            self._answer({"id": repo, "sha": self.hub.heads.get(repo, COMMIT), "private": self.hub.private[repo], "siblings": files, "tags": [],
                           "downloads": 0, "likes": 0, "gated": False, "disabled": False})  # fmt: skip
 
     def do_HEAD(self) -> None:

@@ -34,13 +34,19 @@ from arena.verbs.shared import as_json, home, show, table, writing
 @click.option("--log", type=click.Choice(["problems", "requests"]), default="problems", show_default=True,
               envvar="TASTEBENCH_LOG", show_envvar=True,
               help="What to log: what failed or took two seconds, or a line for each request too.")  # fmt: skip
+@click.option("--keep-in", metavar="DATASET", envvar="TASTEBENCH_KEEP_IN", show_envvar=True,
+              help="Private dataset on the hub that keeps the home where the disk does not last; needs HF_TOKEN.")  # fmt: skip
+@click.option("--keep-minutes", type=click.FloatRange(0.05, 10_000), default=5.0, show_default=True,
+              envvar="TASTEBENCH_KEEP_MINUTES", show_envvar=True,
+              help="With --keep-in: send the home there so often, where something changed, and when the server stops.")  # fmt: skip
 @click.option("--a", help="A model to compare: a checkpoint or adapter folder, hub id or registered name.")
 @click.option("--b", help="The model it meets.")
 @click.option("--prompts", help="File (or hub dataset) of prompts they answer.")
 def serve(open_: bool | None, backup_minutes: float, log: str, a: str | None, b: str | None, prompts: str | None,
-          **place: Any) -> None:  # fmt: skip  # noqa: ANN401
+          keep_minutes: float, **place: Any) -> None:  # fmt: skip  # noqa: ANN401
     """Start the web app (the default)."""
     from arena.hosting import Place, placed
+    from arena.keeping import kept
     from arena.serving import Contest, prepared
     from arena.web.hosts import checked_proxies
     from db.errors import UserError
@@ -51,10 +57,13 @@ def serve(open_: bool | None, backup_minutes: float, log: str, a: str | None, b:
     at = placed(Place(**place), os.environ)
     checked_proxies(at.proxies)
     host, port = at.listens
-    with prepared(home(), host, port, contest, at.told) as links_for:
+    with (
+        kept(home(), at.keep_in, keep_minutes, lambda line: click.echo(line, err=True)) as told,
+        prepared(home(), host, port, contest, at.told) as links_for,
+    ):
         links = links_for(at.public)
         click.echo(f"Tastebench, home {home().root}")
-        for line in links.scanned:
+        for line in (*told, *links.scanned):
             click.echo(f"  {line}")
         if links.rate:
             click.echo(f"  rate    {links.rate}")
