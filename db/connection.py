@@ -316,7 +316,11 @@ class Lock:
     """The home's lock, held by `serve` while it runs."""
 
     def __init__(self, home: Home) -> None:
-        self._file = home.lock.open("a+")
+        self._home = home
+        try:
+            self._file = home.lock.open("a+")
+        except OSError as error:
+            raise _no_lock(home, error) from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -327,16 +331,29 @@ class Lock:
 
     def announce(self, address: str) -> None:
         """Write down where the server listens, for verbs that run beside it."""
-        self._file.seek(0)
-        self._file.truncate()
-        json.dump({"pid": os.getpid(), "address": address}, self._file)
-        self._file.flush()
+        try:
+            self._file.seek(0)
+            self._file.truncate()
+            json.dump({"pid": os.getpid(), "address": address}, self._file)
+            self._file.flush()
+        except OSError as error:
+            raise _no_lock(self._home, error) from None
 
     def release(self) -> None:
         """Let go of the home."""
-        self._file.seek(0)
-        self._file.truncate()
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk: what could not be written is still in the buffer
+            self._file.seek(0)
+            self._file.truncate()
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+
+def _no_lock(home: Home, error: OSError) -> UserError:
+    """Why the lock's file cannot be written."""
+    return UserError(
+        f"cannot write {home.lock}: {error.strerror}",
+        "free some disk space, or name another home with --home",
+    )
 
 
 def server_of(home: Home) -> Server | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 _HERE = -100  # AT_FDCWD: paths as they are
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
 _NOT_HERE = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
-_ASIDE = re.compile(r"\.(.+)\.(\d+)-[0-9a-f]{8}\.(part|old)")
+_ASIDE = re.compile(r"\.(.+)\.(\d+)-[0-9a-f]{8}\.(part|old)(-journal)?")
 _IN_THE_WAY = {errno.ENOTEMPTY, errno.EEXIST}
 _TRIES = 20
 
@@ -37,8 +37,9 @@ def written_file(target: Path) -> Iterator[Path]:
         aside.replace(target)
         sync(target.parent)
     finally:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
+        for left in (aside, aside.with_name(f"{aside.name}-journal")):  # the latter where SQLite wrote it
+            with contextlib.suppress(OSError):
+                left.unlink(missing_ok=True)
 
 
 def put_folder(aside: Path, target: Path) -> None:
