@@ -10,15 +10,19 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
+from arena.web.failing import QUIET, Failing, Failures
+from arena.web.pages.studio.live import Looks, live_view
 from db.assignments import get_assignment
 from db.campaigns import create_campaign, get_battle
 from db.catalog import add_model, get_prompt, get_response, responses_of
 from db.connection import home_at, open_writer
-from db.entities import CampaignSettings, Guard, ModelKind, Purpose, split_of
+from db.entities import CampaignSettings, Guard, ModelKind, NoticeKind, Purpose, split_of
 from db.errors import UserError
 from db.guarding import mark_scanned
+from db.notices import list_notices
 from labeling import campaign_settings
 from labeling.live_battles import ALIKE, GUARDED, USED_UP
+from tests.factories import NOW
 from tests.serving import Running, running
 from tests.standin import StandIn, completion, standing_in
 
@@ -166,6 +170,39 @@ def test_only_the_side_that_failed_is_tried_again(live: Arena) -> None:
     assert rater.post("/api/live/again", json={}).json() == {"state": "writing"}
     assert ballot(rater)["prompt"][0]["content"] == "What is a quokka?"
     assert (len(live.quick.seen), len(live.slow.seen)) == (1, 3)
+
+
+def test_the_owner_is_told_which_model_failed_and_why_the_rater_is_not(live: Arena) -> None:
+    context = live.web.app.state.web.context
+    raters = [live.web.rater(), live.web.rater()]
+    live.slow.statuses = [500] * 4
+    for n, rater in enumerate(raters):
+        ask(rater, f"Question {n}")
+        told = looks(rater)[-1].text + rater.get("/api/next").text
+        assert "slow" not in told
+        assert "500" not in told
+    [notice] = list_notices(context.readers.get())  # not one for each rater
+    assert (notice.kind, notice.campaign) == (NoticeKind.ALARM, "first")
+    assert notice.text.startswith("first: slow did not answer a rater of the live session, at 2 tries: ")
+    assert "answered 500" in notice.text
+    shown = live_view(context, Looks(context), "first")
+    assert "slow does not answer raters&#39; prompts: 2 times since" in shown
+    assert "answered 500" in shown
+    assert raters[0].post("/api/live/again", json={}).json() == {"state": "writing"}
+    ballot(raters[0])
+    assert "does not answer" not in live_view(context, Looks(context), "first"), "it answers again"
+
+
+def test_a_model_that_fails_again_after_a_quiet_while_is_told_of_anew() -> None:
+    failures = Failures()
+    assert failures.failed(1, "far", "broken", NOW)
+    assert not failures.failed(1, "far", "slow", NOW + QUIET / 2)
+    assert failures.of(1) == [Failing("far", "slow", 2, NOW, NOW + QUIET / 2)]
+    failures.answered(1, "far")
+    assert failures.of(1) == failures.of(2) == []
+    assert not failures.failed(1, "far", "broken", NOW + QUIET)
+    assert failures.failed(1, "far", "broken", NOW + 2 * QUIET)
+    assert failures.failed(2, "far", "broken", NOW + 2 * QUIET), "another campaign is told apart"
 
 
 def test_one_failure_is_mended_before_the_rater_hears_of_it(live: Arena) -> None:

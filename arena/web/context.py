@@ -6,6 +6,7 @@ import gradio as gr
 
 from arena import giving_way
 from arena.web.chatting import Players
+from arena.web.failing import Failures
 from arena.web.kept import KeptReports
 from db.connection import Home, Readers, Writer
 
@@ -15,13 +16,15 @@ OWNERS, RATERS = "owner-session-", "rater-lineage-"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The home with its reading and writing connections, the theme every page wears, the models that answer now."""
+    """The home with its reading and writing connections, the theme every page wears, the models that answer now,
+    those that failed raters, the reports that are kept."""
 
     home: Home
     readers: Readers
     writer: Writer
     theme: gr.themes.Base
     players: Players = field(init=False)
+    failures: Failures = field(init=False, default_factory=Failures)
     kept: KeptReports = field(init=False)
 
     def __post_init__(self) -> None:

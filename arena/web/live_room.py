@@ -9,17 +9,22 @@ import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from arena.generating import settings_like
 from arena.players import GenerationSettings
 from arena.web.chatting import Players
+from arena.web.failing import Failures
 from arena.web.sessions import now
+from db.campaigns import campaign_by_id
 from db.catalog import get_model
-from db.connection import Readers, Writer
-from db.entities import Model, ModelKind
+from db.connection import Database, Readers, Writer
+from db.entities import Model, ModelKind, NoticeKind
 from db.errors import UserError
 from db.live_turns import LiveTurn
+from db.notices import Found, raise_notice
+from labeling.joining import stamp
 from labeling.live_battles import Answer, settle
 
 LOG = logging.getLogger("tastebench.live")
@@ -54,8 +59,8 @@ class _Writing:
 class Room:
     """Whoever writes answers now."""
 
-    def __init__(self, readers: Readers, writer: Writer, players: Players) -> None:
-        self._readers, self._writer, self._players = readers, writer, players
+    def __init__(self, readers: Readers, writer: Writer, players: Players, failures: Failures) -> None:
+        self._readers, self._writer, self._players, self._failures = readers, writer, players, failures
         self._lock = threading.Lock()
         self._open: dict[str, _Writing] = {}
         self._lines: dict[str, ThreadPoolExecutor] = {}
@@ -122,19 +127,23 @@ class Room:
             self._ended(known, slot, answer)
 
     def _written(self, turn: LiveTurn, name: str) -> Answer | None:
-        """One model's answer; None where it failed at every try, with the reason in the server's log."""
+        """One model's answer; None where it failed at every try, which the owner is told with the reason."""
         db = self._readers.get()
         settings = settings_like(
             db, turn.model_a, GenerationSettings(max_new_tokens=LONGEST_ANSWER, seed=turn.seed)
         )
-        model = get_model(db, name)
+        model, reason = get_model(db, name), ""
         for _ in range(TRIES):
             try:
                 made = self._players.respond(model, turn.messages, settings, SECONDS)
             except UserError as error:
+                reason = str(error)
                 LOG.warning("%s did not answer a rater: %s", name, error)
             else:
+                self._failures.answered(turn.campaign, name)
                 return Answer(made.text, made.finish_reason, asdict(settings) | {"tokens": made.tokens})
+        if self._failures.failed(turn.campaign, name, reason, at := now()):
+            self._writer.submit(lambda db: raise_notice(db, failure(db, turn.campaign, name, reason, at)))
         return None
 
     def _ended(self, known: _Writing, slot: str, answer: Answer | None) -> None:
@@ -153,6 +162,15 @@ class Room:
         finally:
             with self._lock:
                 known.at_work.discard(slot)
+
+
+def failure(db: Database, campaign: int, model: str, reason: str, at: datetime) -> Found:
+    """What owners are told of a model that did not answer."""
+    where = campaign_by_id(db, campaign).name
+    return Found(
+        f"live:{campaign}:{model}:{stamp(at)}", NoticeKind.ALARM, campaign,
+        f"{where}: {model} did not answer a rater of the live session, at {TRIES} tries: {reason}",
+    )  # fmt: skip
 
 
 def _loud(future: "Future[None]") -> None:

@@ -15,6 +15,7 @@ from arena.web.sessions import now
 from db.campaigns import find_campaign
 from db.entities import Campaign, CampaignStatus
 from db.live import newest_vote
+from labeling.joining import stamp
 from labeling.live import LAST_HOUR, Look, Pulse, counted_share, look, moment, pulse, time_left
 
 LOOK_EVERY = 15.0
@@ -69,7 +70,8 @@ def live_view(context: Context, looks: Looks, name: str | None) -> str:
     time_now = now()
     session = pulse(db, found, time_now)
     if not session.raters and not session.online:
-        return render("live_empty", status=chip(session.status), name=found.name, idle=_idle(session.status))
+        return render("live_empty", status=chip(session.status), name=found.name, idle=_idle(session.status),
+                      failing=failing(context, found, time_now))  # fmt: skip
     seen, covered, gold = looks.at(found), session.covered, session.gold
     lines = [
         {"rater": r.rater, "simulated": r.simulated, "votes": r.votes, "online": r.online, "excluded": r.excluded,
@@ -84,8 +86,17 @@ def live_view(context: Context, looks: Looks, name: str | None) -> str:
         wanted=covered.wanted, percent=round(100 * min(1.0, covered.votes / covered.wanted)) if covered.wanted else 0,
         left=time_left(session), gold=gold, gold_percent=round(100 * gold.right / gold.answered) if gold.answered else None,
         counted=seen.counts.counted, stored=seen.counts.stored, counted_percent=None if share is None else round(100 * share),
-        alarm=seen.alarm, flagged=flagged, lines=lines, more=max(0, len(session.raters) - MOST_LINES),
+        alarm=seen.alarm, failing=failing(context, found, time_now), flagged=flagged, lines=lines, more=max(0, len(session.raters) - MOST_LINES),
     )  # fmt: skip
+
+
+def failing(context: Context, campaign: Campaign, time_now: datetime) -> list[str]:
+    """A sentence for each model that does not answer raters' own prompts now."""
+    return [
+        f"{f.model} does not answer raters' prompts: {f.times} {'time' if f.times == 1 else 'times'} since "
+        f"{f.since:%H:%M} UTC, last {ago(stamp(f.last), time_now)}. {f.reason}"
+        for f in context.failures.of(campaign.id)
+    ]
 
 
 def _idle(status: CampaignStatus) -> str:
