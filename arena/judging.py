@@ -86,14 +86,14 @@ def score(
     say: Say = lambda _p, _m: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Score these responses, in lots that stay; UserError as score_campaign."""
+    """Score these responses, in lots that stay, those of like length together; UserError as score_campaign."""
     if not todo:
         return 0
     from arena.players.scorer import RewardScorer
 
     say(0.0, f"loading {judge.name}")
     scorer = RewardScorer(judge.source)
-    done = 0
+    done, todo = 0, sorted(todo, key=_size)
     for at in range(0, len(todo), LOT):
         if should_stop():
             raise UserError(f"stopped after {done} of {len(todo)} scores", "run it again to go on")
@@ -106,6 +106,12 @@ def score(
         done += len(lot)
         say(done / len(todo), f"{done} of {len(todo)} responses scored by {judge.name}")
     return done
+
+
+def _size(asked: tuple[Prompt, Response]) -> int:
+    """Characters of a prompt and its response."""
+    prompt, response = asked
+    return sum(len(m["content"]) for m in prompt.messages) + len(response.text or "")
 
 
 # -- judges that compare ---------------------------------------------------------------------------------------

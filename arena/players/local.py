@@ -17,10 +17,13 @@ from training.loading import context_length, load_policy, quiet
 from training.settings import ModelFiles
 
 if TYPE_CHECKING:
+    import torch
     from transformers import GenerationConfig, PreTrainedModel
 
 # Tokens of one batch, prompts and answers and padding together: what a small machine holds with room to spare.
 BATCH_TOKENS = 16_384
+READ_TOKENS = 1_024
+"""the same where texts are only read, on a CPU: more at once would no longer fit its caches, and is slower"""
 BATCH_ROWS = 64
 FIRST_STAGE = 32
 """tokens after which answers that have ended leave their batch; doubled with each stage"""
@@ -196,18 +199,21 @@ class LocalPlayer:
         return Generated(text, "length" if stop is None else "stop", len(kept))
 
 
-def batches(lengths: Sequence[int], new_tokens: int) -> Iterator[list[int]]:
-    """Row numbers by length, in batches that hold at most BATCH_TOKENS tokens after padding, and BATCH_ROWS rows."""
+def batches(lengths: Sequence[int], new_tokens: int, most: int = BATCH_TOKENS) -> Iterator[list[int]]:
+    """Row numbers by length, in batches that hold at most `most` tokens after padding, and BATCH_ROWS rows."""
     batch: list[int] = []
     for i in sorted(range(len(lengths)), key=lambda i: lengths[i]):
-        if batch and (
-            len(batch) >= BATCH_ROWS or (len(batch) + 1) * (lengths[i] + new_tokens) > BATCH_TOKENS
-        ):
+        if batch and (len(batch) >= BATCH_ROWS or (len(batch) + 1) * (lengths[i] + new_tokens) > most):
             yield batch
             batch = []
         batch.append(i)
     if batch:
         yield batch
+
+
+def read_batches(lengths: Sequence[int], device: torch.device) -> Iterator[list[int]]:
+    """Row numbers by length, in batches of texts that are only read, as large as is good on this device."""
+    return batches(lengths, 0, READ_TOKENS if device.type == "cpu" else BATCH_TOKENS)
 
 
 def revision_of(files: ModelFiles, model: PreTrainedModel) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from arena.judges import Compared, Duel, word_of_margin
-from arena.players.local import batches
+from arena.players.disentangled import reckon_leanly
+from arena.players.local import read_batches
 from training.loading import quiet
 
 STOCK = "llm-blender/PairRM-hf"
@@ -19,6 +20,7 @@ class PairRanker:
 
         quiet()
         self.model, self.tokenizer = load(source)
+        reckon_leanly(self.model)
 
     def compare(self, duels: Sequence[Duel]) -> list[Compared]:
         """A word on each duel, in their order: the logit of one order less that of the other.
@@ -41,7 +43,7 @@ class PairRanker:
         import torch
 
         found: dict[int, float] = {}
-        for rows in batches([len(x) for x in ids], 0):
+        for rows in read_batches([len(x) for x in ids], self.model.device):
             padded = self.tokenizer.pad({"input_ids": [ids[i] for i in rows]}, return_tensors="pt")
             batch = {k: padded[k].to(self.model.device) for k in ("input_ids", "attention_mask")}
             with torch.inference_mode():

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from arena.players import Scored
-from arena.players.local import batches
+from arena.players.disentangled import reckon_leanly
+from arena.players.local import read_batches
 from db.entities import Message
 from db.errors import UserError
 from training.loading import NO_CODE, WEIGHTS_ONLY, explained, quiet, working_dtype
@@ -42,6 +43,7 @@ class RewardScorer:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         self.model.config.pad_token_id = self.tokenizer.pad_token_id
         self.model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+        reckon_leanly(self.model)
         self.max_length = max_length or self._own_length()
 
     def score(self, pairs: Sequence[tuple[Sequence[Message], str]]) -> list[Scored]:
@@ -50,7 +52,7 @@ class RewardScorer:
 
         read = [encode(self.tokenizer, prompt, answer, self.max_length) for prompt, answer in pairs]
         scores: dict[int, float] = {}
-        for rows in batches([len(encoded["input_ids"]) for encoded, _ in read], 0):
+        for rows in read_batches([len(encoded["input_ids"]) for encoded, _ in read], self.model.device):
             batch = self.tokenizer.pad({key: [read[i][0][key] for i in rows] for key in read[rows[0]][0]},
                                        return_tensors="pt").to(self.model.device)  # fmt: skip
             with torch.inference_mode():
