@@ -17,7 +17,18 @@ class Wire:
         self._writer: asyncio.StreamWriter | None = None
 
     async def request(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, str], bytes]:
-        """(status, headers, body) of one request."""
+        """(status, headers, body) of one request; a connection that was closed while idle is opened anew, as browsers do."""
+        idle = self._writer is not None
+        try:
+            return await self._request(method, path, body)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            if not idle:
+                raise
+            self.close()
+            self._writer = None
+            return await self._request(method, path, body)
+
+    async def _request(self, method: str, path: str, body: object) -> tuple[int, dict[str, str], bytes]:
         if self._writer is None:
             self._reader, self._writer = await asyncio.open_connection(self.host, self.port)
         assert self._reader is not None

@@ -12,7 +12,7 @@ from sqlite_utils import Database
 
 from db import exchange
 from db.campaigns import find_campaign
-from db.connection import Home, open_writer, transaction
+from db.connection import Home, open_writer, server_of, transaction
 from db.entities import Campaign, CampaignSettings, CampaignStatus, Split
 from db.errors import UserError
 from db.votes import ImportCounts, begin_import, finish_import
@@ -37,6 +37,7 @@ from labeling.scanning import names_in, notes, scan, scan_battles
 __all__ = ["ImportKind", "ImportReport", "Preview", "PreviewRow", "Refusal", "import_file", "preview"]
 
 CHUNK = 50  # rows a transaction: 10 to 30 ms, so that votes beside it wait for nothing they would notice
+CHUNK_ALONE = 2000  # where no server runs nobody waits, and each transaction costs a wait for the disk
 LOOKED_AT = 20  # rows that show which columns there are
 
 
@@ -103,7 +104,8 @@ def import_file(
     with _alone(home), contextlib.closing(_Refused(home, origin)) as refused:
         db = open_writer(home)
         try:
-            return _bring(db, ImportKind(kind), origin, rows, reader, refused, campaign, split)
+            chunks = _chunks(rows, CHUNK if server_of(home) else CHUNK_ALONE)
+            return _bring(db, ImportKind(kind), origin, chunks, reader, refused, campaign, split)
         finally:
             db.conn.close()
 
@@ -157,7 +159,7 @@ def _recognised(
 
 
 def _bring(
-    db: Database, kind: ImportKind, origin: Source, rows: Iterator[ReadRow], reader: Reader, refused: "_Refused",
+    db: Database, kind: ImportKind, origin: Source, chunks: Iterator[list[ReadRow]], reader: Reader, refused: "_Refused",
     campaign: str | None, split: Split | None,
 ) -> ImportReport:  # fmt: skip
     """The rows into the database, chunk by chunk, under an import that is finished last."""
@@ -179,7 +181,7 @@ def _bring(
     name = file_name(origin.stem, "pairs" if kind is ImportKind.PAIRS else "prompts")
     intake = Intake(db, Target(import_id, name, origin.label, into, split))
     tally = _Tally()
-    for chunk in _chunks(rows):
+    for chunk in chunks:
         with transaction(db):
             for row in chunk:
                 _take(intake, reader, row, tally, refused)
@@ -204,8 +206,8 @@ def _bring(
     )  # fmt: skip
 
 
-def _chunks(rows: Iterator[ReadRow]) -> Iterator[list[ReadRow]]:
-    while chunk := list(itertools.islice(rows, CHUNK)):
+def _chunks(rows: Iterator[ReadRow], size: int) -> Iterator[list[ReadRow]]:
+    while chunk := list(itertools.islice(rows, size)):
         yield chunk
 
 

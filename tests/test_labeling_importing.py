@@ -609,7 +609,7 @@ def test_a_killed_import_shows_nothing_and_is_taken_up_again(home: Home, tmp_pat
 def test_an_import_into_an_open_campaign_shows_nothing_unscanned_even_when_cut_off(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "CHUNK", 1)
+    monkeypatch.setattr(importing, "CHUNK_ALONE", 1)
     db = open_writer(home)
     campaign = exchange.add_empty_campaign(db, "open", "all", CampaignSettings(), CampaignStatus.OPEN)
     source = write(tmp_path, "v.jsonl", [vote(response_a="I am ChatGPT."), vote(prompt="What?"), vote()])
