@@ -16,6 +16,7 @@ from sqlite_utils import Database
 
 from arena.suites import PEOPLE, SuiteName, suite
 from db.campaigns import battles_of, get_campaign, list_campaigns
+from db.catalog import scores_of_campaign
 from db.entities import Message, Outcome, Vote
 from db.errors import UserError
 from db.figures import asked_of, judge_votes, refs_of, tags_of, texts_of
@@ -40,6 +41,8 @@ class _Found(NamedTuple):
     """{model: {prompt: response id}}"""
     texts: Mapping[str, str]
     votes: Sequence[Vote]
+    judged: bool
+    """whether people or machines said anything of the answers"""
 
     def question_id(self, prompt: str) -> int | str:
         """The prompt's own id in the benchmark where it has one."""
@@ -56,7 +59,7 @@ def write_files(db: Database, folder: Path, name: SuiteName, campaign: str | Non
     shutil.rmtree(aside, ignore_errors=True)
     made = _mtbench(found) if name is SuiteName.MTBENCH else _alpaca_eval(found)
     files = {path: _write(aside / path, rows) for path, rows in made}
-    if found.votes:
+    if found.judged:
         table = suite(db, name, campaign).to_csv()
         (aside / "results.csv").write_text(table, encoding="utf-8")
         files["results.csv"] = len(list(csv.reader(table.splitlines()))) - 1
@@ -78,7 +81,8 @@ def _read(db: Database, campaign: str | None) -> _Found:
     texts = texts_of(db, {r for given in answers.values() for r in given.values()})
     votes = [v for c in chosen for v in (*counted_votes(db, c.id), *judge_votes(db, c.id))]
     tags = {p: t for c in chosen for p, t in tags_of(db, c.id).items()}
-    return _Found(asked_of(db, prompts), refs_of(db, prompts), tags, answers, texts, votes)
+    judged = bool(votes) or any(scores_of_campaign(db, c.id) for c in chosen)
+    return _Found(asked_of(db, prompts), refs_of(db, prompts), tags, answers, texts, votes, judged)
 
 
 def _write(path: Path, rows: Sequence[object]) -> int:

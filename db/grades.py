@@ -42,12 +42,11 @@ def add_grades(db: Database, judge: JudgeRow, grades: Iterable[Grade]) -> None:
         )
 
 
-_UNREAD = "SELECT judge, response FROM grades GROUP BY judge, response HAVING max(grade) IS NULL"
-
-
 def unread(db: Database, judge: int) -> frozenset[str]:
     """The responses of which a judge gave nothing that can be read, so far."""
-    rows = db.conn.execute(f"SELECT response FROM ({_UNREAD}) WHERE judge = ?", (judge,))
+    rows = db.conn.execute(
+        "SELECT response FROM grades WHERE judge = ? GROUP BY response HAVING max(grade) IS NULL", (judge,)
+    )
     return frozenset(str(r[0]) for r in rows)
 
 
@@ -69,14 +68,24 @@ def beside_grades(db: Database, campaign: int) -> dict[str, Graded]:
     if db.conn.execute("SELECT 1 FROM grades LIMIT 1").fetchone() is None:
         return {}  # else every battle of the campaign would be looked up
     rows = db.conn.execute(
-        f"""WITH unread(judge, response) AS ({_UNREAD}),
-          here AS (SELECT response FROM campaign_responses WHERE campaign = ?1)
-        SELECT t.name, j.model, (SELECT count(*) FROM battles b
-          WHERE b.campaign = ?1 AND b.id NOT IN (SELECT battle FROM gold_pairs)
-          AND EXISTS (SELECT 1 FROM unread u WHERE u.judge = j.rater AND u.response IN (b.response_a, b.response_b)))
-        FROM judges j JOIN raters t ON t.id = j.rater
-        WHERE j.rater NOT IN (SELECT rater FROM excluded_raters)
-          AND EXISTS (SELECT 1 FROM here h JOIN grades g ON g.response = h.response AND g.judge = j.rater)""",
+        """SELECT t.name, j.model, j.rater FROM judges j JOIN raters t ON t.id = j.rater
+        WHERE j.rater NOT IN (SELECT rater FROM excluded_raters) AND EXISTS (
+          SELECT 1 FROM campaign_responses h JOIN grades g ON g.response = h.response AND g.judge = j.rater
+          WHERE h.campaign = ?)""",
         (campaign,),
     )
-    return {str(name): Graded(str(model), int(errors)) for name, model, errors in rows}
+    return {
+        str(name): Graded(str(model), _errors(db, campaign, judge)) for name, model, judge in rows.fetchall()
+    }
+
+
+def _errors(db: Database, campaign: int, judge: int) -> int:
+    failed = unread(db, judge)
+    if not failed:
+        return 0
+    row = db.conn.execute(
+        """SELECT count(*) FROM battles WHERE campaign = ?1 AND id NOT IN (SELECT battle FROM gold_pairs)
+        AND (response_a IN (SELECT value FROM json_each(?2)) OR response_b IN (SELECT value FROM json_each(?2)))""",
+        (campaign, json.dumps(sorted(failed))),
+    ).fetchone()
+    return int(row[0])

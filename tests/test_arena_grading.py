@@ -7,6 +7,7 @@ import pytest
 from arena.judges.asking import SINGLE_VERSION, ask_single, read_grade
 from arena.judging import judge_of
 from arena.report import report
+from arena.suite_files import write_files
 from arena.suites import ALL, SuiteName, suite
 from db.campaigns import create_campaign, get_campaign
 from db.catalog import add_model, add_prompts, add_responses, get_response, scores_of_campaign
@@ -210,7 +211,7 @@ def test_an_excluded_grader_is_left_out_of_the_report(home, db, server, far):
     assert report(db, "first").judges == ()
 
 
-def test_grades_are_mt_bench_marks_by_category_and_turn_without_any_vote(home, db, server, far):
+def test_grades_are_mt_bench_marks_by_category_and_turn_without_any_vote(home, db, server, far, tmp_path):
     first = [{"role": "user", "content": "Draw a cat."}]
     later = [*first, {"role": "assistant", "content": "=^.^="}, {"role": "user", "content": "Now a dog."}]
     asked = [Prompt.of(first, Split.TRAIN, ("art",)), Prompt.of(later, Split.TRAIN, ("art", "animals"))]
@@ -232,6 +233,8 @@ def test_grades_are_mt_bench_marks_by_category_and_turn_without_any_vote(home, d
             ("animals", ALL, first_turn + 1), ("animals", "2", first_turn + 1),
         ]
     }  # fmt: skip
+    made = write_files(db, tmp_path / "files", SuiteName.MTBENCH, "bench")
+    assert made.files["results.csv"] == len(marks)
 
 
 def test_a_grader_ranks_answers_into_pairs(home, db, server, far):

@@ -137,12 +137,14 @@ def test_the_queue_of_differing_battles_names_each_by_its_number(home, db):
     assert {d.battle for d in report(db).differing[0].first} == longer
 
 
-def test_words_are_looked_for_and_the_last_voted_on_comes_first(home, db):
+def test_the_battle_last_voted_on_comes_first(home, db):
     first = get_campaign(db, "first")
     battles = battles_of(db, first.id)
     voted(db, first, ["a", "b", "tie"], raters=["ann"])
     assert [b.battle for b in voted_battles(db)] == [b.id for b in battles[2::-1]]
-    assert [b.battle for b in voted_battles(db, "first", "question 1,")] == [battles[1].id]
+    assert [(b.battle, b.campaign, b.prompt) for b in voted_battles(db, "first", limit=1)] == [
+        (battles[2].id, "first", "Question 2, please?")
+    ]
     assert voted_battles(db, "nobody") == []
 
 
