@@ -55,8 +55,16 @@ def next_assignment(db: Database, assignment: Assignment) -> Assignment | None:
 
 
 def expire_leases(db: Database, now: str) -> None:
-    """Let go of battles whose lease is over; the assignment stays with its rater for a late vote."""
+    """Let go of battles whose lease is over; the assignment stays with its rater for a late vote.
+
+    One that ends later than any lent now could was lent before the clock was set back: it is over too.
+    """
     db.conn.execute("UPDATE open_leases SET live = 0 WHERE live = 1 AND expires_at <= ?", (now,))
+    db.conn.execute(
+        """UPDATE open_leases SET live = 0 WHERE live = 1 AND expires_at > strftime('%Y-%m-%dT%H:%M:%fZ', ?,
+          (SELECT max(lease_seconds) FROM campaigns) || ' seconds')""",
+        (now,),
+    )
 
 
 def live_leases(db: Database, campaign: int) -> int:
