@@ -29,9 +29,9 @@ BACK = "https://app.prolific.com/submissions/complete?cc=CODE"
 PROLIFIC_STEP = "On Prolific paste the open link as the study's URL and choose URL parameters; Prolific fills the three names in."
 MTURK_STEP = (
     "On Mechanical Turk make a survey-link task whose link takes workerId, assignmentId and hitId along, and ask for the "
-    "completion code; docs/sessions.md has the lines to paste."
+    "completion code; docs/guide-session.md has the lines to paste."
 )
-GUIDE = "docs/sessions.md has each step"
+GUIDE = "docs/guide-session.md has each step"
 
 
 @dataclass(frozen=True, slots=True)
