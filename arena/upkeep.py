@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlite_utils import Database
 
@@ -90,6 +91,36 @@ def _copy_until(home: Home, every: timedelta, say: Callable[[str], object], ende
                 copies.make(conn, home.database, home.backups, copies.Why.SERVING, datetime.now(UTC))
         except UserError as error:
             say(f"no copy of the home: {error}")
+
+
+class HomeCopy(NamedTuple):
+    """A copy in backups/: when it was made (UTC), in words why, its size in bytes."""
+
+    file: Path
+    at: datetime
+    why: str
+    size: int
+
+
+WHY = {
+    copies.Why.SERVING: "while the server ran",
+    copies.Why.MIGRATION: "before an upgrade",
+    copies.Why.JOB: "before a job",
+}
+
+
+def all_copies(home: Home) -> list[HomeCopy]:
+    """Every copy in backups/, the newest first: those that made themselves, those asked for, those a restore replaced."""
+    own = {copy.file: copy for copy in copies.list_copies(home.backups)}
+    found = []
+    for file in home.backups.glob("*.db"):
+        if copy := own.get(file):
+            found.append(HomeCopy(file, copy.at, WHY[copy.why], copy.size))
+        else:
+            stat = file.stat()
+            why = "by a restore, of what it replaced" if file.name.startswith("replaced-") else "by hand"
+            found.append(HomeCopy(file, datetime.fromtimestamp(stat.st_mtime, UTC), why, stat.st_size))
+    return sorted(found, key=lambda copy: copy.at, reverse=True)
 
 
 def restore(home: Home, file: Path) -> Path | None:

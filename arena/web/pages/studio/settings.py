@@ -9,7 +9,7 @@ import gradio as gr
 
 from arena.judging import STOCK
 from arena.web.context import Context
-from arena.web.pages.studio import people, telling
+from arena.web.pages.studio import people, storing, telling
 from arena.web.pages.studio.acts import Part, act, looker, panel, told, typed, wanted
 from arena.web.pages.studio.markup import Cell, Code, note, table
 from arena.web.pages.studio.overview import rate_path
@@ -80,7 +80,7 @@ def build(context: Context) -> Part:
         keep = gr.Button("Keep", variant="primary", min_width=110)
     said = panel()
     _links(context)
-    parts = [people.build(context), telling.build(context)]
+    parts = [people.build(context), telling.build(context), storing.build(context)]
     with gr.Accordion("What was done here", open=False):
         words = gr.Textbox(label="Search", info="Words of what was done, or a name; empty shows the newest.",
                            submit_btn="Search")  # fmt: skip
@@ -90,9 +90,10 @@ def build(context: Context) -> Part:
 
     def refresh() -> tuple[Any, ...]:
         table_, person = parts[0].refresh()
-        return reward_model(context), facts(context), acts_table(context), table_, person, parts[1].refresh()
+        rest = (part.refresh() for part in parts[1:])
+        return reward_model(context), facts(context), acts_table(context), table_, person, *rest
 
-    outputs = [reward, shown, acts, *parts[0].outputs, *parts[1].outputs]
+    outputs = [reward, shown, acts, *(output for part in parts for output in part.outputs)]
     words.submit(lambda w: acts_table(context, w), words, acts, api_visibility="private")
     keep.click(told(lambda n: note(keep_reward_model(context, n), "good")), reward, said, api_visibility="private",
                ).success(refresh, outputs=outputs, api_visibility="private")  # fmt: skip
