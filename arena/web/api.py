@@ -96,13 +96,26 @@ async def json_body(request: Request) -> dict[str, object]:
     """The request's JSON object; Malformed names what is wrong with it."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise NotJson
+    raw = await request.body()
     try:
-        body = json.loads(await request.body())
+        body = json.loads(raw)
     except (ValueError, RecursionError):
         raise Malformed("body", "is not JSON") from None
     if not isinstance(body, dict):
         raise Malformed("body", "must be a JSON object")
+    if b"\\u" in raw or b"\xed" in raw:
+        _refuse_half_characters(body)
     return body
+
+
+def _refuse_half_characters(body: Json) -> None:
+    """Malformed for half a surrogate pair: JSON has it, but no text that could be stored or answered."""
+    for name, value in body.items():
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+            name.encode()
+        except UnicodeEncodeError:
+            raise Malformed(name.encode(errors="replace").decode(), "holds half a character") from None
 
 
 class NotJson(Exception):

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,8 @@ def read_rows(source: Source) -> Iterator[ReadRow]:
         ) from None
     except EOFError:
         raise UserError(f"{source.label} is cut off", "fetch it again") from None
+    except zlib.error:
+        raise UserError(f"{source.label} is damaged: it cannot be unpacked", "fetch it again") from None
 
 
 def _file(path: Path, label: str) -> Iterator[ReadRow]:

@@ -130,7 +130,7 @@ def _checked(given: Mapping[str, str], columns: Sequence[str], source: str) -> d
     for theirs, ours in mapping.items():
         if theirs not in columns:
             raise UserError(
-                f"{source} has no column {theirs!r} to map", f"its columns are: {', '.join(columns)}"
+                f"{source} has no column {theirs!r} to map", f"its columns are: {_listed(columns)}"
             )
         if ours not in OURS:
             raise UserError(f"nothing here is called {ours!r}", f"map to one of: {', '.join(sorted(OURS))}")
@@ -141,6 +141,11 @@ def _checked(given: Mapping[str, str], columns: Sequence[str], source: str) -> d
 
 def _unknown(kind: ImportKind, columns: Sequence[str], known: Format, source: str) -> UserError:
     wanted = ", ".join(" or ".join(names) for names in known.needs)
-    seen = ", ".join(columns[:12]) + (", ..." if len(columns) > 12 else "")
-    return UserError(f"{source} does not look like {kind}: its columns are {seen}",
+    return UserError(f"{source} does not look like {kind}: its columns are {_listed(columns)}",
                      f"needed are {wanted}: give --format, or name columns with --map theirs=ours")  # fmt: skip
+
+
+def _listed(columns: Sequence[str]) -> str:
+    """The first dozen columns in one line, whatever a file calls them."""
+    names = [" ".join(c.split())[:60] or repr(c)[:60] for c in columns[:12]]
+    return ", ".join(names) + (", ..." if len(columns) > 12 else "")
