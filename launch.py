@@ -98,6 +98,8 @@ for verb in (
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command; errors the user can mend are one line and exit code 2."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if sys.platform == "win32":  # file locks, process groups and priorities are those of Unix
+        _refuse("Tastebench does not run on Windows itself; use WSL 2 or Docker, as docs/deploy.md says", [])
     from db.errors import UserError
 
     try:
