@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOME_DIR ?= workspace
 
-.PHONY: arena test test-slow nightly lint starter schema pictures clean chromium nginx lock newest
+.PHONY: arena test test-slow nightly soak lint starter schema pictures clean chromium nginx lock newest
 
 arena: $(VENV)/.installed
 	$(BIN)/python launch.py --home $(HOME_DIR) serve
@@ -41,6 +41,10 @@ test: $(VENV)/.installed-dev chromium
 
 test-slow: $(VENV)/.installed-dev chromium nginx
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not nightly' -n 2 --dist loadfile
+
+# Ten minutes of 50 raters with the studio open beside: memory, open handles, the log of writes, no vote lost.
+soak: $(VENV)/.installed-dev chromium
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.soak --minutes 10
 
 # What is too long for CI: one file at a time, so that what is measured has the machine to itself.
 nightly: $(VENV)/.installed-dev chromium

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import gradio as gr
 
@@ -49,7 +50,14 @@ def copy_now(context: Context) -> str:
     return f"Copied, by {shown(words)}"
 
 
-def room(context: Context, *, remove: bool = False) -> str:
+class Room(NamedTuple):
+    """What takes room, as HTML, and whether something of it can go."""
+
+    shown: str
+    can_go: bool
+
+
+def room(context: Context, *, remove: bool = False) -> Room:
     """What takes room and could go, or what was removed."""
     words = ["prune", *(["--yes"] if remove else []), "--json"]
     found = json.loads(run_verb(context, words))
@@ -58,9 +66,20 @@ def room(context: Context, *, remove: bool = False) -> str:
         for piece in (*found["can_go"], *found["stays"])
     ]  # fmt: skip
     size = f"{(found['freed'] if remove else found['bytes']) / MB:,.1f} MB"
-    said = f"{size} {'freed' if remove else 'can go'}, by {shown(words[:-1])}"
-    return note(said, "good" if found["can_go"] else "plain") + table(
-        ("What", "Where", "Size", "Last changed", "Stays because"), rows, empty="Nothing takes room that could go.", caption="What takes room")  # fmt: skip
+    said = (
+        f"{size} {'freed' if remove else 'can go'}, by {shown(words[:-1])}"
+        if found["can_go"]
+        else "Nothing can go."
+    )
+    heads = ("What", "Where", "Size", "Last changed", "Stays because")
+    listed = table(heads, rows, empty="Nothing takes room that could go.", caption="What takes room")
+    return Room(note(said, "good" if remove else "plain") + listed, bool(found["can_go"]) and not remove)
+
+
+def look_at(context: Context, *, remove: bool = False) -> tuple[str, gr.Button]:
+    """What takes room, and the button that removes it where something can go."""
+    seen = room(context, remove=remove)
+    return seen.shown, gr.Button(visible=seen.can_go)
 
 
 def build(context: Context) -> Part:
@@ -84,10 +103,10 @@ def build(context: Context) -> Part:
     copy.click(told(lambda: note(copy_now(context), "good")), outputs=said, api_visibility="private",
                ).success(refresh, outputs=listed, api_visibility="private")  # fmt: skip
     look.click(
-        told(lambda: (room(context), gr.Button(visible=True))),
+        told(lambda: look_at(context)),
         outputs=[found, remove],
         api_visibility="private",
     )
-    remove.click(told(lambda: (room(context, remove=True), gr.Button(visible=False))), outputs=[found, remove],
+    remove.click(told(lambda: look_at(context, remove=True)), outputs=[found, remove],
                  api_visibility="private").success(refresh, outputs=listed, api_visibility="private")  # fmt: skip
     return Part(refresh, [listed])
