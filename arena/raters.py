@@ -1,6 +1,6 @@
 """Workflow: raters as the owner sees them, with their figures over every campaign, and one rater ballot by ballot."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -40,11 +40,11 @@ class RaterRow:
     figures: RaterFigures | None
 
 
-def rater_rows(db: Database) -> list[RaterRow]:
-    """Every rater; figures are over all campaigns together, those of excluded raters as if they counted."""
+def rater_rows(db: Database, figures: Mapping[str, RaterFigures] | None = None) -> list[RaterRow]:
+    """Every rater; figures are over all campaigns together, worked out now where none are given."""
     with one_moment(db):
         seats = {s.rater: s for s in list_seats(db)}
-        figures = _figures(db)
+        figures = figures_of_raters(db) if figures is None else figures
         rows = []
         for rater in raters.list_raters(db):
             seat = seats.get(rater.name)
@@ -55,7 +55,8 @@ def rater_rows(db: Database) -> list[RaterRow]:
     return rows
 
 
-def _figures(db: Database) -> dict[str, RaterFigures]:
+def figures_of_raters(db: Database) -> dict[str, RaterFigures]:
+    """{name: figures} of everyone who voted, over all campaigns; those of excluded raters as if they counted."""
     every = campaigns.list_campaigns(db)
     counted: list[Vote] = [v for c in every for v in counted_votes(db, c.id)]
     out = [v for c in every for v in excluded_votes(db, c.id)]

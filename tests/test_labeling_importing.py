@@ -624,7 +624,7 @@ def test_an_import_into_an_open_campaign_shows_nothing_unscanned_even_when_cut_o
             yield chunk
 
     whole = importing._chunks
-    monkeypatch.setattr(importing, "_chunks", lambda rows: cut_off(whole(rows)))
+    monkeypatch.setattr(importing, "_chunks", lambda rows, size: cut_off(whole(rows, size)))
     with pytest.raises(KeyboardInterrupt):
         import_file(home, ImportKind.VOTES, source, campaign="open")
     assert shown == [[], [], [2]], "the leak of the first row was never there to be served"

@@ -5,19 +5,22 @@ process, so a child makes it; what is kept is shown, with its time, until the ne
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import get_context
-from typing import NamedTuple
+from typing import NamedTuple, ParamSpec, TypeVar
 
 from arena.charts import Download, downloads
 from arena.report import Report, report
 from db.campaigns import list_campaigns
 from db.connection import Home, Readers, open_reader
 from db.figures import figures_stamp, votes_in
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 LARGE = 5_000
 """votes from which a report is kept"""
@@ -103,17 +106,18 @@ class KeptReports:
         with self._lock:
             made = self._made.get((campaign, stamp))
             if made is None or (made.done() and made.exception() is not None):
-                made = self._made[campaign, stamp] = self._submit(campaign)
+                made = self._made[campaign, stamp] = self.submit(_report, self._home, campaign)
             return made
 
-    def _submit(self, campaign: str | None) -> Future[Made]:
+    def submit(self, work: Callable[P, T], *args: P.args, **named: P.kwargs) -> Future[T]:
+        """Do some work in the child, after what waits there already."""
         if self._pool is None:
             self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
         try:
-            return self._pool.submit(_report, self._home, campaign)
+            return self._pool.submit(work, *args, **named)
         except BrokenProcessPool:  # the child was killed, by want of memory say: another takes its place
             self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-            return self._pool.submit(_report, self._home, campaign)
+            return self._pool.submit(work, *args, **named)
 
     def close(self) -> None:
         """End the child."""

@@ -1,6 +1,7 @@
 """Raters: who rates, by pseudonym, how well, what to look at, and whose votes count."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import gradio as gr
 
@@ -14,20 +15,35 @@ from db.entities import CampaignSettings, CampaignStatus
 from db.raters import RaterVote, decide_rater, list_raters
 
 BALLOT_HEADS = ("When (UTC)", "Campaign", "Prompt", "Ballot", "Answered", "Seconds", "Counts", "Comment")
+EVERY = 3.0
+"""seconds between two looks for newer figures"""
+WAITING = {
+    False: "they are worked out beside the server now and appear here by themselves.",
+    True: "these are a little older; newer ones are worked out beside the server and appear here by themselves.",
+}
 KINDS = {
     "battle": "battle", "gold": "known answer", "repeat": "repeat", "practice": "practice", "import": "imported",
 }  # fmt: skip
 
 
-def rater_table(context: Context) -> str:
-    """Every rater with their figures, and what the campaigns demand; votes leave skips and check questions out."""
+def rater_table(context: Context, *, begin: bool = True) -> str:
+    """Every rater with their figures, and what the campaigns demand; votes leave skips and check questions out.
+
+    `begin`: where there are many votes, let newer figures be worked out.
+    """
     db = context.readers.get()
     wanted_by = [
         f"{c.name}: {_demands(c.settings)}"
         for c in list_campaigns(db)
         if c.status is not CampaignStatus.CLOSED and _demands(c.settings)
     ]
-    return render("raters", rows=raters.rater_rows(db), limits=wanted_by)
+    look = context.raters.look(begin=begin)
+    waiting = (
+        note(f"Figures of {look.votes:,} votes take a while: {WAITING[bool(look.stamp)]}")
+        if look.newer
+        else ""
+    )
+    return waiting + render("raters", rows=look.rows, limits=wanted_by)
 
 
 def _demands(s: CampaignSettings) -> str:
@@ -106,9 +122,16 @@ def build(context: Context) -> Part:
     def names() -> list[str]:
         return [r.name for r in list_raters(context.readers.get())]
 
-    def refresh() -> tuple[str, gr.Dropdown]:
-        return rater_table(context), gr.Dropdown(choices=names())
+    def refresh() -> tuple[str, gr.Dropdown, str]:
+        return rater_table(context), gr.Dropdown(choices=names()), context.raters.stamp
 
+    def tick(drawn: str) -> tuple[Any, Any]:
+        """The table anew where there are newer figures than it shows."""
+        stamp = context.raters.stamp
+        return (gr.skip(), gr.skip()) if stamp == drawn else (rater_table(context, begin=False), stamp)
+
+    drawn = gr.State("")
+    timer = gr.Timer(EVERY, active=False)
     shown = panel()
     with gr.Row(elem_classes="tb-buttons"):
         rater = gr.Dropdown([], label="Rater", info="By pseudonym; no name or address is kept.")
@@ -133,4 +156,5 @@ def build(context: Context) -> Part:
     gone.click(told(lambda n, typed: note(forget(context, n, typed), "good")), [rater, again], said, api_visibility="private",
                ).success(lambda: (rater_table(context), gr.Dropdown(choices=names(), value=None), ""),
                          outputs=[shown, rater, again], api_visibility="private")  # fmt: skip
-    return Part(refresh, [shown, rater])
+    timer.tick(tick, drawn, [shown, drawn], show_progress="hidden", api_visibility="private")
+    return Part(refresh, [shown, rater, drawn], timer)
