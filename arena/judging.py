@@ -150,7 +150,8 @@ class Judged(NamedTuple):
         """The same for a person."""
         what = "battles"
         if self.scored is not None:
-            lines, what = [f"{self.scored} responses scored by {self.judge}"], "responses"
+            done, what = "graded" if self.kind == GRADES else "scored", "responses"
+            lines = [f"{self.scored} responses {done} by {self.judge}"]
         else:
             lines = [f"{self.compared} comparisons, {self.verdicts} new verdicts by {self.judge}"]
         if self.errors:
