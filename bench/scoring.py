@@ -2,7 +2,8 @@
 
     python -m bench.scoring [--pairs 500] [--shape tiny|small|large] [--large-pairs 6] [--threads 1]
 
-Both score the same made-up pairs (answers of 5 to 400 words, each text once) with the same checkpoint of random weights: two
+Both score the same pairs, once those of the demo (short, and an answer fights in more than one of them: `judge` scores it
+once) and once made-up ones (answers of 5 to 400 words, no text twice), with the same checkpoint of random weights: two
 small DeBERTa-v2 (64 x 2 and 128 x 4) and one in the shape of deberta-v3-large, which takes seconds a text on a CPU and so gets few pairs unless
 told otherwise. One at a time is tokenizer and model on one question and answer after the other. Each runs in a process of
 its own, so that its memory is its own; loading is left out of the seconds. Prints seconds, texts a second, processor
@@ -48,6 +49,26 @@ def made_up(pairs: int) -> list[tuple[str, str]]:
     return [(question, words(5, 400)) for question in questions for _ in range(2)]
 
 
+def of_the_demo(pairs: int) -> list[tuple[str, str]]:
+    """(question, answer) of each side of that many battles of the demo: an answer that fights twice stands there twice."""
+    from arena.demo import seed
+    from db.campaigns import battles_of, list_campaigns
+    from db.catalog import get_prompt, get_response
+    from db.connection import home_at, open_writer
+
+    with tempfile.TemporaryDirectory() as folder:
+        db = open_writer(home_at(Path(folder)))
+        seed(db)
+        battles = [b for c in list_campaigns(db) for b in battles_of(db, c.id)]
+        found = [(get_prompt(db, b.prompt).messages[-1]["content"], get_response(db, r).text or "")
+                 for b in random.Random(1).sample(battles, pairs) for r in (b.response_a, b.response_b)]  # fmt: skip
+        db.conn.close()
+    return found
+
+
+TEXTS = {"of the demo": of_the_demo, "made up": made_up}
+
+
 def make(folder: Path, shape: str) -> Path:
     """A checkpoint of that shape with random weights and a tokenizer of whole words."""
     import torch
@@ -80,14 +101,13 @@ def ours(source: Path, texts: Sequence[tuple[str, str]]) -> dict[str, Any]:
     from arena.players.scorer import RewardScorer
 
     scorer = RewardScorer(str(source))
-    pairs: list[tuple[list[Message], str]] = [([{"role": "user", "content": q}], a) for q, a in texts]
 
     def work() -> list[float]:
-        order = sorted(range(len(pairs)), key=lambda i: len(texts[i][0]) + len(texts[i][1]))
-        found = [s.score for at in range(0, len(order), LOT)
-                 for s in scorer.score([pairs[i] for i in order[at : at + LOT]])]  # fmt: skip
-        by_place = dict(zip(order, found, strict=True))
-        return [by_place[i] for i in range(len(pairs))]
+        order = sorted(dict.fromkeys(texts), key=lambda text: len(text[0]) + len(text[1]))
+        asked: list[tuple[list[Message], str]] = [([{"role": "user", "content": q}], a) for q, a in order]
+        found = [s.score for at in range(0, len(asked), LOT) for s in scorer.score(asked[at : at + LOT])]
+        known = dict(zip(order, found, strict=True))
+        return [known[text] for text in texts]
 
     return measured(work)
 
@@ -121,9 +141,9 @@ def measured(work: Callable[[], list[float]]) -> dict[str, Any]:
             "memory": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held) / 1024}  # fmt: skip
 
 
-def child(way: str, source: Path, pairs: int, threads: int) -> dict[str, Any]:
+def child(way: str, source: Path, texts: Path, threads: int) -> dict[str, Any]:
     """One way in a process of its own."""
-    done = subprocess.run([sys.executable, "-m", "bench.scoring", "--child", way, str(source), "--pairs", str(pairs)],
+    done = subprocess.run([sys.executable, "-m", "bench.scoring", "--child", way, str(source), str(texts)],
                           cwd=ROOT, capture_output=True, text=True, check=False,
                           env={**os.environ, "OMP_NUM_THREADS": str(threads)})  # fmt: skip
     if done.returncode:
@@ -132,12 +152,14 @@ def child(way: str, source: Path, pairs: int, threads: int) -> dict[str, Any]:
     return found
 
 
-def compare(shape: str, pairs: int, threads: int) -> None:
+def compare(shape: str, kind: str, pairs: int, threads: int) -> None:
     """Both ways on one shape, and the ratios."""
     with tempfile.TemporaryDirectory() as folder:
+        texts, written = TEXTS[kind](pairs), Path(folder) / "texts.json"
+        written.write_text(json.dumps(texts), encoding="utf-8")
         source = make(Path(folder), shape)
-        found = {way: child(way, source, pairs, threads) for way in WAYS}
-    print(f"{shape}, {pairs} pairs, {2 * pairs} texts")
+        found = {way: child(way, source, written, threads) for way in WAYS}
+    print(f"{shape}, {pairs} pairs {kind}, {len(set(texts))} texts")
     for way, one in found.items():
         print(f"  {way:14}{one['seconds']:8.2f} s ({one['processor']:.2f} of processor), {2 * pairs / one['seconds']:7.1f} texts/s, "
               f"{one['memory']:6.0f} MiB above the model")  # fmt: skip
@@ -153,14 +175,17 @@ def main() -> None:
     parser.add_argument("--large-pairs", type=int, default=6)
     parser.add_argument("--shape", choices=list(SHAPES), help="Only this one.")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        way, source = given.child
-        print(json.dumps(WAYS[way](Path(source), made_up(given.pairs))))
+        way, source, written = given.child
+        texts = [(q, a) for q, a in json.loads(Path(written).read_text(encoding="utf-8"))]
+        print(json.dumps(WAYS[way](Path(source), texts)))
         return
     for shape in [given.shape] if given.shape else SHAPES:
-        compare(shape, given.large_pairs if shape == "large" else given.pairs, given.threads)
+        for kind in TEXTS:
+            if shape != "large" or kind == "made up":
+                compare(shape, kind, given.large_pairs if shape == "large" else given.pairs, given.threads)
 
 
 if __name__ == "__main__":

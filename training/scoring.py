@@ -62,14 +62,14 @@ def _as_segments(
     tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Message], answer: str, max_length: int
 ) -> tuple[BatchEncoding, bool]:
     question = "\n\n".join(m["content"] for m in prompt)
+    whole = tokenizer(question, answer)
+    if len(whole["input_ids"]) <= max_length:
+        return whole, False
     room = max_length - tokenizer.num_special_tokens_to_add(pair=True)
-    sizes = [len(tokenizer(t, add_special_tokens=False)["input_ids"]) for t in (question, answer)]
-    if sum(sizes) <= room:
-        return tokenizer(question, answer), False
-    if sizes[1] < room:
+    ids = tokenizer(answer, add_special_tokens=False)["input_ids"]
+    if len(ids) < room:
         return tokenizer(question, answer, truncation="only_first", max_length=max_length), True
-    ids = tokenizer(answer, add_special_tokens=False)["input_ids"][:room]
-    return tokenizer("", tokenizer.decode(ids)), True
+    return tokenizer("", tokenizer.decode(ids[:room])), True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
