@@ -138,6 +138,15 @@ INVARIANTS = (
     ("a vote of an evaluate campaign never trains",
      """SELECT v.id FROM snapshot_rows s JOIN json_each(s.votes) j JOIN votes v ON v.id = j.value
         JOIN campaigns c ON c.id = v.campaign WHERE c.purpose = 'evaluate'"""),
+    ("an evaluate campaign shows held-out prompts only",
+     """SELECT b.id FROM battles b JOIN campaigns c ON c.id = b.campaign AND c.purpose = 'evaluate'
+        JOIN prompts p ON p.id = b.prompt WHERE p.split <> 'heldout'"""),
+    ("no battle is there a second time with its slots turned round",
+     """SELECT b.id FROM battles b JOIN battles o ON o.campaign = b.campaign
+        AND o.response_a = b.response_b AND o.response_b = b.response_a"""),
+    ("a vote on a check question never trains",
+     """SELECT v.id FROM snapshot_rows s JOIN json_each(s.votes) j JOIN votes v ON v.id = j.value
+        JOIN assignments a ON a.id = v.assignment AND a.kind <> 'battle'"""),
     ("the counts by rater and outcome equal the standing votes",
      f"""WITH standing AS (SELECT v.campaign, b.model_a, b.model_b, v.rater, v.outcome, count(*) AS n
           FROM {STANDING} GROUP BY 1, 2, 3, 4, 5), kept AS (SELECT * FROM vote_counts WHERE n <> 0)

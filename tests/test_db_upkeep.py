@@ -237,6 +237,22 @@ DAMAGE = {
     "counts of a battle": "UPDATE battle_cover SET votes = votes + 1 WHERE battle = 1",
     "standing votes and live leases": "UPDATE battle_cover SET leases = leases + 1 WHERE battle = 1",
     "sizes of a campaign": "UPDATE campaign_sizes SET battles = battles - 1",
+    "an evaluate campaign shows held-out prompts only": """
+        DROP TRIGGER campaigns_frozen; UPDATE campaigns SET purpose = 'evaluate'""",
+    "a second time with its slots turned round": """
+        DROP TRIGGER battles_canonical; INSERT INTO battles(campaign, prompt, response_a, response_b, model_a, model_b)
+          SELECT campaign, prompt, response_b, response_a, model_b, model_a FROM battles WHERE id = 1""",
+    "a vote on a check question never trains": """
+        DROP TRIGGER assignments_no_update; UPDATE assignments SET kind = 'gold' WHERE number = 1;
+        INSERT INTO snapshots(id, source, policy, train, heldout) VALUES ('0123456789abcdef0123456789abcdef', 'x', '{}', 1, 0);
+        INSERT INTO snapshot_pairs(snapshot, position, part, prompt, chosen, rejected, votes)
+          SELECT '0123456789abcdef0123456789abcdef', 0, 'train', b.prompt, b.response_a, b.response_b, json_array(v.id)
+          FROM votes v JOIN battles b ON b.id = v.battle JOIN assignments s ON s.id = v.assignment WHERE s.number = 1""",
+    "what the guard holds and marks": "UPDATE battle_cover SET held = 1 WHERE battle = 1",
+    "a report weighs by its rater's votes": """
+        INSERT INTO battle_findings(battle, slot, kind, what, weighs) VALUES (1, 'both', 'reported', '1', 1)""",
+    "two that weigh hold a battle": "UPDATE battle_cover SET reported = 1, held = 1 WHERE battle = 2",
+    "the counts of check questions": "INSERT INTO check_counts VALUES (1, 1, 'gold', 3, 0)",
     "foreign key: battles": "DROP TRIGGER prompts_no_delete; PRAGMA foreign_keys=OFF; DELETE FROM prompts WHERE number = 1",
     "altered: prompt": """DROP TRIGGER prompts_no_update;
         UPDATE prompts SET messages = replace(messages, 'Question', 'Answer') WHERE number = 1""",
