@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOME_DIR ?= workspace
 
-.PHONY: arena test test-slow nightly soak lint starter schema pictures clean chromium nginx lock newest
+.PHONY: arena test test-slow nightly soak lint audit starter schema pictures clean chromium nginx lock newest
 
 arena: $(VENV)/.installed
 	$(BIN)/python launch.py --home $(HOME_DIR) serve
@@ -49,6 +49,9 @@ soak: $(VENV)/.installed-dev chromium
 # What is too long for CI: one file at a time, so that what is measured has the machine to itself.
 nightly: $(VENV)/.installed-dev chromium
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m nightly -s
+
+audit: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.audit
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
