@@ -124,16 +124,22 @@ def open_writer(home: Home) -> Database:
         db = Database(conn)
         _migrate(db, home)
     except sqlite3.DatabaseError as error:
-        if "not a database" in str(error) or "malformed" in str(error):
-            raise UserError(f"{home.database} is damaged or not a Tastebench database ({error})",
-                            "restore a backup from backups/ or name another home") from None  # fmt: skip
-        if "disk" in str(error) or "full" in str(error):
-            raise UserError(f"cannot write {home.database}: {error}", "free some disk space") from None
-        if "unable to open" in str(error) or "readonly" in str(error):
-            raise UserError(f"cannot write {home.database}: {error}",
-                            "make it writable, or name another home with --home") from None  # fmt: skip
-        raise
+        raise _unopened(home, error, "write") from None
     return db
+
+
+def _unopened(home: Home, error: sqlite3.DatabaseError, what: str) -> Exception:
+    """Why a database cannot be opened, in words for the person where they can mend it."""
+    text = str(error)
+    if "not a database" in text or "malformed" in text:
+        return UserError(f"{home.database} is damaged or not a Tastebench database ({error})",
+                         "restore a backup from backups/ or name another home")  # fmt: skip
+    if "disk" in text or "full" in text:
+        return UserError(f"cannot {what} {home.database}: {error}", "free some disk space")
+    if "unable to open" in text or "readonly" in text:
+        return UserError(f"cannot {what} {home.database}: {error}",
+                         "make it writable (a full disk is a reason too), or name another home with --home")  # fmt: skip
+    return error
 
 
 def _migrate(db: Database, home: Home) -> None:
@@ -156,8 +162,14 @@ def open_reader(home: Home) -> Database:
     """A read-only connection; UserError where the home has no database yet."""
     if not home.database.exists():
         raise UserError(f"{home.root} holds no arena.db", "start `serve` there once, or import something")
-    conn = _connect(f"{home.database.absolute().as_uri()}?mode=ro", uri=True)
-    conn.execute("PRAGMA query_only=ON")
+    try:
+        conn = _connect(f"{home.database.absolute().as_uri()}?mode=ro", uri=True)
+        conn.execute("PRAGMA query_only=ON")
+        conn.execute(
+            "SELECT 1 FROM sqlite_schema"
+        ).fetchone()  # the files beside it are made at the first look
+    except sqlite3.DatabaseError as error:
+        raise _unopened(home, error, "read") from None
     return Database(conn)
 
 
