@@ -17,7 +17,8 @@ from arena.beside import Judge, judge_figures
 from arena.columns import WIN_A, WIN_B, Columns, columns
 from arena.demo import ensure_starter
 from arena.intervals import ENOUGH, Interval, ToGo, anytime, votes_to_go
-from arena.report import plain, verdicts_of
+from arena.judged import verdicts_of
+from arena.report import plain
 from arena.winrates import HeadToHead, head_to_head
 from db import runs
 from db.campaigns import list_campaigns, set_status

@@ -6,20 +6,21 @@ dataclasses; an undefined figure is null, with its reason in `why` of the same o
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from sqlite_utils import Database
 
-from arena.beside import GRADES, SCORES, Judge, JudgeFigures, judge_figures
+from arena.beside import JudgeFigures, judge_figures
 from arena.columns import Columns, columns, columns_of_battles
 from arena.differing import Queue, differing, ends_wanted, filled_in, texts_wanted
 from arena.intervals import Interval
+from arena.judged import has_word, judges_of, together
 from arena.judging import kinship
 from arena.language import language_of
 from arena.ratings import Rating, WinMatrix, ratings, win_matrix
@@ -55,7 +56,6 @@ from labeling.agreement import Agreement, agreement, opinions
 from labeling.flags import Limits
 from labeling.quality import RaterFigures, rater_figures
 
-Said = TypeVar("Said", Beside, Graded)
 Curves = Mapping[str, Sequence[tuple[int, float]]]
 """{metric: (step, value), ...} of a run"""
 
@@ -189,22 +189,13 @@ def _read(db: Database, chosen: Sequence[Campaign], where: Where) -> _Read:
         tuple(chosen), kept, tuple(verdicts),
         tuple(a for c in chosen for a in criteria_answers(db, c.id)),
         tuple(b for c in chosen for b in battles_of(db, c.id)) if not kept else (), lengths, tags, _languages(db, kept),
-        _styles(db, kept), asked := _together(beside_verdicts(db, c.id) for c in chosen),
-        graded := _together(beside_grades(db, c.id) for c in chosen),
+        _styles(db, kept), asked := together(beside_verdicts(db, c.id) for c in chosen),
+        graded := together(beside_grades(db, c.id) for c in chosen),
         _kin(db, {j.model for j in asked.values() if j.kind is JudgeKind.LLM} | {j.model for j in graded.values()}, chosen),
         dict(scores), counted,
         tuple(v for c in chosen for v in check_votes(db, c.id)),
         tuple(v for c in chosen for v in excluded_votes(db, c.id) if where.fits(v, tags)),
     )  # fmt: skip
-
-
-def _together(by_campaign: Iterable[Mapping[str, Said]]) -> dict[str, Said]:
-    """What stands beside the words of each judge, over these campaigns together."""
-    found: dict[str, Said] = {}
-    for here in by_campaign:
-        for name, one in here.items():
-            found[name] = found[name] + one if name in found else one
-    return found
 
 
 def _kin(db: Database, asked: Iterable[str], chosen: Sequence[Campaign]) -> tuple[str, ...]:
@@ -333,57 +324,10 @@ def _judges(read: _Read, votes: Columns, order: Sequence[str]) -> _Judged:
     Where nobody voted yet, the judges speak of every battle of the campaign.
     """
     over = votes if len(votes) else columns_of_battles(read.battles, order)
-    judges = [
-        _scoring(name, read.scores.get(name, {}), read.graded.get(name))
-        for name in sorted({*read.scores, *read.graded})
-    ]
-    said = dict(_grouped(read.verdicts, _rater))
-    judges += [
-        _comparing(name, said.get(name, ()), read.asked.get(name)) for name in sorted({*said, *read.asked})
-    ]
+    judges = judges_of(read.scores, read.graded, read.verdicts, read.asked)
     figures = tuple(judge_figures(j, over, read.lengths) for j in judges)
-    judged = [v for v in read.votes if any(_has_word(j, v) for j in judges)]
+    judged = [v for v in read.votes if any(has_word(j, v) for j in judges)]
     return _Judged(figures, tuple(differing(j, votes) for j in judges) if len(votes) else (), judged)
-
-
-def _scoring(name: str, found: Mapping[str, Score], graded: Graded | None) -> Judge:
-    """A judge that scores answers one by one, or a language model that grades them."""
-    scores = {r: s.score for r, s in found.items()}
-    if graded is not None:
-        return Judge(name, GRADES, scores, errors=graded.errors)
-    return Judge(name, SCORES, scores, frozenset(r for r, s in found.items() if s.truncated))
-
-
-def _comparing(name: str, said: Iterable[Vote], asked: Beside | None) -> Judge:
-    """A judge that compares, asked here or known from an import."""
-    if asked is None:
-        return Judge(name, "verdicts", verdicts=verdicts_of(said))
-    return Judge(name, asked.kind.value, verdicts=verdicts_of(said), cut=asked.cut, errors=asked.errors)
-
-
-def _rater(vote: Vote) -> str:
-    return vote.rater_name
-
-
-def _grouped(votes: Iterable[Vote], key: Callable[[Vote], str]) -> list[tuple[str, list[Vote]]]:
-    found: dict[str, list[Vote]] = defaultdict(list)
-    for vote in votes:
-        found[key(vote)].append(vote)
-    return sorted(found.items())
-
-
-def verdicts_of(votes: Iterable[Vote]) -> dict[tuple[str, str], float]:
-    """A judge's last verdict on each two responses, in both orders."""
-    found: dict[tuple[str, str], float] = {}
-    for v in sorted(votes, key=lambda v: v.id):
-        y = {Outcome.A: 1.0, Outcome.B: 0.0}.get(v.outcome, 0.5)
-        found[v.response_a, v.response_b], found[v.response_b, v.response_a] = y, 1 - y
-    return found
-
-
-def _has_word(judge: Judge, vote: Vote) -> bool:
-    both = (vote.response_a, vote.response_b)
-    return both in judge.verdicts or all(r in judge.scores for r in both)
 
 
 def curves_behind(db: Database, made: Report) -> dict[str, Curves]:
