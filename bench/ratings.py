@@ -1,11 +1,13 @@
 """Ratings with intervals from many votes: ours from counts, beside the libraries that arenas use, in the same run.
 
-    python -m bench.ratings [--votes 10000,100000,1000000] [--models 20,100] [--others PYTHON]
+    python -m bench.ratings [--votes 10000,100000,1000000] [--models 20,100] [--limit 120] [--others PYTHON]
 
 Ours: Newton steps on the counts by pair of models, sandwich intervals (HC0) from the same counts; timed once from the
 kept counts and once with counting the votes too; clustered by rater apart. Others, each in a process of its own so that
 peak memory is its own, by the interpreter PYTHON where they are installed: arena-rank (sandwich), evalica and the method
-of FastChat (Bradley-Terry on a weighted design, bootstrap of 100). Imports are left out on every side.
+of FastChat (Bradley-Terry on a weighted design, bootstrap of 100). A way that has not ended after `--limit` seconds is ended and
+said so. Imports are left out on every side: of the seconds, and of the memory in "beyond", which is what the process held
+at its most above what it held once everything was imported and the votes were made up.
 """
 
 import argparse
@@ -35,6 +37,21 @@ def league(votes: int, models: int):  # type: ignore[no-untyped-def]  # noqa: AN
     return a, b, y, rng.integers(0, max(50, votes // 200), votes)
 
 
+HELD = [0.0]
+"""MB that this process held when its work began"""
+
+
+def begun() -> float:
+    """Note what is held now; the clock."""
+    HELD[0] = peak()
+    return time.perf_counter()
+
+
+def peak() -> float:
+    """MB that this process held at its most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def ours(votes: int, models: int, how: str) -> float:
     """Seconds. how: counts (kept), votes (counted in the run too), raters (clustered)."""
     import numpy as np
@@ -48,7 +65,7 @@ def ours(votes: int, models: int, how: str) -> float:
     names = [f"m{i}" for i in range(models)]
     kept = Counts.of(a, b, y, models)
     zero, texts = np.zeros(0, np.int64), np.zeros(0, object)
-    start = time.perf_counter()
+    start = begun()
     if how == "counts":
         rated(names, kept)
     elif how == "votes":
@@ -59,7 +76,7 @@ def ours(votes: int, models: int, how: str) -> float:
         columns = Columns(tuple(names), (), (), np.arange(votes), low, high, outcome, rater, zero, zero, zero, texts, texts,
                           np.zeros(0))  # fmt: skip
         columns = _whole(columns, votes)
-        start = time.perf_counter()
+        start = begun()
         rated(names, kept, columns)
     return time.perf_counter() - start
 
@@ -83,7 +100,7 @@ def fastchat(votes: int, models: int) -> float:
     from scipy.special import expit
 
     a, b, y, _ = league(votes, models)
-    start = time.perf_counter()
+    start = begun()
     rows = np.column_stack([np.minimum(a, b), np.maximum(a, b), (2 * np.where(a < b, y, 1 - y)).astype(int)])
     unique, count = np.unique(rows, axis=0, return_counts=True)
     one, two, won = unique[:, 0], unique[:, 1], unique[:, 2] / 2
@@ -113,7 +130,7 @@ def arena_rank(votes: int, models: int) -> float:
     a, b, y, _ = league(votes, models)
     winner = pd.Series(y).map({1.0: "model_a", 0.0: "model_b", 0.5: "tie"})
     table = pd.DataFrame({"model_a": [f"m{i}" for i in a], "model_b": [f"m{i}" for i in b], "winner": winner})
-    start = time.perf_counter()
+    start = begun()
     dataset = PairDataset.from_pandas(table)
     BradleyTerry(n_competitors=len(dataset.competitors)).compute_ratings_and_cis(
         dataset, significance_level=0.05
@@ -122,14 +139,14 @@ def arena_rank(votes: int, models: int) -> float:
 
 
 def evalica(votes: int, models: int) -> float:
-    """evalica's Bradley-Terry, bootstrap of 100; only up to 100,000 votes: it takes minutes and gigabytes above."""
+    """evalica's Bradley-Terry, bootstrap of 100, percentiles (its default, BCa, fits once more for each vote)."""
     from evalica import Winner, bootstrap, bradley_terry
 
     a, b, y, _ = league(votes, models)
     kinds = {1.0: Winner.X, 0.0: Winner.Y, 0.5: Winner.Draw}
     xs, ys, winners = [f"m{i}" for i in a], [f"m{i}" for i in b], [kinds[x] for x in y]
-    start = time.perf_counter()
-    bootstrap(bradley_terry, xs, ys, winners, n_resamples=ROUNDS)
+    start = begun()
+    bootstrap(bradley_terry, xs, ys, winners, n_resamples=ROUNDS, bootstrap_method="percentile")
     return time.perf_counter() - start
 
 
@@ -144,40 +161,46 @@ def main() -> None:
     parser.add_argument(
         "--others", default=sys.executable, help="The interpreter that has arena-rank and evalica."
     )
+    parser.add_argument(
+        "--limit", type=float, default=120.0, help="Seconds after which a way is ended, imports included."
+    )
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         name, votes, models = json.loads(given.one)
-        took = (
-            min(ours(votes, models, WAYS[name]) for _ in range(3))
-            if name in WAYS
-            else OTHERS[name](votes, models)
-        )
-        print(json.dumps([took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+        if name in WAYS:
+            took, beyond = ours(votes, models, WAYS[name]), peak() - HELD[0]
+            took = min(took, *(ours(votes, models, WAYS[name]) for _ in range(2)))
+        else:
+            took = OTHERS[name](votes, models)
+            beyond = peak() - HELD[0]
+        print(json.dumps([took, peak(), beyond]))
         return
-    print(f"{'':26}" + "seconds / peak MB of the process, the made-up votes included")
+    print(f"{'':26}" + "seconds / peak MB of the process / MB beyond imports and votes")
     for votes in map(int, given.votes.split(",")):
         for models in map(int, given.models.split(",")):
-            compare(votes, models, given.others)
+            compare(votes, models, given.others, given.limit)
 
 
-def compare(votes: int, models: int, others: str) -> None:
+def compare(votes: int, models: int, others: str, limit: float) -> None:
     """One line a way."""
     print(f"{votes:,} votes, {models} models")
     fastest = math.inf
     for name in (*OTHERS, *WAYS):
-        if name == "evalica" and votes > 100_000:
-            continue
         python = sys.executable if name in WAYS or name.startswith("FastChat") else others
-        done = subprocess.run([python, "-m", "bench.ratings", "--one", json.dumps([name, votes, models])], cwd=ROOT,
-                              capture_output=True, text=True, check=False)  # fmt: skip
+        try:
+            done = subprocess.run([python, "-m", "bench.ratings", "--one", json.dumps([name, votes, models])], cwd=ROOT,
+                                  capture_output=True, text=True, check=False, timeout=limit)  # fmt: skip
+        except subprocess.TimeoutExpired:
+            print(f"  {name:24}did not end within {limit:g} s", flush=True)
+            continue
         if done.returncode:
             print(f"  {name:24}not run: {done.stderr.strip().splitlines()[-1][:90]}")
             continue
-        seconds, peak = json.loads(done.stdout.splitlines()[-1])
+        seconds, most, beyond = json.loads(done.stdout.splitlines()[-1])
         fastest = min(fastest, seconds) if name in OTHERS else fastest
         times = f"  {fastest / seconds:7.1f} times the fastest other" if name in WAYS else ""
-        print(f"  {name:24}{seconds:9.4f} / {peak:6.0f}{times}", flush=True)
+        print(f"  {name:24}{seconds:9.4f} / {most:6.0f} / {beyond:6.0f}{times}", flush=True)
 
 
 if __name__ == "__main__":
