@@ -66,11 +66,12 @@ starter: $(VENV)/.installed
 lock: $(VENV)/.installed-dev
 	$(BIN)/python -m docs.make_lock
 
-# The newest of everything, nothing pinned, in an environment of its own; what differs from the lock, then the tests.
-# One file instead of all: make newest TESTS=tests/test_arena_players.py
+# The newest of everything, nothing pinned but torch (a newer one may bring CUDA along: make newest TORCH=torch), in an
+# environment of its own; what differs from the lock, then the tests. One file: make newest TESTS=tests/test_house.py
+TORCH ?= $(shell grep '^torch==' requirements.txt)
 newest: $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/newest
-	sed -nE 's/^([A-Za-z0-9][^= ]*)==.*/\1/p' requirements.txt requirements-dev.txt > $(VENV)/newest/wanted.txt
+	sed -nE 's/^torch==.*/$(TORCH)/p; t; s/^([A-Za-z0-9][^= ]*)==.*/\1/p' requirements.txt requirements-dev.txt > $(VENV)/newest/wanted.txt
 	$(VENV)/newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade -r $(VENV)/newest/wanted.txt
 	$(VENV)/newest/bin/python -m docs.make_lock --compare
 	OMP_NUM_THREADS=1 $(VENV)/newest/bin/python -m pytest -n 2 --dist loadfile -rf $(TESTS)
