@@ -26,6 +26,7 @@ from db.connection import PROJECT, Home, open_writer, transaction
 from db.entities import Job, JobStatus, RunStatus
 from db.errors import Conflict, UserError
 from db.sweeps import sweep_of_job
+from training.processes import mark_of, runs_still
 
 JOB_VARIABLE = "TASTEBENCH_JOB"
 ASKED_VARIABLE = "TASTEBENCH_ASKED_BY"
@@ -131,8 +132,11 @@ def _spawn(home: Home, db: Database, job: Job, seen: Mapping[str, str] = Mapping
 
 
 def began(pid: int) -> float:
-    """When a process that was started just now began (seconds since the epoch)."""
-    return _started(pid) or time.time()
+    """The mark of a process that was started just now (training/processes.py)."""
+    try:
+        return mark_of(pid)
+    except psutil.NoSuchProcess:
+        return time.time()
 
 
 def again(db: Database, job: Job) -> Sequence[str]:
@@ -148,18 +152,9 @@ def again(db: Database, job: Job) -> Sequence[str]:
     return ["train", "resume", run.name]
 
 
-def _started(pid: int) -> float | None:
-    """When the process of this id began (seconds since the epoch), or None where there is none."""
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.NoSuchProcess:
-        return None
-
-
 def own_start() -> float:
-    """When this process began."""
-    return float(psutil.Process().create_time())
+    """The mark of this process."""
+    return mark_of(os.getpid())
 
 
 def _in_silence(_line: str) -> None:
@@ -278,9 +273,8 @@ def reconcile(db: Database) -> None:
 
 
 def _alive(pid: int | None, began: float | None) -> bool:
-    """Whether that very process still runs: the id may have been given to another one since."""
-    now = _started(pid) if pid else None
-    return now is not None and (began is None or abs(now - began) < 2.0)
+    """Whether that very process still runs."""
+    return pid is not None and pid > 0 and runs_still(pid, began)
 
 
 def cancel(db: Database, job_id: int, wait: float = GRACE) -> Job:

@@ -24,6 +24,7 @@ import psutil
 from db.connection import PROJECT
 from db.errors import UserError
 from training.monitoring import Cancelled, Metric
+from training.processes import mark_of, runs_still
 from training.rank import OBSERVED, ORDER, STOP, Order
 from training.running import OutOfMemory, Trained, going_on_with_less, read_result
 from training.settings import RunSpec
@@ -129,8 +130,8 @@ def train_across(
     shutil.rmtree(folder, ignore_errors=True)
     (spec.folder / "result.json").unlink(missing_ok=True)
     folder.mkdir(parents=True)
-    me = psutil.Process()
-    Order(spec, launch.processes, (me.pid, me.create_time())).write(folder / ORDER)
+    me = os.getpid()
+    Order(spec, launch.processes, (me, mark_of(me))).write(folder / ORDER)
     for k, other in enumerate(launch.others, 1):
         words = shlex.join(
             [
@@ -223,7 +224,7 @@ def end_all(folder: Path) -> None:
     for path in folder.glob("process-*.json"):
         with suppress(ValueError, psutil.NoSuchProcess):
             pid, began, machine = json.loads(path.read_text(encoding="utf-8"))
-            if machine == platform.node() and abs(psutil.Process(pid).create_time() - began) < 2:
+            if machine == platform.node() and runs_still(pid, began):
                 _kill(psutil.Process(pid))
 
 

@@ -13,10 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from db.entities import RunKind
 from db.errors import UserError
+from training.processes import mark_of, runs_still
 from training.settings import ModelFiles, RunSpec, from_mapping
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def main(path: Path) -> int:
 
 def sign_in(folder: Path, index: int) -> None:
     """Say which process of which machine this is, so that it can be ended."""
-    me = (os.getpid(), psutil.Process().create_time(), platform.node())
+    me = (os.getpid(), mark_of(os.getpid()), platform.node())
     (folder / f"process-{index}.json").write_text(json.dumps(me) + "\n", encoding="utf-8")
 
 
@@ -128,13 +127,7 @@ def passing_on(folder: Path) -> Callable[["Metric"], None]:
 def stopping(folder: Path, starter: tuple[int, float]) -> Callable[[], bool]:
     """Whether the run was asked to stop, or who started it is gone. Only the first process's answer counts."""
 
-    def gone() -> bool:
-        try:
-            return bool(abs(psutil.Process(starter[0]).create_time() - starter[1]) > 2)
-        except psutil.NoSuchProcess:
-            return True
-
-    return lambda: (folder / STOP).exists() or gone()
+    return lambda: (folder / STOP).exists() or not runs_still(*starter)
 
 
 def write_error(folder: Path, index: int, error: Exception) -> bool:
