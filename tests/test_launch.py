@@ -16,11 +16,13 @@ import click
 import pytest
 
 import launch
+from arena.verbs.shared import shortened, told
 from db.campaigns import get_campaign, list_campaigns
 from db.catalog import list_models, prompt_sets, prompts_of
 from db.connection import PROJECT, Lock, home_at, open_writer
 from tests.factories import make_home
 from tests.workshop import give_votes, refused, run, trainable_home, wait_for, weights
+from training.settings import Schedule
 
 
 def verbs(command=launch.cli, path=()):
@@ -500,3 +502,17 @@ def test_check_prints_problems_and_ends_with_exit_2(home):
     assert ran.code == 2
     assert len(ran.json["problems"]) == 1
     assert ran.err.splitlines()[-1].startswith(f"error: 1 problems in {home.root}; ")
+
+
+def test_a_record_is_told_in_plain_words():
+    record = {"name": "r1", "why": "", "loss": 0.123456, "metrics": {"steps": 3, "notes": ("a", "b"), "gone": None},
+              "schedule": Schedule.COSINE, "nothing": None, "none": []}  # fmt: skip
+    assert told(record) == [
+        "name: r1",
+        "why: ",
+        "loss: 0.1235",
+        "metrics: steps 3, notes a; b",
+        "schedule: cosine",
+    ]
+    assert shortened("x " * 50, 10) == "x x x x..."
+    assert shortened(None) == ""

@@ -16,6 +16,7 @@ from arena.verbs.shared import (
     system_prompt,
     table,
     temperature,
+    told,
     working,
     writing,
 )
@@ -64,7 +65,7 @@ def models_show(name: str, as_json: bool) -> None:
 
     with writing() as (_, db):
         model = ensure_starter(db, name)
-        show(model, as_json, lambda: [f"{k}: {v}" for k, v in asdict(model).items() if v is not None])
+        show(model, as_json, lambda: told(asdict(model)))
 
 
 @models.command("remove")
@@ -124,7 +125,7 @@ def import_(kind: str, file: str, format_: str | None, mapping: Sequence[str], c
     for note in report.notes:
         click.echo(note, err=True)
     result = {f: getattr(report, f) for f in fields}
-    show(result, as_json, lambda: [f"{k}: {v}" for k, v in result.items() if v is not None])
+    show(result, as_json, lambda: told(result))
 
 
 @click.command()

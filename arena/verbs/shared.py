@@ -106,6 +106,26 @@ def table(rows: Sequence[Mapping[str, object]]) -> list[str]:
     return ["  ".join(x.ljust(w) for x, w in zip(c, widths, strict=True)).rstrip() for c in cells]
 
 
+def told(record: Mapping[str, object]) -> list[str]:
+    """A record for a person: a line a field, empty ones left out."""
+    return [f"{name}: {_words(value)}" for name, value in record.items() if value not in (None, (), [], {})]
+
+
+def _words(value: object) -> str:
+    """A value as a person reads it; what is nested in one line."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_words(one)}" for name, one in value.items() if one is not None)
+    if isinstance(value, list | tuple):
+        return "; ".join(map(_words, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def shortened(text: object, most: int = 60) -> str:
+    """A text that fits into a column."""
+    line = " ".join(str(text or "").split())
+    return line if len(line) <= most else f"{line[: most - 3]}..."
+
+
 def _cell(value: object) -> str:
     return (
         "" if value is None else ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

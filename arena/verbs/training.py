@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arena.verbs.shared import as_json, pairs_made, show, table, working, writing
+from arena.verbs.shared import as_json, pairs_made, show, table, told, working, writing
 
 if TYPE_CHECKING:
     from db.entities import Run
@@ -92,7 +92,7 @@ def train_kind(kind: str, as_json: bool, preflight_: bool, options: dict[str, An
     if made.note:
         click.echo(made.note, err=True)
     result = run_row(made.run)
-    show(result, as_json, lambda: [f"{k}: {v}" for k, v in result.items()])
+    show(result, as_json, lambda: told(result))
 
 
 @train.command("sft")
@@ -138,7 +138,7 @@ def train_resume(run: str, no_wait: bool, accelerate: str | None, as_json: bool)
     if made.note:
         click.echo(made.note, err=True)
     result = run_row(made.run)
-    show(result, as_json, lambda: [f"{k}: {v}" for k, v in result.items()])
+    show(result, as_json, lambda: told(result))
 
 
 def sweep_kind(
@@ -152,7 +152,7 @@ def sweep_kind(
     if options.pop("dry_run"):
         with writing() as (here, db), contextlib.redirect_stdout(sys.stderr):
             would = dry_run(db, here, request_from(here, options, RunKind(kind)), sweeps)._asdict()
-        show(would, as_json, lambda: [f"{k}: {v}" for k, v in would.items()])
+        show(would, as_json, lambda: told(would))
         return
     with working(wait=wait) as (here, db, job):
         made = run_sweep(db, here, request_from(here, options, RunKind(kind)), sweeps, job)
@@ -251,7 +251,7 @@ def train_again(
     if made.note:
         click.echo(made.note, err=True)
     result = run_row(made.run) | {"like": run, "without": list(without)}
-    show(result, as_json, lambda: [f"{k}: {v}" for k, v in result.items()])
+    show(result, as_json, lambda: told(result))
 
 
 def dry_run_lines(would: dict[str, Any]) -> list[str]:
@@ -259,7 +259,7 @@ def dry_run_lines(would: dict[str, Any]) -> list[str]:
     from arena.beforehand import gib
 
     memory = would["memory"]
-    lines = [f"{k}: {v}" for k, v in would.items() if k not in ("memory", "fitted")]
+    lines = told({k: v for k, v in would.items() if k not in ("memory", "fitted")})
     lines += [f"changed to fit: {change}" for change in would["fitted"]]
     if memory is None:
         return [*lines, "memory: not known before the model is loaded"]

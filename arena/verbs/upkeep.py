@@ -11,10 +11,12 @@ from arena.verbs.shared import (
     as_json,
     home,
     max_new_tokens,
+    shortened,
     show,
     system_prompt,
     table,
     temperature,
+    told,
     working,
     writing,
 )
@@ -33,7 +35,8 @@ def jobs_list(as_json: bool) -> None:
 
     with writing() as (_, db):
         rows = job_listing(db)
-        show(rows, as_json, lambda: table(rows))
+        short = [{**row, "message": shortened(row["message"])} for row in rows]
+        show(rows, as_json, lambda: table(short))
 
 
 @jobs_.command("show")
@@ -48,7 +51,7 @@ def jobs_show(job: int, as_json: bool) -> None:
         reconcile(db)
         found = asdict(get_job(db, job))
         found["command"] = shown(found["command"])
-        show(found, as_json, lambda: [f"{k}: {v}" for k, v in found.items() if v is not None])
+        show(found, as_json, lambda: told(found))
 
 
 @jobs_.command("cancel")
