@@ -153,6 +153,7 @@ def _before_training(page: Page, link: str, camera: Camera) -> None:
     page.get_by_label("Also simulated votes").first.check()
     page.wait_for_timeout(2500)
     camera.take(page, "train")
+    _chat(page, camera)
 
 
 def _after_training(page: Page, camera: Camera) -> None:
@@ -169,13 +170,17 @@ def _after_training(page: Page, camera: Camera) -> None:
     camera.take(page, "results")
     _tab(page, "data", "table")
     camera.take(page, "data")
+
+
+def _chat(page: Page, camera: Camera) -> None:
     page.goto(f"{BASE}/chat/")
-    page.get_by_label("Beside it").click()
-    page.get_by_role("option", name="starter-sft", exact=True).click()
+    for field, model in (("Talk to", "starter-dpo"), ("Beside it", "starter-sft")):
+        page.get_by_label(field).click()
+        page.get_by_role("option", name=model, exact=True).click()
     page.wait_for_timeout(2000)
     page.locator("#chat-text textarea").fill("What is the capital of Switzerland?")
     page.locator("#chat-send").click()
-    page.locator("#chat").get_by_text("Switzerland").nth(2).wait_for()
+    page.locator("#chat").get_by_text("Switzerland").nth(3).wait_for()
     page.wait_for_timeout(1000)
     camera.take(page, "chat")
 
