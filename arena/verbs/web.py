@@ -68,7 +68,8 @@ def serve(open_: bool | None, backup_minutes: float, log: str, a: str | None, b:
         if links.rate:
             click.echo(f"  rate    {links.rate}")
         click.echo(f"  studio  {links.studio}")
-        click.echo("Both links open at once on this machine. Ctrl-C stops the server; no vote is lost by it.")
+        where = "by that address" if at.told else "on this machine"
+        click.echo(f"Both links open at once {where}. Ctrl-C stops the server; no vote is lost by it.")
         sys.stdout.flush()
         from arena.upkeep import copied_every
         from arena.web.app import serve as serve_app
