@@ -107,7 +107,7 @@ def _fold_in(database: Path) -> None:
     UserError where another program has it open, or the disk has no room; nothing is lost then.
     """
     try:
-        with contextlib.closing(sqlite3.connect(database, timeout=10)) as conn:
+        with contextlib.closing(sqlite3.connect(database, timeout=2)) as conn:
             busy = bool(conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
     except sqlite3.OperationalError as error:
         raise UserError(f"cannot restore: {error}", "free some disk space, then restore again") from None
