@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -39,12 +40,15 @@ def plain_gradio(folder: str) -> Iterator[Served]:
 
 @contextlib.contextmanager
 def _running(words: list[str], port: int, path: str) -> Iterator[Served]:
-    process = subprocess.Popen(
-        words, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        wait_for(f"http://127.0.0.1:{port}{path}", process)
-        yield Served(port, process)
-    finally:
-        process.terminate()
-        process.wait(30)
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=said)
+        try:
+            wait_for(f"http://127.0.0.1:{port}{path}", process)
+            yield Served(port, process)
+        except SystemExit:
+            said.seek(0)
+            print(said.read().decode(errors="replace")[-2000:], file=sys.stderr)
+            raise
+        finally:
+            process.terminate()
+            process.wait(30)

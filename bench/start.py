@@ -18,8 +18,13 @@ import urllib.request
 from http.cookiejar import CookieJar
 from pathlib import Path
 from shutil import which
+from typing import TYPE_CHECKING
 
+from bench.rows import Row, report
 from bench.votes import ROOT, free_port
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 
 def first_ballot() -> tuple[float, float]:
@@ -56,7 +61,7 @@ def help_seconds() -> float:
     return time.perf_counter() - started
 
 
-def page_weight() -> dict[str, object] | None:
+def page_weight() -> dict[str, dict[str, object]] | None:
     """Requests, bytes on the wire and milliseconds to the first drawn ballot, cold and warm; None without Chromium."""
     browser_path = next(
         (p for p in (which("chromium"), which("chromium-browser"), which("google-chrome")) if p), None
@@ -67,7 +72,7 @@ def page_weight() -> dict[str, object] | None:
 
     from tests.browser.conftest import ARGUMENTS
 
-    found: dict[str, object] = {}
+    found: dict[str, dict[str, object]] = {}
     with tempfile.TemporaryDirectory() as home, sync_playwright() as play:
         port = free_port()
         server = subprocess.Popen([sys.executable, "launch.py", "--home", home, "serve", "--no-open", "--port", str(port)],
@@ -93,11 +98,16 @@ def page_weight() -> dict[str, object] | None:
                 page.goto(link if name == "cold" else f"http://127.0.0.1:{port}/rate")
                 page.get_by_role("button", name=re.compile("Left")).first.wait_for(state="visible")
                 page.wait_for_function("() => document.body.innerText.length > 200")
+                paint = page.evaluate(
+                    "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
+                )
                 found[name] = {
                     "requests": len(sizes),
                     "kB": round(sum(sizes) / 1000),
                     "ms": round(1000 * (time.monotonic() - started)),
+                    "first_paint_ms": None if paint is None else round(paint),
                 }
+            found["click"] = clicks(page)
             browser.close()
         finally:
             server.terminate()
@@ -105,15 +115,44 @@ def page_weight() -> dict[str, object] | None:
     return found
 
 
+def clicks(page: "Page", times: int = 12) -> dict[str, object]:
+    """Milliseconds from a click on Left until the next ballot is drawn, as the page itself sees them, and until it is stored."""
+    stored: list[float] = []
+    page.on(
+        "requestfinished",
+        lambda r: stored.append(r.timing["responseEnd"]) if r.url.endswith("/api/vote") else None,
+    )
+    drawn = []
+    for _ in range(times):
+        page.wait_for_timeout(400)
+        drawn.append(page.evaluate(
+            """() => new Promise(done => {
+              const shown = () => document.body.innerText, before = shown(), began = performance.now()
+              const look = () => shown() === before ? requestAnimationFrame(look) : done(performance.now() - began)
+              const button = [...document.querySelectorAll('button')].find(b => b.innerText.includes('Left'))
+              button.click(); requestAnimationFrame(look) })"""
+        ))  # fmt: skip
+    page.wait_for_timeout(1000)
+    return {
+        "drawn_ms": round(statistics.median(drawn)),
+        "stored_ms": round(statistics.median(stored)),
+        "votes": len(stored),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=3)
     options = parser.parse_args()
     starts = [first_ballot() for _ in range(options.times)]
-    print(f"empty home to first ballot: {statistics.median(s for _, s in starts):.1f} s (links printed after "
-          f"{statistics.median(p for p, _ in starts):.1f} s), goal 10 s")  # fmt: skip
-    print(f"--help: {statistics.median(help_seconds() for _ in range(5)):.2f} s, goal 0.3 s")
-    print(f"rating page: {json.dumps(page_weight())}")
+    report(
+        Row("empty home to first ballot", f"{statistics.median(s for _, s in starts):.1f} s (links printed after "
+            f"{statistics.median(p for p, _ in starts):.1f} s)", goal="10 s"),
+        Row("--help", f"{statistics.median(help_seconds() for _ in range(5)):.2f} s", goal="0.3 s"),
+    )  # fmt: skip
+    for name, found in (page_weight() or {}).items():
+        what = "click to next ballot drawn, and stored" if name == "click" else f"rating page opened, {name}"
+        report(Row(what, ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in found.items())))
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ def serve_peer(folder: str, port: int) -> None:
     setup = sqlite3.connect(path)
     setup.execute("PRAGMA journal_mode=WAL")
     setup.execute(
-        "CREATE TABLE votes (id INTEGER PRIMARY KEY, rater TEXT, battle INTEGER, outcome TEXT, at TEXT) STRICT"
+        "CREATE TABLE IF NOT EXISTS votes (id INTEGER PRIMARY KEY, rater TEXT, battle INTEGER, outcome TEXT, at TEXT) STRICT"
     )
     setup.commit()
 

@@ -67,14 +67,18 @@ class Disputed(NamedTuple):
 def disputed(db: Database, campaign: str | None = None, limit: int = 200) -> list[Disputed]:
     """Battles people disagree on, those not ruled on yet first, the most votes first."""
     rows = db.conn.execute(
-        """SELECT z.battle, c.name, p.text, sum(z.outcome = 'a') AS a, sum(z.outcome = 'b') AS b,
-          sum(z.outcome NOT IN ('a', 'b')),
-          (SELECT outcome FROM adjudications j WHERE j.battle = z.battle ORDER BY j.id DESC LIMIT 1) AS ruled
-        FROM vote_states z JOIN campaigns c ON c.id = z.campaign JOIN raters t ON t.id = z.rater AND t.kind <> 'judge'
-        JOIN battles w ON w.id = z.battle JOIN prompts p ON p.id = w.prompt
-        WHERE z.state = 'counted' AND (?1 IS NULL OR c.name = ?1)
-        GROUP BY z.battle HAVING a > 0 AND b > 0
-        ORDER BY ruled IS NOT NULL, a + b DESC, z.battle LIMIT ?2""",
+        """WITH split AS (
+          SELECT z.battle, z.campaign, sum(z.outcome = 'a') AS a, sum(z.outcome = 'b') AS b,
+            sum(z.outcome NOT IN ('a', 'b')) AS others
+          FROM vote_states z JOIN raters t ON t.id = z.rater AND t.kind <> 'judge'
+          WHERE z.state = 'counted' AND (?1 IS NULL OR z.campaign = (SELECT id FROM campaigns WHERE name = ?1))
+          GROUP BY z.battle HAVING a > 0 AND b > 0),
+        first AS (
+          SELECT s.*, (SELECT outcome FROM adjudications j WHERE j.battle = s.battle ORDER BY j.id DESC LIMIT 1) AS ruled
+          FROM split s ORDER BY ruled IS NOT NULL, a + b DESC, battle LIMIT ?2)
+        SELECT f.battle, c.name, p.text, f.a, f.b, f.others, f.ruled FROM first f JOIN campaigns c ON c.id = f.campaign
+        JOIN battles w ON w.id = f.battle JOIN prompts p ON p.id = w.prompt
+        ORDER BY f.ruled IS NOT NULL, f.a + f.b DESC, f.battle""",
         (campaign, limit),
     )
     return [Disputed(*r) for r in rows]
