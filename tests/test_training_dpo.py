@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 import tiny
+import torch
 from transformers import LlamaForCausalLM
 
 from db.entities import RunKind, Split
 from db.errors import UserError
-from training.dpo import Loaded, build_trainer, fit, load, train
+from training.asking import shares_prompts
+from training.dpo import Loaded, answer_logps, build_trainer, fit, load, train
 from training.folders import verify
 from training.loading import load_base, load_policy, load_tokenizer, stored_dtype
 from training.monitoring import Cancelled, read_metrics, refuse_not_a_number
@@ -180,6 +182,29 @@ def test_a_reference_asked_beforehand_gives_the_same_run(spec, base, adapter, ki
     if kind != "4bit":  # which computes in bfloat16, so that a pass depends on what else is in its batch
         assert runs[0] == pytest.approx(runs[1], rel=1e-4)
     assert models[-1] == 1
+
+
+@pytest.mark.parametrize("precompute_with", ["base", "adapter"])
+def test_a_prompt_is_read_once_for_both_answers_and_they_are_as_likely_as_before(
+    spec, base, adapter, precompute_with
+):
+    start = ModelFiles(str(base), str(adapter) if precompute_with == "adapter" else None)
+    run = replace(spec, start=start, settings=replace(SETTINGS, batch_size=2))
+    trainer = build_trainer(run, load(run))
+    inputs = trainer._prepare_inputs(trainer.data_collator([trainer.train_dataset[i] for i in range(3)]))
+    assert shares_prompts(trainer.model, inputs)
+    read = []
+    handle = trainer.model.get_input_embeddings().register_forward_hook(
+        lambda _module, args, _out: read.append(args[0].numel())
+    )
+    asked = torch.cat(trainer.compute_ref_log_probs(trainer.model, inputs))
+    handle.remove()
+    assert asked == pytest.approx(
+        answer_logps(trainer.model, inputs), abs=1e-4
+    )  # nothing has been trained yet
+    assert sum(read) < int(inputs["attention_mask"].sum())
+    inputs["input_ids"][0, 0] += 1  # two prompts that are not the same are read one by one
+    assert not shares_prompts(trainer.model, inputs)
 
 
 def in_memory() -> int:

@@ -7,16 +7,20 @@ proves it: a run whose reference is wrong stops there, and nothing of it is kept
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from datasets import Dataset
+from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import DPOConfig, DPOTrainer
+from trl.trainer.utils import use_adapter
 
 from db.entities import Split
 from db.errors import UserError
+from training.asking import answer_logps_once, shares_prompts
 from training.loading import load_policy
 from training.monitoring import (
     ROUGH,
@@ -41,8 +45,9 @@ from training.running import (
     result,
     save_policy,
 )
+from training.samples import evaluating
 from training.settings import DpoSettings, DpoSpec
-from training.together import gathered
+from training.together import gathered, processes
 
 SPOT_CHECKED = 4
 """pairs on which a reference that was asked beforehand is asked once more before it is let go"""
@@ -210,6 +215,18 @@ class WitnessedTrainer(DPOTrainer):  # type: ignore[misc]
         order = sorted(range(len(sizes)), key=sizes.__getitem__)
         asked = super()._precompute_ref_logps(dataset.select(order), name, batch_size)
         return asked.select(sorted(range(len(order)), key=order.__getitem__))
+
+    def compute_ref_log_probs(
+        self, model: PreTrainedModel, inputs: Mapping[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, ...]:
+        """As the trainer's own, but where that pays each prompt is read once for both of its answers."""
+        if processes() > 1 or not shares_prompts(model, inputs):
+            asked: tuple[torch.Tensor, ...] = super().compute_ref_log_probs(model, inputs)
+            return asked
+        own = self.ref_model is None and isinstance(model, PeftModel)
+        adapter = use_adapter(model, "ref" if "ref" in model.peft_config else None) if own else nullcontext()
+        with torch.no_grad(), evaluating(model), adapter:
+            return answer_logps_once(model, inputs).chunk(2)
 
     def let_go_of_reference(self) -> None:
         """Drop the second model once it was asked; UserError where what it said is not what plain passes give."""
