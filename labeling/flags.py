@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from labeling.agreement import TIE
+from labeling.favour import Favour
 from labeling.reading import (
     BESIDE_FACTOR,
     EARLY,
@@ -53,6 +54,7 @@ class Flag(StrEnum):
     RANDOM = "answers no better than chance"
     GOLD = "misses known answers"
     INCONSISTENT = "contradicts itself on repeats"
+    PARTIAL = "for or against one model"
 
 
 SIDES = frozenset({Flag.LEFT, Flag.RIGHT, Flag.COPY, Flag.ALTERNATES})
@@ -188,6 +190,15 @@ def blocked(gold_hits: int, gold_n: int, block_below: float) -> bool:
     k, n, limit = gold_hits, gold_n, block_below
     mixed = float(betaln(k + 1, n - k + 1)) + math.log(float(betainc(k + 1, n - k + 1, limit)) / limit)
     return mixed - k * math.log(limit) - (n - k) * math.log1p(-limit) >= math.log(ENOUGH)
+
+
+def partial(found: Favour | None, hypotheses: int) -> tuple[Raised, ...]:
+    """The flag of a rater who votes for or against a model far beyond what others think of it."""
+    if found is None or found.evidence < EVIDENCE * hypotheses:
+        return ()
+    side = "against" if found.against else "for"
+    would = f"by the others' votes it would be {100 * found.others:.0f} %"
+    return (Raised(Flag.PARTIAL, f"voted {side} {found.model} {found.wins} of {found.n} times; {would}"),)
 
 
 def blind_reason(given: Answers, factor: float, matched: tuple[int, int]) -> str:

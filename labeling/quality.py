@@ -15,7 +15,19 @@ from db.entities import BallotKind, Outcome, RaterKind, Vote
 from labeling.agreement import battle_key, label_of
 from labeling.consensus import dawid_skene, why_not
 from labeling.consensus import information as consensus_information
-from labeling.flags import FEWEST, SIDES, Flag, Habits, Limits, Raised, blind, blind_reason, habits_raise
+from labeling.favour import favours, hypotheses
+from labeling.flags import (
+    FEWEST,
+    SIDES,
+    Flag,
+    Habits,
+    Limits,
+    Raised,
+    blind,
+    blind_reason,
+    habits_raise,
+    partial,
+)
 from labeling.influence import influence
 from labeling.others import Given, Shared, expectations, given_by, information, matches, press_of, shared
 from labeling.reading import Answers, Check, Crowd, Press, blind_factor
@@ -272,10 +284,13 @@ def _judged(
     kept = {name for name in crowd if not factors[name].raised}
     if kept != crowd:
         factors = _factors(acts, given, kept)
+    given_votes = {name: r.votes for name, r in raters.items()}
+    favoured, asked = favours(given_votes), hypotheses(given_votes)
     return {
-        name: Judged(f.factor, habits[name] if _one_sided(habits[name]) else (*habits[name], *f.raised))
+        name: Judged(f.factor, habits[name] if _one_sided(habits[name])
+                     else (*habits[name], *f.raised, *partial(favoured[name], asked)))
         for name, f in factors.items()
-    }
+    }  # fmt: skip
 
 
 def _one_sided(raised: Sequence[Raised]) -> bool:
