@@ -21,7 +21,7 @@ from shutil import which
 from typing import TYPE_CHECKING
 
 from bench.rows import Row, report
-from bench.votes import ROOT, free_port
+from bench.votes import ROOT, free_port, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -80,12 +80,7 @@ def page_weight() -> dict[str, dict[str, object]] | None:
         try:
             assert server.stdout is not None
             link = next(m[0] for line in server.stdout if (m := re.search(r"http://\S+/join/\S+", line)))
-            for _ in range(300):
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2).read()
-                    break
-                except OSError:
-                    time.sleep(0.1)
+            wait_for(f"http://127.0.0.1:{port}/healthz", server)
             browser = play.chromium.launch(executable_path=browser_path, args=ARGUMENTS)
             page = browser.new_page()
             client = page.context.new_cdp_session(page)

@@ -22,6 +22,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from bench.rows import Row, better, report
 from bench.wire import Load, Wire, closed_loop
@@ -35,8 +36,9 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
+def wait_for(url: str, process: subprocess.Popen[Any]) -> None:
+    """Until a server answers; a busy machine may take minutes."""
+    for _ in range(1800):
         if process.poll() is not None:
             raise SystemExit("a server ended before it answered")
         try:
