@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from huggingface_hub import constants
 
 from arena.hubstore import HubStore
 from arena.keeping import MANIFEST, Keeping, kept
@@ -24,7 +25,10 @@ NAME = "team/home"
 
 
 @pytest.fixture
-def hub() -> Iterator[Hub]:
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    monkeypatch.setattr(
+        constants, "HF_HUB_OFFLINE", False
+    )  # which tests with tiny models switch on for their process
     with standin() as stand:
         yield stand
 
@@ -223,7 +227,7 @@ def test_without_a_token_nothing_begins(tmp_path: Path, monkeypatch: pytest.Monk
 def space(hub: Hub, port: int | None = None) -> dict[str, str]:
     """The environment of a Space that keeps its home."""
     return {"SPACE_ID": "team/taste", "SPACE_HOST": "team-taste.hf.space", "HF_ENDPOINT": hub.address,
-            "HF_TOKEN": hub.token, "TASTEBENCH_KEEP_IN": NAME}  # fmt: skip
+            "HF_HUB_OFFLINE": "0", "HF_TOKEN": hub.token, "TASTEBENCH_KEEP_IN": NAME}  # fmt: skip
 
 
 @pytest.mark.slow
