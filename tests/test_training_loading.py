@@ -1,11 +1,13 @@
 import shutil
 
+import httpx
 import pytest
 import tiny
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
 from db.errors import UserError
 from training.folders import count_parameters
-from training.loading import PLAIN_TEMPLATE, load_policy, load_tokenizer
+from training.loading import PLAIN_TEMPLATE, explained, load_policy, load_tokenizer
 from training.settings import ModelFiles
 
 
@@ -121,3 +123,16 @@ def test_an_adapter_for_another_base_names_the_right_one(base, tmp_path):
     files = ModelFiles(str(base), str(tiny.tiny_adapter(wide, tmp_path / "adapter")))
     with pytest.raises(UserError, match=str(wide)):
         load_policy(files)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (GatedRepoError, "owner/name is gated; accept its terms on the hub"),
+        (RepositoryNotFoundError, "the hub has no model owner/name; check the name"),
+    ],
+)
+def test_what_the_hub_refuses_is_one_line(kind, said):
+    answer = httpx.Response(403, request=httpx.Request("GET", "https://hub.invalid/owner/name"))
+    with pytest.raises(UserError, match=said), explained("owner/name"):
+        raise OSError("cannot load it") from kind("refused", response=answer)
