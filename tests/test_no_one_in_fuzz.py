@@ -28,6 +28,8 @@ from tests.factories import make_home
 from tests.serving import Running, running
 from tests.test_labeling_formats import KNOWN
 
+pytestmark = pytest.mark.slow
+
 TEXT = st.text(max_size=30) | st.sampled_from(
     ["left", "0" * 32, "\x00", "\ud800", "1e999", "../..", "' OR 1=1 --", "[" * 500]
 )
