@@ -3,7 +3,8 @@
     python -m bench.gpu [--shape 1b] [--way lora] [--steps 30] [--times 3]
 
 Samples a second and the most memory the GPU held. Both use batches of 2 pairs of 1,024 tokens, activation checkpointing and
-the same LoRA; each run is a process of its own, the two in turns. `--shape tiny` runs anywhere, to see that it works.
+the same LoRA; each run is a process of its own, the two in turns. `--tiny` is two steps of a tiny shape, once: it runs
+anywhere, to see that it works, and its figures mean nothing.
 """
 
 import argparse
@@ -130,7 +131,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--tiny", action="store_true", help="Two steps of a tiny shape, once: to see that it runs."
+    )
     options = parser.parse_args()
+    if options.tiny:
+        options.shape, options.steps, options.times = "tiny", 2, 1
     if options.child:
         who, model, rows = options.child
         print(

@@ -3,7 +3,7 @@
     python -m bench.results_page [--votes 100000] [--models 6] [--raters 60] [--pictures DIR]
 
 A home is filled with imported votes and served. Timed: the first look right after a start (the report is made by a process of
-its own, begun at the start), a click on two other models, and the page opened anew, Gradio's own start included. "Drawn"
+its own, begun at the start; with --home a second time, what the page showed last is drawn first), a click on two other models, and the page opened anew, Gradio's own start included. "Drawn"
 is when the verdict stands on the page.
 """
 
@@ -107,7 +107,9 @@ def look(home: Path, base: str, pictures: str | None) -> None:
             f"first look after a start: something to read after {time.perf_counter() - start:.2f} s", end=", "
         )
         page.wait_for_selector(".tr-light")
-        print(f"the figures after {time.perf_counter() - start:.2f} s")
+        print(f"the figures after {time.perf_counter() - start:.2f} s", end=", ")
+        page.get_by_text("Newer votes are being read").wait_for(state="detached")
+        print(f"the newest after {time.perf_counter() - start:.2f} s", flush=True)
         drawn("click on two other models", lambda: other_models(page))
         drawn("page opened anew", lambda: opened(page, base))
         if pictures:

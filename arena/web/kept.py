@@ -10,11 +10,13 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime
 from functools import partial
+from importlib import import_module
 from multiprocessing import get_context
 from typing import NamedTuple, ParamSpec, TypeVar
 
 from arena.charts import Download, downloads
 from arena.report import Report, report
+from arena.web.last_pages import keep_page, last_page
 from db.campaigns import list_campaigns
 from db.connection import Home, Readers, open_reader
 from db.figures import figures_stamp, votes_in
@@ -25,6 +27,13 @@ T = TypeVar("T")
 LARGE = 5_000
 """votes from which a report is kept"""
 MOST_KEPT = 16
+
+
+READ_IN = (
+    "scipy.stats", "scipy.optimize", "scipy.sparse.csgraph", "statsmodels.genmod.generalized_linear_model",
+    "statsmodels.regression.linear_model", "statsmodels.stats.sandwich_covariance", "statsmodels.stats.proportion",
+    "statsmodels.stats.power", "statsmodels.stats.inter_rater", "py3langid",
+)  # fmt: skip
 
 
 class Made(NamedTuple):
@@ -80,8 +89,13 @@ class KeptReports:
             made = self._make(campaign, stamp).result()
             yield Look(self._keep(campaign, stamp, made), False, votes)
 
+    def before(self, campaign: str | None) -> str | None:
+        """What the page of a large campaign showed before this server started, as HTML; None where nothing is kept."""
+        return last_page(self._home, campaign)
+
     def warm(self) -> None:
-        """Begin the reports of large campaigns, so that they are there when somebody looks."""
+        """Begin the reports of large campaigns, and read in what small ones need, so that it is there when somebody looks."""
+        threading.Thread(target=_read_in, name="reading-in", daemon=True).start()
         db = self._readers.get()
         stamp = figures_stamp(db)
         for name in (c.name for c in list_campaigns(db)):
@@ -93,6 +107,7 @@ class KeptReports:
             self._keep(campaign, stamp, done.result())
 
     def _keep(self, campaign: str | None, stamp: str, made: Made) -> Kept:
+        keep_page(self._home, campaign, made.report, datetime.now(UTC))
         with self._lock:
             self._made.pop((campaign, stamp), None)
             self._kept.pop(campaign, None)
@@ -123,6 +138,12 @@ class KeptReports:
         """End the child."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _read_in() -> None:
+    """The libraries behind the figures: most of what the first look at a small campaign took."""
+    for name in READ_IN:
+        import_module(name)
 
 
 def _report(home: Home, campaign: str | None) -> Made:

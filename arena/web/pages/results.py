@@ -78,7 +78,8 @@ def looked_at(context: Context, name: str, pair: int | None) -> Iterator[Shown]:
     try:
         for look in _looks(context, name):
             if look.kept is None:
-                yield gr.Dropdown(visible=False), waiting(look.votes)
+                before = context.kept.before(None if name == ALL else name)
+                yield gr.Dropdown(visible=False), before or waiting(look.votes)
                 continue
             made = look.kept.report
             if of_rater:  # raters see what was found, not what each of them did
