@@ -17,8 +17,8 @@ RUN useradd --create-home --uid 1000 taste \
 
 WORKDIR /home/taste/tastebench
 COPY requirements.txt requirements.lock ./
-# torch first: the requirements then find it and bring no other build along.
-RUN pip install "$(grep '^torch==' requirements.txt)" -c requirements.lock --index-url "$TORCH_INDEX" \
+# torch alone first: the requirements then find it and bring no other build along, and its index need not have the rest.
+RUN pip install --no-deps "$(grep '^torch==' requirements.txt)" --index-url "$TORCH_INDEX" \
     && pip install -r requirements.txt -c requirements.lock
 COPY . .
 
