@@ -110,7 +110,7 @@ def page_weight() -> dict[str, dict[str, object]] | None:
     return found
 
 
-def clicks(page: "Page", times: int = 12) -> dict[str, object]:
+def clicks(page: "Page", times: int = 8) -> dict[str, object]:
     """Milliseconds from a click on Left until the next ballot is drawn, as the page itself sees them, and until it is stored."""
     stored: list[float] = []
     page.on(
@@ -121,10 +121,11 @@ def clicks(page: "Page", times: int = 12) -> dict[str, object]:
     for _ in range(times):
         page.wait_for_timeout(400)
         drawn.append(page.evaluate(
-            """() => new Promise(done => {
+            """() => new Promise((done, failed) => {
+              setTimeout(() => failed('nothing was drawn after a click'), 30000)
               const shown = () => document.body.innerText, before = shown(), began = performance.now()
               const look = () => shown() === before ? requestAnimationFrame(look) : done(performance.now() - began)
-              const button = [...document.querySelectorAll('button')].find(b => b.innerText.includes('Left'))
+              const button = [...document.querySelectorAll('button')].find(b => b.innerText.includes('Left is better'))
               button.click(); requestAnimationFrame(look) })"""
         ))  # fmt: skip
     page.wait_for_timeout(1000)
