@@ -49,6 +49,7 @@ BENCHES = (
     Bench("pages", ("--votes", "1000000"), ("--votes", "20000")),
     Bench("results_page", (), ("--votes", "10000")),
     Bench("live", (), ("--votes", "10000")),
+    Bench("restore", (), ("--votes", "10000")),
     Bench("ratings", (), ("--votes", "10000", "--models", "20")),
     Bench("guard"),
     Bench("raters", (), ("--runs", "3")),

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -48,7 +49,13 @@ def restore(home: Home, file: Path) -> Path | None:
         open_writer(aside).conn.close()
         sync(aside.database)
         kept = _set_aside(home)
-        aside.database.replace(home.database)
+        sync(home.backups)
+        try:
+            aside.database.replace(home.database)
+        except OSError:
+            if kept is not None and home.database.exists() and kept.samefile(home.database):
+                kept.unlink()  # it is another name of what is in use
+            raise
         sync(home.root)
     except OSError as error:
         raise UserError(f"cannot restore {file}: {error.strerror or error}",
@@ -80,9 +87,11 @@ def _set_aside(home: Home) -> Path | None:
     if not home.database.exists():
         return None
     kept = home.backups / f"replaced-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.db"
-    if _reads_through(home.database):
-        backup(home, kept)
-        _fold_in(home.database)
+    if _folded_in(home.database):
+        try:
+            os.link(home.database, kept)  # no second of work and no byte of space, however large it is
+        except OSError:
+            backup(home, kept)
     else:
         for suffix in BESIDE:
             if _part(home.database, suffix).exists():
@@ -92,27 +101,26 @@ def _set_aside(home: Home) -> Path | None:
     return kept
 
 
-def _reads_through(database: Path) -> bool:
-    """Whether every page of the database can be read, so that a copy of it is as good as itself."""
-    try:
-        with contextlib.closing(sqlite3.connect(database)) as conn:
-            return bool(conn.execute("PRAGMA quick_check").fetchone()[0] == "ok")
-    except sqlite3.DatabaseError:
-        return False
-
-
-def _fold_in(database: Path) -> None:
+def _folded_in(database: Path) -> bool:
     """Put what lies in the log of writes into the database itself, so that it is whole without that file.
 
-    UserError where another program has it open, or the disk has no room; nothing is lost then.
+    False where it is too damaged for that. UserError where another program has it open, or the disk has no room; nothing
+    is changed then.
     """
     try:
         with contextlib.closing(sqlite3.connect(database, timeout=2)) as conn:
             busy = bool(conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
     except sqlite3.OperationalError as error:
-        raise UserError(f"cannot restore: {error}", "free some disk space, then restore again") from None
+        if "full" in str(error):
+            raise UserError(f"cannot restore: {error}", "free some disk space, then restore again") from None
+        busy = "locked" in str(error)
+        if not busy:
+            return False
+    except sqlite3.DatabaseError:
+        return False
     if busy:
         raise UserError(f"another program has {database} open", "close it, then restore again")
+    return True
 
 
 STANDING = """votes v JOIN battles b ON b.id = v.battle LEFT JOIN imports i ON i.id = v.import

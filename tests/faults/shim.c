@@ -107,6 +107,10 @@ int renameat2(int a, const char *from, int b, const char *to, unsigned flags) {
 }
 int renameat(int a, const char *from, int b, const char *to) { return renameat2(a, from, b, to, 0); }
 int rename(const char *from, const char *to) { return renameat2(AT_FDCWD, from, AT_FDCWD, to, 0); }
+int linkat(int a, const char *from, int b, const char *to, int flags) {
+  NAMES(NAME, name_under(b, to), syscall(SYS_linkat, a, from, b, to, flags));
+}
+int link(const char *from, const char *to) { return linkat(AT_FDCWD, from, AT_FDCWD, to, 0); }
 int unlinkat(int dir, const char *path, int flags) { NAMES(GONE, name_under(dir, path), syscall(SYS_unlinkat, dir, path, flags)); }
 int unlink(const char *path) { return unlinkat(AT_FDCWD, path, 0); }
 int rmdir(const char *path) { return unlinkat(AT_FDCWD, path, AT_REMOVEDIR); }
