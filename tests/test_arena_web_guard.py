@@ -91,7 +91,7 @@ ODD = [
     "/rate/gradio_api/stream/x/y/z/playlist.m3u8", "/rate/gradio_api/custom_component/1/client/js/x.js",
     "/rate/static/../../../../../../etc/passwd", "/rate/static/..%2f..%2f..%2fetc/passwd",
     "/rate/assets/%2e%2e/%2e%2e/app.py", "/rate/assets/..\\..\\app.py", "/RATE/", "/Rate/config", "/config",
-    "/gradio_api/info", "/docs", "/redoc", "/openapi.json", "/metrics", "/rate/login", "/rate/logout", "/arena.db",
+    "/gradio_api/info", "/docs", "/redoc", "/openapi.json", "/rate/login", "/rate/logout", "/arena.db",
     "/rate/assets/../config", "/join/", "/join/a/b", "/api/vote/", "/api", "/studio/config", "/studio/gradio_api/info",
     "/rate/gradio_api/queue/data", "/rate/gradio_api/heartbeat/x", "/rate/gradio_api/startup-events", "/rate/\x00",
 ]  # fmt: skip
