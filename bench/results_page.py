@@ -20,6 +20,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 from sqlite_utils import Database
 
+from bench.rows import Row, report
 from bench.votes import ROOT, free_port, wait_for
 
 
@@ -103,13 +104,13 @@ def look(home: Path, base: str, pictures: str | None) -> None:
         start = time.perf_counter()
         page.goto(f"{base}/results")
         page.wait_for_selector(".tr-hero")
-        print(
-            f"first look after a start: something to read after {time.perf_counter() - start:.2f} s", end=", "
-        )
+        read = time.perf_counter() - start
         page.wait_for_selector(".tr-light")
-        print(f"the figures after {time.perf_counter() - start:.2f} s", end=", ")
+        figures = time.perf_counter() - start
         page.get_by_text("Newer votes are being read").wait_for(state="detached")
-        print(f"the newest after {time.perf_counter() - start:.2f} s", flush=True)
+        newest = time.perf_counter() - start
+        report(Row("results page, first look after a start", f"something to read after {read:.2f} s, figures after {figures:.2f} s, "
+                   f"the newest after {newest:.2f} s"))  # fmt: skip
         drawn("click on two other models", lambda: other_models(page))
         drawn("page opened anew", lambda: opened(page, base))
         if pictures:
@@ -120,7 +121,8 @@ def look(home: Path, base: str, pictures: str | None) -> None:
 def drawn(what: str, once: Callable[[], float], times: int = 5) -> None:
     """Print the median and the longest of several."""
     took = [once() for _ in range(times)]
-    print(f"{what}: median {statistics.median(took):.2f} s, longest {max(took):.2f} s ({times} times)")
+    report(Row(f"results page, {what}", f"median {statistics.median(took):.2f} s, longest {max(took):.2f} s ({times} times)",
+               goal="1 s"))  # fmt: skip
 
 
 def other_models(page: Page) -> float:

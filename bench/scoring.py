@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.rows import Row, better, report
 from bench.votes import ROOT
 from db.entities import Message
 
@@ -165,8 +166,12 @@ def compare(shape: str, kind: str, pairs: int, threads: int) -> None:
               f"{one['memory']:6.0f} MiB above the model")  # fmt: skip
     mine, plain = found.values()
     apart = max(abs(a - b) for a, b in zip(mine["scores"], plain["scores"], strict=True))
-    print(f"  {plain['seconds'] / mine['seconds']:.1f} times by the clock, {plain['processor'] / mine['processor']:.1f} in processor "
-          f"time; scores differ by at most {apart:.1e}", flush=True)  # fmt: skip
+    print(f"  scores differ by at most {apart:.1e}")
+    report(*(
+        Row(f"reward scoring, {shape} DeBERTa, {pairs} pairs {kind}, {what}", f"{mine[key]:.2f} s", f"{plain[key]:.2f} s one at a time",
+            better(mine[key], plain[key], less=True), "3 times" if shape == "tiny" else "")
+        for what, key in (("by the clock", "seconds"), ("of the processor", "processor"))
+    ))  # fmt: skip
 
 
 def main() -> None:
