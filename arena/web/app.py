@@ -5,6 +5,7 @@ import gc
 import importlib
 import os
 import re
+import sys
 import webbrowser
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -151,10 +152,13 @@ class _Server(uvicorn.Server):
         self._open_url = open_url
 
     async def startup(self, *args: object, **kwargs: object) -> None:
-        """Start listening, then open the browser."""
+        """Start listening, say so, then open the browser."""
         await super().startup(*args, **kwargs)  # type: ignore[arg-type]
         gc.collect()
         gc.freeze()  # or every full collection walks all of Gradio, in the middle of somebody's vote
+        if self.started:
+            sys.stdout.write("Ready.\n")
+            sys.stdout.flush()
         if self._open_url and self.started:
             webbrowser.open(self._open_url)
 
