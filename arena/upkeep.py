@@ -116,7 +116,7 @@ def all_copies(home: Home) -> list[HomeCopy]:
     for file in home.backups.glob("*.db"):
         if copy := own.get(file):
             found.append(HomeCopy(file, copy.at, WHY[copy.why], copy.size))
-        else:
+        elif file.exists() and not file.name.startswith("auto-"):
             stat = file.stat()
             why = "by a restore, of what it replaced" if file.name.startswith("replaced-") else "by hand"
             found.append(HomeCopy(file, datetime.fromtimestamp(stat.st_mtime, UTC), why, stat.st_size))

@@ -4,6 +4,7 @@ They lie in the home's backups/, named by when and why, and are whole databases:
 knows how a home is opened, since opening one may make a copy first.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -68,7 +69,7 @@ def make(conn: sqlite3.Connection, database: Path, folder: Path, why: Why, now: 
     """
     written = last_written(database)
     before = list_copies(folder)
-    if before and before[0].file.stat().st_mtime_ns == written:
+    if before and _copied_when(before[0]) == written:
         return None
     room, size = shutil.disk_usage(database.parent).free, database.stat().st_size
     if room < 2 * size:
@@ -83,6 +84,14 @@ def make(conn: sqlite3.Connection, database: Path, folder: Path, why: Why, now: 
     return made
 
 
+def _copied_when(copy: Copy) -> int | None:
+    """The time of the last write that a copy holds; None where it was dropped meanwhile."""
+    try:
+        return copy.file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
 def last_written(database: Path) -> int:
     """When the database or its log of writes was last written, in nanoseconds."""
     parts = (database, database.with_name(database.name + "-wal"))
@@ -95,7 +104,8 @@ def list_copies(folder: Path) -> list[Copy]:
     for file in folder.glob("auto-*.db"):
         if match := _NAME.fullmatch(file.name):
             at = datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-            found.append(Copy(file, at, Why(match[2]), file.stat().st_size))
+            with contextlib.suppress(FileNotFoundError):  # another process has just dropped it
+                found.append(Copy(file, at, Why(match[2]), file.stat().st_size))
     return sorted(found, key=lambda copy: copy.file.name, reverse=True)
 
 
