@@ -435,6 +435,7 @@ def test_serve_prints_two_links_that_open_and_verbs_find_the_server(home, db):
     assert code in (0, 130)
     assert f"  rate    {address}/join/" in out
     assert f"  studio  {address}/login?token=" in out
+    assert out.splitlines()[-1] == "Ready."
     again, _ = serving(home)
     _, out2, _ = stopped(again)
     assert out2.splitlines()[1] != out.splitlines()[1], "a new link to the same seat"
