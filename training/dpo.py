@@ -226,7 +226,8 @@ class WitnessedTrainer(DPOTrainer):  # type: ignore[misc]
         own = self.ref_model is None and isinstance(model, PeftModel)
         adapter = use_adapter(model, "ref" if "ref" in model.peft_config else None) if own else nullcontext()
         with torch.no_grad(), evaluating(model), adapter:
-            return answer_logps_once(model, inputs).chunk(2)
+            chosen, rejected = answer_logps_once(model, inputs).chunk(2)
+        return chosen, rejected
 
     def let_go_of_reference(self) -> None:
         """Drop the second model once it was asked; UserError where what it said is not what plain passes give."""
