@@ -116,7 +116,8 @@ def build(context: Context, chosen: gr.Dropdown) -> None:
                 [], label="Its model", info=MODEL, allow_custom_value=True, elem_id="judge-model"
             )
         again = gr.Checkbox(
-            label="Ask again where nothing could be read", info="For judges that compare two answers, or grade them."
+            label="Ask again where nothing could be read",
+            info="For judges that compare two answers, or grade them.",
         )
         go = gr.Button("Judge these battles", variant="primary", elem_id="judge-go")
         said = panel()
