@@ -513,7 +513,8 @@ def test_a_flood_with_one_cookie_is_braked_and_the_next_rater_is_not(web: Runnin
         await send({"type": "http.response.body"})
 
     guard = Guard(nothing, door=web.app.state.web.door)
-    guard._by_rater = Pace(BY_RATER, clock=lambda: 0.0)
+    burst = 50
+    guard._by_rater = Pace(Rate(burst, BY_RATER.a_second), clock=lambda: 0.0)
 
     async def ask(client: httpx.Client, times: int) -> list[int]:
         through = httpx.ASGITransport(app=guard)
@@ -521,9 +522,11 @@ def test_a_flood_with_one_cookie_is_braked_and_the_next_rater_is_not(web: Runnin
             asks.cookies.update(dict(client.cookies))
             return [(await asks.get("/api/guidelines")).status_code for _ in range(times)]
 
-    burst = int(BY_RATER.burst)
-    assert asyncio.run(ask(flood, burst + 3)) == [204] * burst + [429] * 3
-    assert asyncio.run(ask(calm, 1)) == [204]
+    with concurrent.futures.ThreadPoolExecutor(
+        1
+    ) as apart:  # a browser's test before this one has a loop in this thread
+        assert apart.submit(asyncio.run, ask(flood, burst + 3)).result() == [204] * burst + [429] * 3
+        assert apart.submit(asyncio.run, ask(calm, 1)).result() == [204]
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ class Rate(NamedTuple):
     a_second: float
 
 
-BY_RATER = Rate(2_000, 200)
+BY_RATER = Rate(10_000, 200)
 """requests with one cookie"""
-BY_ADDRESS = Rate(300, 5)
+BY_ADDRESS = Rate(2_000, 20)
 """requests from one address that came without a session that is one"""
 MOST_KNOWN = 10_000
 
