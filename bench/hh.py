@@ -20,7 +20,14 @@ from bench.votes import ROOT
 VOCABULARY, LENGTH = 2048, 192
 SHARED = ["lora=false", "batch_size=16", f"max_length={LENGTH}"]
 SFT = [*SHARED, "learning_rate=3e-3", "epochs=1", "gradient_accumulation=1"]
-DPO = [*SHARED, "learning_rate=1e-3", "epochs=2", "gradient_accumulation=2", "sft_weight=1", "precompute=true"]
+DPO = [
+    *SHARED,
+    "learning_rate=1e-3",
+    "epochs=2",
+    "gradient_accumulation=2",
+    "sft_weight=1",
+    "precompute=true",
+]
 PROMPT_CHARACTERS = 120
 """a prompt keeps its last turns up to so many characters, and at least the last one's end"""
 

@@ -226,7 +226,7 @@ def pressed(home: Path, name: str) -> Cost:
         "--from",
         "big",
         "--pairs",
-        "bench",
+        str(home.parent / "pairs.jsonl"),
         "--preset",
         "lora",
         "--no-rematch",

@@ -1,5 +1,6 @@
 """The real app on a real port for a test, and small clients that speak to it as browsers and scripts do."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -8,8 +9,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import httpx
 import uvicorn
@@ -20,6 +23,14 @@ from arena.web.sessions import now
 from db.connection import PROJECT, Home, Writer
 from labeling.joining import invite
 from labeling.owners import owner_link_token
+
+T = TypeVar("T")
+
+
+def awaited(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run it to its end in a thread of its own: a browser's tests leave a running loop in the one they had."""
+    with ThreadPoolExecutor(1) as apart:
+        return apart.submit(asyncio.run, coroutine).result()
 
 
 @dataclass(frozen=True)

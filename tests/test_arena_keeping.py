@@ -241,7 +241,7 @@ def test_a_space_goes_on_after_its_disk_was_wiped(tmp_path: Path, hub: Hub) -> N
         rename(home, "made while it ran")
         assert served.stop(signal.SIGTERM) == 0
     assert "https://team-taste.hf.space/login?token=" in served.out
-    assert "open at once by that address" in served.out
+    assert "open by that address" in served.out
     assert "is empty; this home is kept there from now on" in served.out
     sent = manifest(hub)["generation"]
 

@@ -1,6 +1,5 @@
 """Notices: each raised once, and sent, signed, to a real receiver; private addresses are not called unasked."""
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -26,7 +25,7 @@ from db.errors import UserError
 from db.raters import decide_rater
 from tests.factories import NOW, make_home
 from tests.hookstand import receiving
-from tests.serving import running
+from tests.serving import awaited, running
 from tests.workshop import give_votes, run
 
 TARGET = CampaignSettings(target=4)
@@ -160,7 +159,7 @@ def test_a_notice_arrives_signed_as_standard_webhooks_say(db):
         hook = hook_to(db, f"{receiver.address}/in?x=1")
         (notice,) = notices.due(db, hook, NOW)
         when = datetime.now(UTC)
-        assert asyncio.run(notices.deliver(hook, *notices.message_of(notice), when)) is None
+        assert awaited(notices.deliver(hook, *notices.message_of(notice), when)) is None
         (got,) = receiver.requests
     assert got.path == "/in?x=1"
     assert got.headers["content-type"] == "application/json"
@@ -195,16 +194,16 @@ def test_anything_but_a_2xx_is_not_delivered_and_redirects_are_not_followed(db, 
     with receiving() as receiver:
         receiver.planned = [status]
         hook = hook_to(db, receiver.address)
-        assert asyncio.run(notices.deliver(hook, "msg_1", "{}", NOW)) == f"the receiver answered {status}"
+        assert awaited(notices.deliver(hook, "msg_1", "{}", NOW)) == f"the receiver answered {status}"
         assert [r.path for r in receiver.requests] == ["/"]
 
 
 def test_a_receiver_that_is_not_there_is_said(db):
     with receiving() as receiver:
         gone = receiver.address
-    assert "cannot be reached" in asyncio.run(notices.deliver(hook_to(db, gone), "msg_1", "{}", NOW))
+    assert "cannot be reached" in awaited(notices.deliver(hook_to(db, gone), "msg_1", "{}", NOW))
     nowhere = hook_to(db, "http://no-such-host.invalid/")
-    assert "is not found" in asyncio.run(notices.deliver(nowhere, "msg_1", "{}", NOW))
+    assert "is not found" in awaited(notices.deliver(nowhere, "msg_1", "{}", NOW))
 
 
 # -- the webhook: where to -------------------------------------------------------------------------------------
@@ -242,7 +241,7 @@ def test_no_spelling_of_this_machine_is_called_unasked(db, host):
             hook = hook_to(db, f"http://{host}:{port}/", own_network=False)
         except UserError:
             return
-        assert "private network" in asyncio.run(notices.deliver(hook, "msg_1", "{}", NOW))
+        assert "private network" in awaited(notices.deliver(hook, "msg_1", "{}", NOW))
         assert receiver.requests == []
 
 
@@ -267,7 +266,7 @@ def test_over_https_the_certificate_must_be_the_hosts_though_its_address_is_call
     tls, cert = certified(tmp_path, name)
     monkeypatch.setenv("SSL_CERT_FILE", str(cert))
     with receiving(tls) as receiver:
-        problem = asyncio.run(notices.deliver(hook_to(db, receiver.address), "msg_1", "{}", NOW))
+        problem = awaited(notices.deliver(hook_to(db, receiver.address), "msg_1", "{}", NOW))
         assert (problem is None, len(receiver.requests)) == (arrives, int(arrives)), problem
 
 

@@ -11,7 +11,7 @@ from db import audit, owners
 from db.connection import open_reader
 from labeling import owners as way_in
 from tests.factories import make_home
-from tests.serving import Running, running
+from tests.serving import Running, awaited, running
 
 GOOD, WRONG = "four words in a row", "four other words here"
 QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1)
@@ -114,7 +114,7 @@ def test_so_many_passwords_at_once_are_not_taken():
         logins.close()
         return crowded, left
 
-    assert asyncio.run(crowd()) == (True, False)
+    assert awaited(crowd()) == (True, False)
 
 
 def test_logging_out_here_leaves_the_others_and_everywhere_leaves_none(web):

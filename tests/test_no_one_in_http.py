@@ -1,6 +1,5 @@
 """Attacks over HTTP: posts of other sites, replay, guessed links, climbing paths, fetched addresses, uploads, sessions."""
 
-import asyncio
 import concurrent.futures
 import contextlib
 import itertools
@@ -28,7 +27,7 @@ from labeling.joining import RATER_DAYS, hashed, join
 from labeling.owners import OWNER_DAYS, add, owner_link_token
 from tests.census import routes_of
 from tests.factories import make_home
-from tests.serving import Running, running
+from tests.serving import Running, awaited, running
 
 
 @pytest.fixture(scope="module")
@@ -522,11 +521,8 @@ def test_a_flood_with_one_cookie_is_braked_and_the_next_rater_is_not(web: Runnin
             asks.cookies.update(dict(client.cookies))
             return [(await asks.get("/api/guidelines")).status_code for _ in range(times)]
 
-    with concurrent.futures.ThreadPoolExecutor(
-        1
-    ) as apart:  # a browser's test before this one has a loop in this thread
-        assert apart.submit(asyncio.run, ask(flood, burst + 3)).result() == [204] * burst + [429] * 3
-        assert apart.submit(asyncio.run, ask(calm, 1)).result() == [204]
+    assert awaited(ask(flood, burst + 3)) == [204] * burst + [429] * 3
+    assert awaited(ask(calm, 1)) == [204]
 
 
 @pytest.mark.parametrize(

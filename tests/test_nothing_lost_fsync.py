@@ -18,6 +18,7 @@ from db.entities import CampaignSettings
 from labeling.joining import invite
 from tests.factories import make_home
 from tests.faults.load import Rater, free_port, serving
+from tests.serving import awaited
 
 CALLS = "fdatasync,fsync,read,recvfrom,recvmsg,write,writev,sendto,sendmsg"
 LINE = re.compile(
@@ -143,7 +144,7 @@ def test_every_vote_is_on_the_disk_before_it_is_acknowledged(tmp_path):
         if "attached" not in said:
             tracer.wait(10)
             pytest.skip(f"strace may not look at a process here: {said.strip()}")
-        asyncio.run(vote_together(raters, 12))
+        awaited(vote_together(raters, 12))
         time.sleep(0.2)
         tracer.send_signal(signal.SIGINT)
         tracer.communicate(timeout=30)

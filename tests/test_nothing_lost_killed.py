@@ -12,6 +12,7 @@ from db.entities import CampaignSettings
 from labeling.joining import invite
 from tests.factories import make_home
 from tests.faults.load import Rater, Server, free_port, serving, vote
+from tests.serving import awaited
 
 
 def votes_of(home: Home) -> tuple[int, set[str]]:
@@ -63,12 +64,12 @@ def test_a_vote_that_was_acknowledged_survives_kill_9(tmp_path, people, kills, s
     for _ in range(kills):
         with serving(home, port) as server:
             ready.append(server.seconds_to_ready)
-            asyncio.run(under_load(server, raters, seconds * dice.uniform(0.7, 1.3)))
+            awaited(under_load(server, raters, seconds * dice.uniform(0.7, 1.3)))
         assert upkeep.check(home) == []
     with serving(home, port) as server:
         ready.append(server.seconds_to_ready)
-        asyncio.run(finish(raters, seconds / 2))
-        lost = asyncio.run(asked_again(raters))
+        awaited(finish(raters, seconds / 2))
+        lost = awaited(asked_again(raters))
     rows, stored = votes_of(home)
     saved = {a for r in raters for a in r.saved}
     sent = {a for r in raters for a in r.sent}
