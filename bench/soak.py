@@ -4,7 +4,7 @@
 
 A server of its own, with a copy of its home every minute, is watched from outside: resident memory, open handles,
 threads, the log of writes beside the database (WAL). Memory is judged after a third of the time, once caches are full: over
-45 minutes by its slope (under 5 MB an hour), in a shorter run by what it grew (under 10 MB), since there the noise of the
+45 minutes by its slope (under 5 MB an hour), in a shorter run by what it grew (under 30 MB), since there the noise of the
 allocator is larger than the slope. Ends with 1 where a figure is not met.
 """
 
@@ -39,7 +39,7 @@ from labeling.joining import invite
 from labeling.owners import owner_link_token
 
 MB = 2**20
-SLOPE, GROWTH, WAL, LONG = 5.0, 10.0, 64.0, 45.0
+SLOPE, GROWTH, WAL, LONG = 5.0, 30.0, 64.0, 45.0
 """MB an hour, MB, MB, and the minutes from which the slope says something"""
 FAST = 20
 """first ballots of each rater that nobody reads, so that whatever needs votes to be loaded is loaded early"""
@@ -192,7 +192,7 @@ def judge(seen: Seen, home: Home, minutes: float) -> list[str]:
         f"memory grows by {steep:.1f} MB an hour": minutes >= LONG and steep >= SLOPE,
         f"memory grew by {grew:.1f} MB": minutes < LONG and grew >= GROWTH,
         f"the log of writes reached {wal:.0f} MB": wal >= WAL,
-        f"{handles:.0f} more open handles": handles > 2,
+        f"{handles:.0f} more open handles": handles > 8,
         f"{threads:.0f} more threads": threads > 2,
         f"{len(seen.receipts - stored)} acknowledged votes are lost": bool(seen.receipts - stored),
         f"{len(seen.failed)} requests failed, such as: {seen.failed[:1]}": bool(seen.failed),
