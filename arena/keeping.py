@@ -6,7 +6,6 @@ generation, or none, can replace nothing: the hub refuses it.
 """
 
 import contextlib
-import hashlib
 import json
 import secrets
 import shutil
@@ -26,6 +25,7 @@ from db.catalog import list_models
 from db.connection import Home, open_reader, open_writer
 from db.entities import NoticeKind
 from db.errors import Conflict, UserError
+from db.files import sha256
 from db.notices import Found
 
 MANIFEST, DATABASE, MARK = "home.json", "arena.db", ".kept.json"
@@ -99,7 +99,7 @@ class Keeping:
     def _changed(self, mark: Mark) -> bool:
         """Whether the database differs from what was last sent or put back."""
         with _copied(self.home) as copy:
-            return _sha256(copy) != mark.database
+            return sha256(copy) != mark.database
 
     def _fetch(self, head: Head) -> None:
         """Every file of a generation into place: models first, the database that names them last."""
@@ -112,7 +112,7 @@ class Keeping:
                 _inside(self.home, name)
             self.store.fetch(list(wanted), head.commit, aside)
             for name, expected in wanted.items():
-                if _sha256(aside / name) != expected:
+                if sha256(aside / name) != expected:
                     raise UserError(f"{name} in {self.store.dataset} is not what was sent",
                                     "go back to an earlier commit of the dataset")  # fmt: skip
             for name in sorted(set(wanted) - {DATABASE}):
@@ -124,7 +124,7 @@ class Keeping:
             shutil.rmtree(aside, ignore_errors=True)
         self._know(head)
         with _copied(self.home) as copy:
-            self._own = _sha256(copy)
+            self._own = sha256(copy)
         self._remember()
 
     # -- to the dataset
@@ -141,7 +141,7 @@ class Keeping:
             return False
         with _copied(self.home) as copy:
             found = {name: self._hash_of(path) for name, path in self._models().items()}
-            own = _sha256(copy)
+            own = sha256(copy)
             now = {**found, DATABASE: self.files[DATABASE] if own == self._own else own}
             if now == self.files:
                 self._seen = written
@@ -199,7 +199,7 @@ class Keeping:
         stat = path.stat()
         key = (str(path), stat.st_size, stat.st_mtime_ns)
         if key not in self._hashed:
-            self._hashed[key] = _sha256(path)
+            self._hashed[key] = sha256(path)
         return self._hashed[key]
 
     def _remember(self, sending: str = "") -> None:
@@ -313,8 +313,3 @@ def _inside(home: Home, name: str) -> Path:
     if name != DATABASE and (len(parts) < 3 or parts[0] != "runs" or ".." in parts):
         raise UserError(f"{name!r} does not belong to a home", "go back to an earlier commit of the dataset")
     return home.root / name
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import hashlib
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ from sqlite_utils import Database
 from db.connection import Home, open_reader
 from db.entities import Purpose
 from db.errors import UserError
-from db.files import aside_of, clear_left, put_folder, written_file
+from db.files import aside_of, clear_left, put_folder, sha256, written_file
 from labeling.cards import Facts, card
 from labeling.gathering import Gathering, Order, RefusedText, gather, hash_of_votes
 from labeling.hub import check_push, push_folder
@@ -291,7 +290,7 @@ def _write_data(aside: Path, gathering: Gathering) -> tuple[dict[str, int], dict
             else:
                 data.to_parquet(file)
             ending = "csv" if shape is ExportFormat.CSV else "parquet"
-            final = file.rename(file.with_name(f"{name}-{_sha256(file)[:12]}.{ending}"))
+            final = file.rename(file.with_name(f"{name}-{sha256(file)[:12]}.{ending}"))
             paths[name] = f"data/{final.name}"
     return {name: data.num_rows for name, data in made.items()}, paths
 
@@ -362,10 +361,5 @@ def _manifest(aside: Path, facts: Facts, gathering: Gathering, listed: Sequence[
         "evaluation": any(c.settings.purpose is Purpose.EVALUATE for c in facts.campaigns),
         "consent": [{"version": version, "votes": n} for version, n in facts.consents],
         "personal_data": {"found": dict(facts.personal), "confirmed_by_owner": facts.confirmed},
-        "files": [{"path": str(p.relative_to(aside)), "bytes": p.stat().st_size, "sha256": _sha256(p)} for p in listed],
+        "files": [{"path": str(p.relative_to(aside)), "bytes": p.stat().st_size, "sha256": sha256(p)} for p in listed],
     }  # fmt: skip
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

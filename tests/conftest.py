@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
+from db.catalog import add_model
 from db.connection import Home, home_at, open_writer
+from db.entities import Model, ModelKind
+from tests.standin import StandIn, standing_in
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -30,6 +33,19 @@ def voted(db: Database) -> Database:
 
     give_votes(db)
     return db
+
+
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    """An OpenAI-compatible server that answers as the test says."""
+    with standing_in() as running:
+        yield running
+
+
+@pytest.fixture
+def far(db: Database, server: StandIn) -> Model:
+    """A model behind that server, registered as `far`."""
+    return add_model(db, "far", ModelKind.ENDPOINT, endpoint=server.url, remote_name="far-away-7b")
 
 
 @pytest.fixture

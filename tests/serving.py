@@ -20,6 +20,7 @@ from fastapi import FastAPI
 
 from arena.web.app import create_app
 from arena.web.sessions import now
+from bench.votes import free_port
 from db.connection import PROJECT, Home, Writer
 from labeling.joining import invite
 from labeling.owners import owner_link_token
@@ -86,13 +87,6 @@ def running(home: Home, **options: object) -> Iterator[Running]:
         finally:
             server.should_exit = True
             thread.join(20)
-
-
-def free_port() -> int:
-    """A port nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

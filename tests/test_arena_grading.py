@@ -15,7 +15,6 @@ from db.entities import CampaignSettings, ModelKind, Prompt, Response, Split
 from db.errors import UserError
 from db.figures import judge_votes
 from db.runs import pairs_of_set
-from tests.standin import standing_in
 from tests.workshop import give_votes, refused, run, trainable_home
 
 NAME = f"llm far {SINGLE_VERSION}"
@@ -27,16 +26,9 @@ def home(tmp_path):
 
 
 @pytest.fixture
-def server():
-    with standing_in() as running:
-        yield running
-
-
-@pytest.fixture
-def far(db, server):
-    """A judge behind a server, registered as `far`."""
+def server(server):
     server.answer = polite
-    return add_model(db, "far", ModelKind.ENDPOINT, endpoint=server.url, remote_name="far-away-7b")
+    return server
 
 
 def answer_in(text):

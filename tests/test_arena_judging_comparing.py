@@ -20,7 +20,6 @@ from db.figures import judge_votes
 from db.judges import JudgeKind
 from db.votes import counted_votes
 from tests.factories import make_home
-from tests.standin import standing_in
 from tests.workshop import give_votes, run, trainable_home
 
 A, B, TIE = Outcome.A, Outcome.B, Outcome.TIE
@@ -29,18 +28,6 @@ A, B, TIE = Outcome.A, Outcome.B, Outcome.TIE
 @pytest.fixture
 def home(tmp_path):
     return trainable_home(tmp_path / "home")
-
-
-@pytest.fixture
-def server():
-    with standing_in() as running:
-        yield running
-
-
-@pytest.fixture
-def far(db, server):
-    """A judge behind a server, registered as `far`."""
-    return add_model(db, "far", ModelKind.ENDPOINT, endpoint=server.url, remote_name="far-away-7b")
 
 
 def shown(text):

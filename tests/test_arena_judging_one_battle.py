@@ -8,13 +8,12 @@ from arena.report import report
 from db.asked_battles import judges_on, people_on, voted_battles
 from db.assignments import candidates
 from db.campaigns import battles_of, create_campaign, get_campaign
-from db.catalog import add_model, add_scores, get_response
-from db.entities import CampaignSettings, ModelKind, Outcome, RaterKind, Sampling, Score
+from db.catalog import add_scores, get_response
+from db.entities import CampaignSettings, Outcome, RaterKind, Sampling, Score
 from db.figures import judge_votes
 from db.guarding import mark_scanned
 from db.raters import add_rater, decide_rater
 from labeling.importing import ImportKind, import_file
-from tests.standin import standing_in
 from tests.test_arena_judging_comparing import polite
 from tests.test_arena_report import voted
 from tests.workshop import give_votes, refused, run, trainable_home
@@ -28,16 +27,9 @@ def home(tmp_path):
 
 
 @pytest.fixture
-def server():
-    with standing_in() as running:
-        running.answer = polite
-        yield running
-
-
-@pytest.fixture
-def far(db, server):
-    """A judge behind a server, registered as `far`."""
-    return add_model(db, "far", ModelKind.ENDPOINT, endpoint=server.url, remote_name="far-away-7b")
+def server(server):
+    server.answer = polite
+    return server
 
 
 def asked(home, battle, *words, campaign="first"):

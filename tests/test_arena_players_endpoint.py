@@ -22,12 +22,6 @@ def clean(monkeypatch):
             monkeypatch.delenv(name)
 
 
-@pytest.fixture
-def server():
-    with standing_in() as running:
-        yield running
-
-
 def user(text):
     return [{"role": "user", "content": text}]
 

@@ -17,6 +17,7 @@ import pytest
 
 import launch
 from arena.verbs.shared import shortened, told
+from bench.votes import free_port
 from db.campaigns import get_campaign, list_campaigns
 from db.catalog import list_models, prompt_sets, prompts_of
 from db.connection import PROJECT, Lock, home_at, open_writer
@@ -342,12 +343,6 @@ def test_a_hub_model_without_a_network_is_one_line(home, db):
 
 
 # -- serve -----------------------------------------------------------------------------------------------------
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_a_port_in_use_leaves_an_empty_home(tmp_path):

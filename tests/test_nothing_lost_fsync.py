@@ -13,11 +13,12 @@ from typing import NamedTuple
 import pytest
 from sqlite_utils import Database
 
+from bench.votes import free_port
 from db.connection import open_writer
 from db.entities import CampaignSettings
 from labeling.joining import invite
 from tests.factories import make_home
-from tests.faults.load import Rater, free_port, serving
+from tests.faults.load import Rater, serving
 from tests.serving import awaited
 
 CALLS = "fdatasync,fsync,read,recvfrom,recvmsg,write,writev,sendto,sendmsg"

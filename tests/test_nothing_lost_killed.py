@@ -6,12 +6,13 @@ import random
 
 import pytest
 
+from bench.votes import free_port
 from db import upkeep
 from db.connection import Home, open_reader, open_writer
 from db.entities import CampaignSettings
 from labeling.joining import invite
 from tests.factories import make_home
-from tests.faults.load import Rater, Server, free_port, serving, vote
+from tests.faults.load import Rater, Server, serving, vote
 from tests.serving import awaited
 
 

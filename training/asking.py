@@ -10,8 +10,8 @@ def shares_prompts(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor]) -
     """Whether reading a prompt once for both answers works for this model, and pays.
 
     It pays on a CPU, where time goes with the tokens read; a GPU is faster with whole batches. It works where the model
-    keeps what it has read as keys and values of every token, and where both answers follow the very same tokens. Layers of 4 bits are left to the trainer: they are packed when a
-    model is first evaluated, which rounds them.
+    keeps what it has read as keys and values of every token, and where both answers follow the very same tokens. Layers
+    of 4 bits are left to the trainer: they are packed when a model is first evaluated, which rounds them.
     """
     config = model.config.get_text_config()
     if model.device.type != "cpu" or getattr(config, "quantization_config", None):

@@ -8,7 +8,6 @@ Nothing here needs torch.
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from db.errors import UserError
+from db.files import sync
 from training.folders import seal, verify
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def keep(written: Path, run: Path, step: int, carried: Mapping[str, Any]) -> Pat
     folder.parent.mkdir(exist_ok=True)
     shutil.rmtree(folder, ignore_errors=True)  # one that did not verify, from before the run went on
     written.rename(folder)
-    _flush(folder.parent)
+    sync(folder.parent)
     return folder
 
 
@@ -110,12 +110,3 @@ def _all(run: Path) -> list[Path]:
 
 def _step(folder: Path) -> int:
     return int(folder.name.removeprefix("checkpoint-"))
-
-
-def _flush(folder: Path) -> None:
-    """Put a folder's entries on the disk, so that a renamed checkpoint survives a loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -4,16 +4,15 @@ Nothing here needs torch: the web process may call `verify` and `count_parameter
 """
 
 import errno
-import hashlib
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from db.errors import UserError
+from db.files import sha256, sync, written_file
 
 MARKER = "COMPLETE"
 
@@ -33,6 +32,7 @@ def written_aside(folder: Path) -> Iterator[Path]:
         yield aside
         seal(aside)
         aside.rename(folder)
+        sync(folder.parent)
     except OSError as e:
         if e.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -45,11 +45,11 @@ def seal(folder: Path) -> None:
     """Write the marker: size and SHA-256 of every file in the folder. The files reach the disk before it does."""
     files = {}
     for path in _files(folder):
-        _flush(path)
-        files[str(path.relative_to(folder))] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        sync(path)
+        files[str(path.relative_to(folder))] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
     marker = folder / MARKER
     marker.write_text(json.dumps(files, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    _flush(marker)
+    sync(marker)
 
 
 def verify(folder: Path) -> None:
@@ -63,7 +63,7 @@ def verify(folder: Path) -> None:
         path = folder / name
         if not path.is_file():
             raise UserError(f"{path} is missing", "restore it from a backup, or make the model again")
-        if path.stat().st_size != expected.get("bytes") or _sha256(path) != expected.get("sha256"):
+        if path.stat().st_size != expected.get("bytes") or sha256(path) != expected.get("sha256"):
             raise UserError(
                 f"{path} is not what was written", "restore it from a backup, or make the model again"
             )
@@ -93,17 +93,15 @@ def put_card(folder: Path, name: str, text: str) -> Path:
     files.pop(name, None)
     _put(marker, json.dumps(files, indent=1, sort_keys=True) + "\n")
     _put(path, text)
-    files[name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+    files[name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
     _put(marker, json.dumps(files, indent=1, sort_keys=True) + "\n")
     return path
 
 
 def _put(path: Path, text: str) -> None:
-    """A small file, written aside, flushed and renamed."""
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(text, encoding="utf-8")
-    _flush(aside)
-    aside.replace(path)
+    """A small file, whole or as it was."""
+    with written_file(path) as aside:
+        aside.write_text(text, encoding="utf-8")
 
 
 def count_parameters(source: str) -> int | None:
@@ -119,16 +117,5 @@ def count_parameters(source: str) -> int | None:
     return total or None
 
 
-def _flush(path: Path) -> None:
-    """Put a file's content on the disk, so that its marker never vouches for what a loss of power took."""
-    with path.open("rb") as f:
-        os.fsync(f.fileno())
-
-
 def _files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MARKER)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()

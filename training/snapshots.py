@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from db.catalog import add_responses
 from db.connection import transaction
 from db.entities import Outcome, PreferencePair, Response, Snapshot, Split, Vote, content_id
 from db.errors import UserError
+from db.files import written_file
 from db.runs import add_snapshot, pairs_of_set, snapshot_rows
 from labeling.pairs import PairPolicy, Pairs, Read, check_raters, pairs_of, read_votes
 from labeling.replaying import replay, together
@@ -218,15 +218,11 @@ def answers_id(answers: Sequence[SnapshotAnswer], policy: Mapping[str, object]) 
 
 def write_rows(db: Database, snapshot: str, file: Path) -> int:
     """Write a snapshot as the JSONL file a trainer reads, aside and then renamed; the number of rows."""
-    aside = file.with_suffix(".part")
     n = 0
-    with aside.open("w", encoding="utf-8") as out:
+    with written_file(file) as aside, aside.open("w", encoding="utf-8") as out:
         for row in (*_pair_lines(db, snapshot), *_answer_lines(db, snapshot)):
             n += 1
             out.write(json.dumps(row, ensure_ascii=False) + "\n")
-        out.flush()
-        os.fsync(out.fileno())
-    aside.replace(file)
     return n
 
 

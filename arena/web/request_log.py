@@ -69,7 +69,7 @@ class Requests:
 
         try:
             await self._app(scope, receive, numbered)
-        except Exception:
+        except Exception:  # whatever it was: noted as a 500 here, and raised on
             if not status:
                 self._note(method, route, 500, time.perf_counter() - began)
             raise

@@ -12,12 +12,13 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from bench.votes import free_port
 from db.connection import PROJECT, Home, open_reader, open_writer
 from labeling.joining import invite
 from tests.browser.conftest import ARGUMENTS, RATING
 from tests.browser.test_rate import vote
 from tests.factories import make_home
-from tests.serving import free_port, served_by_command
+from tests.serving import served_by_command
 from tests.workshop import run, wait_for
 
 NAME = "taste.example"
