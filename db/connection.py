@@ -8,17 +8,18 @@ import queue
 import re
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from sqlite_utils import Database as Database  # re-exported: pages name it in annotations and never open one
 
 from db import copies
-from db.errors import Unwritable, UserError
+from db.errors import Busy, Unwritable, UserError
 from db.migrations import migrations
 
 T = TypeVar("T")
@@ -177,7 +178,7 @@ def open_reader(home: Home) -> Database:
 def transaction(db: Database) -> Iterator[None]:
     """BEGIN IMMEDIATE ... COMMIT, rolled back on any error; joins a transaction already open by a savepoint.
 
-    Unwritable where the disk is full or another process holds the database.
+    Unwritable where the disk is full, Busy where another process holds the database.
     """
     nested = db.conn.in_transaction
     begin, commit, back = (
@@ -243,7 +244,7 @@ class Writer:
         future: Future[T] = Future()
         with self._closing:
             if self._closed:
-                future.set_exception(Unwritable("not saved: the server is stopping", "try again in a moment"))
+                future.set_exception(Busy("not saved: the server is stopping", "try again in a moment"))
             else:
                 self._queue.put((request, future))  # type: ignore[arg-type]
         return future
@@ -282,9 +283,10 @@ class Writer:
     def _commit(self, group: list[tuple[Callable[[Database], object], "Future[object]"]]) -> None:
         """One transaction for the group; on a failed BEGIN or COMMIT every request of it fails with that error."""
         results: list[tuple[Future[object], object, BaseException | None]] = []
+        awaited = [one for one in group if one[1].set_running_or_notify_cancel()]  # others have given up
         try:
             with transaction(self._db):
-                for request, future in group:
+                for request, future in awaited:
                     try:
                         with transaction(self._db):
                             results.append((future, request(self._db), None))
@@ -293,7 +295,7 @@ class Writer:
                     except Exception as error:  # noqa: BLE001 - handed to the one who asked
                         results.append((future, None, error))
         except BaseException as error:  # noqa: BLE001 - handed to those who asked
-            for _, future in group:
+            for _, future in awaited:
                 future.set_exception(_plain(error))
             return
         for future, value, failure in results:
@@ -312,7 +314,7 @@ def _plain(error: BaseException) -> BaseException:
                 f"not saved: the server's disk cannot be written ({text})", "free some space, then try again"
             )
         if "locked" in text or "busy" in text:
-            return Unwritable("not saved: the database is busy", "try again in a moment")
+            return Busy("not saved: the database is busy", "try again in a moment")
     return error
 
 
@@ -324,6 +326,10 @@ class Server:
     address: str
 
 
+LOOKS = 100
+"""times that a lock is tried again while nobody but those who look holds it"""
+
+
 class Lock:
     """The home's lock, held by `serve` while it runs."""
 
@@ -333,13 +339,20 @@ class Lock:
             self._file = home.lock.open("a+")
         except OSError as error:
             raise _no_lock(home, error) from None
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        holder = None
+        for _ in range(LOOKS):
+            if _locked(self._file, fcntl.LOCK_EX):
+                self._file.truncate(0)  # what a killed server left says nothing of this one
+                return
             holder = server_of(home)
-            where = f" (process {holder.pid}, {holder.address})" if holder else ""
-            raise UserError(f"another server runs on {home.root}{where}",
-                            "stop it first, or name another folder with --home") from None  # fmt: skip
+            if holder is not None:
+                break
+            time.sleep(0.01)  # somebody only looked
+        self._file.close()
+        where = f" (process {holder.pid}, {holder.address})" if holder and holder.pid else ""
+        raise UserError(
+            f"another server runs on {home.root}{where}", "stop it first, or name another folder with --home"
+        )
 
     def announce(self, address: str) -> None:
         """Write down where the server listens, for verbs that run beside it."""
@@ -360,6 +373,15 @@ class Lock:
             self._file.close()
 
 
+def _locked(file: IO[str], how: int) -> bool:
+    """Whether the file's lock could be had at once."""
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _no_lock(home: Home, error: OSError) -> UserError:
     """Why the lock's file cannot be written."""
     return UserError(
@@ -372,13 +394,11 @@ def server_of(home: Home) -> Server | None:
     """The running server of the home, or None; a stale file of a dead one does not count."""
     if not home.lock.exists():
         return None
-    with home.lock.open("r+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            text = file.read()
-            if text:
-                held = json.loads(text)
-                return Server(int(held["pid"]), str(held["address"]))
-            return Server(0, "")
-        return None
+    with home.lock.open() as file:
+        if _locked(file, fcntl.LOCK_SH):  # shared: two that look see each other no server
+            return None
+        text = file.read()
+    if not text:
+        return Server(0, "")
+    held = json.loads(text)
+    return Server(int(held["pid"]), str(held["address"]))

@@ -5,7 +5,8 @@
         ├── NotFound       a name that nothing answers to
         ├── Conflict       it contradicts what is already stored (HTTP 409)
         ├── Refused        not allowed for whoever asks (HTTP 403)
-        └── Unwritable     the database cannot be written right now: disk full, locked (HTTP 507)
+        └── Unwritable     the database cannot be written: the disk is full (HTTP 507)
+            └── Busy       not right now: another process holds it, or the server is stopping (HTTP 503)
 
 Anything that is not a UserError is a bug and keeps its traceback.
 """
@@ -33,4 +34,8 @@ class Refused(UserError):
 
 
 class Unwritable(UserError):
-    """The database cannot be written right now; nothing of the request was stored."""
+    """The database cannot be written; nothing of the request was stored."""
+
+
+class Busy(Unwritable):
+    """The database cannot be written at this moment; the same request again, a little later, may go well."""

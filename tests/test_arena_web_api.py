@@ -1,6 +1,8 @@
 """The promises of the rater's routes: each status code, one row a vote, the same ballot after a restart."""
 
+import contextlib
 import json
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -402,5 +404,35 @@ def test_a_full_disk_is_said_and_nothing_is_claimed_saved(tmp_path: Path) -> Non
         assert cast(client, one, key="later").status_code == 200
 
 
+def test_a_busy_database_is_another_matter_than_a_full_disk(tmp_path: Path) -> None:
+    with running(make_home(tmp_path)) as web:
+        client = web.rater()
+        one = ballot(client)["assignment"]
+        web.writer.call(lambda db: db.conn.execute("PRAGMA busy_timeout=20").fetchone())
+        with contextlib.closing(sqlite3.connect(web.home.database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            refused = cast(client, one)
+            assert client.get("/healthz").status_code == 200
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+        assert refused.json() == {
+            "error": "not saved: the database is busy",
+            "remedy": "try again in a moment",
+        }
+        assert stored(web) == 0
+        assert cast(client, one).status_code == 200
+        assert stored(web) == 1
+
+
+def test_a_server_that_stops_takes_no_vote_and_says_when_to_come_again(tmp_path: Path) -> None:
+    with running(make_home(tmp_path)) as web:
+        client = web.rater()
+        one = ballot(client)["assignment"]
+        web.writer.close()
+        refused = cast(client, one)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+        assert refused.json()["error"] == "not saved: the server is stopping"
+        assert stored(web) == 0
+
+
 def test_every_error_for_people_has_a_status() -> None:
-    assert {code for _, code in STATUS} == {401, 403, 404, 409, 422, 507}
+    assert {code for _, code in STATUS} == {401, 403, 404, 409, 422, 503, 507}

@@ -21,6 +21,7 @@ SERVER = [
     )
 ]  # fmt: skip
 SPEAKS = {
+    "Busy",
     "Conflict",
     "Contradiction",
     "End",

@@ -6,7 +6,7 @@ from sqlite_utils import Database
 from db.catalog import add_model, add_prompts, add_responses, search_prompts
 from db.connection import Home, Writer, open_reader, open_writer, transaction
 from db.entities import ModelKind, Prompt, Response, Split
-from db.errors import Unwritable, UserError
+from db.errors import Busy, UserError
 from db.migrations import migrations
 from docs.make_schema import TARGET, schema_text
 
@@ -148,6 +148,6 @@ def test_who_comes_after_the_writer_closed_is_told_at_once(home: Home):
     writer = Writer(home)
     writer.close()
     asked = writer.submit(lambda db: db.execute("INSERT INTO settings VALUES ('late', 'x')"))
-    with pytest.raises(Unwritable, match="stopping"):
+    with pytest.raises(Busy, match="stopping"):
         asked.result(timeout=10)
     assert open_reader(home).execute("SELECT count(*) FROM settings WHERE name = 'late'").fetchone() == (0,)

@@ -20,7 +20,7 @@ from arena.web.request_log import request_id
 from arena.web.sessions import BadTries, Door, Logins, Page, address_of, may_open, now
 from db import campaigns
 from db.entities import Ballot, CampaignStatus
-from db.errors import Conflict, NotFound, Refused, Unwritable, UserError
+from db.errors import Busy, Conflict, NotFound, Refused, Unwritable, UserError
 from labeling import briefing, joining, lending, rating
 from labeling.blinding import render_markdown
 from labeling.submission import Malformed, parse_submission
@@ -29,8 +29,11 @@ T = TypeVar("T")
 Json = Mapping[str, object]
 
 STATUS: tuple[tuple[type[UserError], int], ...] = (
-    (Malformed, 422), (joining.NoSession, 401), (Refused, 403), (Conflict, 409), (NotFound, 404), (Unwritable, 507),
+    (Malformed, 422), (joining.NoSession, 401), (Refused, 403), (Conflict, 409), (NotFound, 404), (Busy, 503),
+    (Unwritable, 507),
 )  # fmt: skip
+RETRY_AFTER = 2
+"""seconds after which a page may ask a busy server again"""
 
 # said on the rating page where ballots come from the demo; the same words whichever model answered
 DEMO_NOTES = {
@@ -80,7 +83,7 @@ def on_user_error(_request: Request, error: Exception) -> Response:
             "questions": [{"question": q.question, "answers": list(q.answers)} for q in error.questions],
             "tries_left": error.tries_left,
         }
-    return JSONResponse(body, status)
+    return JSONResponse(body, status, {"retry-after": str(RETRY_AFTER)} if status == 503 else None)
 
 
 def on_bug(_request: Request, _error: Exception) -> Response:

@@ -57,7 +57,7 @@ const act = async (path, body = {}) => {
   catch (answer) {
     if (!(answer instanceof Answer)) throw answer;
     if (answer.status === 401) stopped(answer);
-    else tell(answer.transient && answer.status !== 507 ? t("That did not work right now. Try again.") : explain(answer));
+    else tell(answer.transient && !([503, 507].includes(answer.status) && answer.body.error) ? t("That did not work right now. Try again.") : explain(answer));
     return false;
   } finally { await fetching; }
 };

@@ -246,7 +246,7 @@ const send = async () => {
 const later = (answer) => {
   const n = outbox.length;
   const waits = n === 1 ? t("1 vote not saved yet, trying again") : t("{n} votes not saved yet, trying again", { n });
-  mark("late", answer.status === 507 ? `${waits} (${told(answer.body.error)})` : waits);
+  mark("late", [503, 507].includes(answer.status) && answer.body.error ? `${waits} (${told(answer.body.error)})` : waits);
   timer = setTimeout(() => { sending = false; send(); }, RETRY_MS[Math.min(tries++, RETRY_MS.length - 1)]);
 };
 
