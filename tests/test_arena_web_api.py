@@ -413,6 +413,8 @@ def test_a_busy_database_is_another_matter_than_a_full_disk(tmp_path: Path) -> N
             other.execute("BEGIN IMMEDIATE")
             refused = cast(client, one)
             assert client.get("/healthz").status_code == 200
+            page = web.client().get("/join/" + "x" * 32)
+        assert (page.status_code, "You cannot join right now" in page.text) == (503, True)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
         assert refused.json() == {
             "error": "not saved: the database is busy",

@@ -86,13 +86,14 @@ TYPES = (
 
 
 def test_no_post_of_another_site_does_anything_whatever_it_says(web: Running) -> None:
+    """Over the wire; test_no_one_in_forged.py has the whole matrix."""
     rater, owner = web.rater(), web.owner()
     held = ballot(rater)
     body = f'{{"assignment": "{held}", "choice": "left", "key": "csrf", "version": "1", "message": "x"}}'.encode()
     cookies = "; ".join(f"{c.name}={c.value}" for client in (rater, owner) for c in client.cookies.jar)
     before, tried = rows(web.home), 0
     with httpx.Client(base_url=web.base, trust_env=False) as evil:
-        for path in posts(web):
+        for path in [*(p for p in posts(web) if p.startswith("/api/")), "/studio/gradio_api/queue/join"]:
             for origin, site, kind in zip(
                 itertools.cycle(FOREIGN), itertools.cycle(SITES), itertools.islice(itertools.cycle(TYPES), 12)
             ):
@@ -103,7 +104,7 @@ def test_no_post_of_another_site_does_anything_whatever_it_says(web: Running) ->
                 assert answer.status_code in (403, 404), (path, origin, site, kind)
                 assert not [h for h in answer.headers if h.startswith("access-control")]
                 tried += 1
-    assert tried > 2000
+    assert tried > 100
     assert rows(web.home) == before
 
 
