@@ -1,0 +1,55 @@
+"""The writer's thread when somebody no longer waits, and the home's lock when somebody only looks."""
+
+import fcntl
+import threading
+
+import pytest
+
+from db.connection import Home, Lock, Server, Writer, server_of
+from db.errors import UserError
+
+
+def test_one_who_no_longer_waits_stops_no_other(home: Home):
+    writer, go = Writer(home), threading.Event()
+    first = writer.submit(lambda _db: go.wait(30))
+    gone = writer.submit(lambda db: db.execute("INSERT INTO settings VALUES ('gone', 'x')"))
+    stays = writer.submit(lambda db: db.execute("INSERT INTO settings VALUES ('stays', 'x')"))
+    assert gone.cancel()
+    go.set()
+    assert first.result(timeout=30)
+    stays.result(timeout=30)
+    stored = writer.call(lambda db: db.execute("SELECT name FROM settings").fetchall())
+    writer.close()
+    assert stored == [("stays",)]
+
+
+def test_two_who_look_at_once_see_no_server_that_was_killed(home: Home):
+    home.lock.write_text('{"pid": 1, "address": "http://127.0.0.1:1"}')  # what a killed one left
+    with home.lock.open() as another:
+        fcntl.flock(another, fcntl.LOCK_SH)  # as `server_of` holds it while it looks
+        assert server_of(home) is None
+
+
+def test_a_server_starts_while_somebody_looks(home: Home):
+    home.lock.touch()
+    with home.lock.open() as another:
+        fcntl.flock(another, fcntl.LOCK_SH)
+        done = threading.Timer(0.05, lambda: fcntl.flock(another, fcntl.LOCK_UN))
+        done.start()
+        lock = Lock(home)
+        done.join()
+    lock.announce("http://127.0.0.1:2")
+    found = server_of(home)
+    lock.release()
+    assert found is not None
+    assert found.address == "http://127.0.0.1:2"
+
+
+def test_a_server_that_is_starting_is_not_known_by_the_address_of_a_killed_one(home: Home):
+    home.lock.write_text('{"pid": 1, "address": "http://127.0.0.1:1"}')
+    lock = Lock(home)
+    found = server_of(home)
+    with pytest.raises(UserError, match="another server runs"):
+        Lock(home)
+    lock.release()
+    assert found == Server(0, "")
