@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import psutil
 from sqlite_utils import Database
 
+from arena.hosting import LOOPBACK, PORT, address_of
 from db import open_links
 from db.campaigns import get_campaign, list_campaigns
 from db.connection import Home, server_of
@@ -20,7 +21,6 @@ from db.seats import SeatState, get_seat, owner_seat, revoke_seat, seat_states
 from labeling import joining
 from labeling.joining import stamp
 
-PORT = 7860
 LONGEST = 3650
 """days until a link expires, at most"""
 PROLIFIC = "?PROLIFIC_PID={{%PROLIFIC_PID%}}&STUDY_ID={{%STUDY_ID%}}&SESSION_ID={{%SESSION_ID%}}"
@@ -57,9 +57,10 @@ class Listing:
 
 
 def address(db: Database, home: Home) -> str:
-    """The address that links carry: the public one, else the running server's, else where it would be."""
-    server = server_of(home)
-    return joining.public_address(db) or (server.address if server else f"http://127.0.0.1:{PORT}")
+    """What stands before a link: the public address, else the running server's, else where it would be."""
+    running = server_of(home)
+    where = running.address if running else ""  # one that is only starting does not say yet
+    return joining.public_address(db) or where or address_of(LOOPBACK, PORT)
 
 
 def invite(db: Database, home: Home, name: str, seats: int, days: float | None = None) -> list[Link]:

@@ -19,7 +19,7 @@ from db.campaigns import find_campaign
 from db.catalog import set_setting
 from db.connection import PROJECT, Home, Lock, open_writer, server_of
 from db.errors import NotFound, UserError
-from labeling.joining import owner_invitation, public_address
+from labeling.joining import owner_invitation
 from labeling.owners import owner_link_token
 from labeling.scanning import scan_unscanned
 
@@ -141,12 +141,6 @@ def links(db: Database, public: str) -> Links:
 def studio_link(public: str, token: str) -> str:
     """The address that spends a one-time token."""
     return f"{public}/login?token={token}"
-
-
-def address_for_links(home: Home, db: Database) -> str:
-    """What stands before a link that is printed beside a server: as it was told, else where it runs."""
-    running = server_of(home)
-    return public_address(db) or (running.address if running and running.address else "http://127.0.0.1:7860")
 
 
 def begin_contest(home: Home, db: Database, contest: Contest) -> None:

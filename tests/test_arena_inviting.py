@@ -13,6 +13,7 @@ from arena import inviting
 from arena.inviting import Link, network_address, platform_steps, reach
 from arena.sheet import code_of, sheet
 from db import open_links
+from db.connection import Lock
 from db.entities import CampaignSettings, Recruit
 from db.errors import Conflict, NotFound, UserError
 from db.raters import list_raters
@@ -53,6 +54,13 @@ def test_links_are_one_a_line_and_one_seat_each(home):
     assert [m["seat"] for m in made] == [4, 5]
     days = datetime.fromisoformat(made[0]["expires_at"]) - datetime.now(UTC)
     assert timedelta(days=6.9) < days < timedelta(days=7)
+
+
+def test_a_server_that_is_only_starting_leaves_links_whole(home, db):
+    lock = Lock(home)
+    link = inviting.invite(db, home, "first", 1)[0].link
+    lock.release()
+    assert link.startswith("http://127.0.0.1:7860/join/")
 
 
 def test_no_link_is_ever_stored(home, db):

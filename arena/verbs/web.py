@@ -107,11 +107,12 @@ def owner_link(name: str | None) -> None:
     """Print a new one-time link to the studio; without --name also a new link to the owner's own rating seat."""
     from datetime import UTC, datetime
 
-    from arena.serving import address_for_links, links, studio_link
+    from arena.inviting import address
+    from arena.serving import links, studio_link
     from labeling.owners import owner_link_token
 
     with writing() as (here, db):
-        public = address_for_links(here, db)
+        public = address(db, here)
         if name is not None:
             click.echo(f"studio  {studio_link(public, owner_link_token(db, datetime.now(UTC), name))}")
             return
@@ -129,7 +130,8 @@ def owner_add(name: str, viewer: bool, as_json: bool) -> None:
     """Let someone in under NAME; prints the one-time link to send them."""
     from datetime import UTC, datetime
 
-    from arena.serving import address_for_links, studio_link
+    from arena.inviting import address
+    from arena.serving import studio_link
     from labeling.owners import add
 
     with writing() as (here, db):
@@ -137,7 +139,7 @@ def owner_add(name: str, viewer: bool, as_json: bool) -> None:
         row = {
             "name": name,
             "role": "viewer" if viewer else "owner",
-            "link": studio_link(address_for_links(here, db), token),
+            "link": studio_link(address(db, here), token),
         }
     show(row, as_json, lambda: [str(row["link"])])
 

@@ -69,7 +69,7 @@ class KeptReports:
         self._kept: dict[str | None, Kept] = {}
         self._made: dict[tuple[str | None, str], Future[Made]] = {}
         self._pool: ProcessPoolExecutor | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def looks(self, campaign: str | None) -> Iterator[Look]:
         """What to show now and, where that is not the newest, what to show when the newest is there.
@@ -126,13 +126,14 @@ class KeptReports:
 
     def submit(self, work: Callable[P, T], *args: P.args, **named: P.kwargs) -> Future[T]:
         """Do some work in the child, after what waits there already."""
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-        try:
-            return self._pool.submit(work, *args, **named)
-        except BrokenProcessPool:  # the child was killed, by want of memory say: another takes its place
-            self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-            return self._pool.submit(work, *args, **named)
+        with self._lock:
+            if self._pool is None:
+                self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+            try:
+                return self._pool.submit(work, *args, **named)
+            except BrokenProcessPool:  # the child was killed, by want of memory say: another takes its place
+                self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+                return self._pool.submit(work, *args, **named)
 
     def close(self) -> None:
         """End the child."""

@@ -13,6 +13,7 @@ from arena.charts import body
 from arena.report import Report
 from db.connection import Home
 from db.entities import content_id
+from db.files import written_file
 
 
 def last_page(home: Home, campaign: str | None) -> str | None:
@@ -27,9 +28,8 @@ def keep_page(home: Home, campaign: str | None, made: Report, at: datetime) -> N
     path = _path(home, campaign)
     with contextlib.suppress(OSError):
         path.parent.mkdir(exist_ok=True)
-        aside = path.with_suffix(".new")
-        aside.write_text(shown, encoding="utf-8")
-        aside.replace(path)
+        with written_file(path) as aside:
+            aside.write_text(shown, encoding="utf-8")
 
 
 def _path(home: Home, campaign: str | None) -> Path:
