@@ -198,9 +198,7 @@ def _lend(db: Database, campaign: Campaign, rater: int, n: int, now: datetime) -
 def held_by(db: Database, campaign: Campaign, rater: int, now: datetime) -> list[Assignment]:
     """A rater's assignments that wait for a vote: live ones, and expired ones whose battle still wants one, lent anew."""
     return [
-        old
-        if old.expires_at > stamp(now)
-        else assign(db, campaign, rater, old.battle, now, old.left_is, old.kind)
+        old if old.expires_at > stamp(now) else lend_again(db, campaign, old, now)
         for old in assignments.open_assignments(db, campaign.id, rater)
         if old.expires_at > stamp(now) or assignments.still_wanted(db, old.battle, campaign.settings.overlap)
     ]
@@ -296,6 +294,15 @@ def assign(
     )  # fmt: skip
     assignments.add_assignment(db, assignment)
     return assignment
+
+
+def lend_again(db: Database, campaign: Campaign, old: Assignment, now: datetime) -> Assignment:
+    """Lend the same battle to the same rater anew: same sides and kind, and the chance it was drawn with.
+
+    Without that chance a vote on it would weigh like one of even sampling.
+    """
+    drawn = None if old.chance is None else Drawn(old.battle, old.chance, old.among or 1)
+    return assign(db, campaign, old.rater, old.battle, now, old.left_is, old.kind, drawn)
 
 
 def lend(db: Database, campaign: Campaign, seat: int, battle: int, now: datetime) -> Assignment:

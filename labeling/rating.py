@@ -17,7 +17,7 @@ from db.errors import Conflict, Refused
 from db.sessions import Session
 from labeling.ballot import choice_of, outcome_of
 from labeling.joining import holder_session, stamp
-from labeling.lending import assign, next_ballots, progress
+from labeling.lending import lend_again, next_ballots, progress
 from labeling.submission import Malformed, Submission, details_of
 
 CHECK_QUESTION = "a check question"
@@ -167,9 +167,7 @@ def undo(db: Database, session: Session | None, assignment_id: str, now: datetim
         if stored.created_at < stamp(now - timedelta(seconds=campaign.settings.undo_seconds)):
             raise Contradiction("it is too late to undo this vote")
         votes.retract(db, stored.id)
-        again = assign(
-            db, campaign, assignment.rater, assignment.battle, now, assignment.left_is, assignment.kind
-        )
+        again = lend_again(db, campaign, assignment, now)
     done, target = progress(db, campaign, rater.rater or 0)
     return Undone(assignment_id, again.id, done, target)
 

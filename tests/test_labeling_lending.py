@@ -459,6 +459,25 @@ def test_every_way_of_sampling_covers_all_and_stores_the_chance(tmp_path, sampli
     assert all(a.chance and 0 < a.chance <= 1 and a.among and a.among <= 12 for a in seen)
 
 
+@pytest.mark.parametrize("how", ["the time ran out", "the vote was undone"])
+def test_a_battle_lent_again_keeps_the_chance_it_was_drawn_with(tmp_path, how):
+    session = Session(tmp_path, CampaignSettings(sampling=Sampling.MOST_UNCERTAIN))
+    rater, now = session.rater(), NOW
+    ballot = rater.next().ballots[0]
+    drawn = get_assignment(session.db, ballot.assignment)
+    if how == "the time ran out":
+        now = NOW + timedelta(seconds=session.campaign.settings.lease_seconds + 1)
+        again = rater.next(now=now).ballots[0].assignment
+    else:
+        rater.vote(ballot)
+        with transaction(session.db):
+            again = rating.undo(session.db, rater.seat, ballot.assignment, NOW).assignment
+    lent = get_assignment(session.db, again)
+    assert (lent.battle, lent.left_is) == (drawn.battle, drawn.left_is)
+    assert (lent.chance, lent.among) == (drawn.chance, drawn.among)
+    assert drawn.chance is not None
+
+
 def test_a_conversation_goes_on_with_the_same_rater(tmp_path):
     def messages(i):
         start = {"role": "user", "content": f"Question {i // 2}?"}
