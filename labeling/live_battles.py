@@ -140,11 +140,16 @@ def give_up(db: Database, session: Session | None, now: datetime) -> None:
 def settle(db: Database, turn_id: str, a: Answer, b: Answer, now: datetime) -> Ended | None:
     """Both answers are there: store them, make the battle, let the guard look, lend it. None where the turn is over.
 
-    The prompt's half follows from its content like any other's; a battle that the guard holds is not lent.
+    Answers that leave nothing to compare are not stored, nor is what was asked: only a battle's prompt could be taken
+    out again when its rater withdraws. The prompt's half follows from its content like any other's; a battle that the
+    guard holds is not lent.
     """
     turn = live_turns.find_turn(db, turn_id)
     if turn is None or turn.ended is not None:
         return None
+    if bare(a.text) == bare(b.text) or not bare(a.text) or not bare(b.text):
+        live_turns.end_turn(db, turn.id, Ended.ALIKE)
+        return Ended.ALIKE
     campaign = campaigns.campaign_by_id(db, turn.campaign)
     prompt = Prompt.of(turn.messages, tags=[TAG])
     add_prompts(db, [prompt])
@@ -154,9 +159,6 @@ def settle(db: Database, turn_id: str, a: Answer, b: Answer, now: datetime) -> E
         for model, answer in ((turn.model_a, a), (turn.model_b, b))
     ]  # fmt: skip
     add_responses(db, made)
-    if bare(a.text) == bare(b.text) or not bare(a.text) or not bare(b.text):
-        live_turns.end_turn(db, turn.id, Ended.ALIKE)
-        return Ended.ALIKE
     battle, _ = campaigns.add_battle(
         db, campaign.id, prompt.id, made[0].id, made[1].id, get_model(db, turn.model_a).id,
         get_model(db, turn.model_b).id, sum(m["role"] == "user" for m in turn.messages), turn.chance,

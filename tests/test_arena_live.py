@@ -286,6 +286,10 @@ def test_answers_that_leave_nothing_to_compare_are_no_ballot(live: Arena) -> Non
         last = looks(rater)[-1].json()
         assert (last["ballots"], last["live"]["note"]) == ([], ALIKE)
     assert last["progress"]["done"] == 2
+    db = live.web.app.state.web.context.readers.get()
+    assert db.execute("SELECT count(*) FROM prompts").fetchone()[0] == 0, (
+        "words that no battle holds could not be taken back"
+    )
 
 
 def test_an_answer_that_names_its_model_is_held_or_covered(tmp_path: Path) -> None:
