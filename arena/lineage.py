@@ -16,7 +16,7 @@ from db.campaigns import coverage, list_campaigns
 from db.catalog import list_models
 from db.entities import Campaign, CampaignStatus, Model, Purpose, Run, RunKind, RunStatus, Snapshot
 from db.promotions import Promotion, promotions
-from db.sweeps import list_sweeps
+from db.sweeps import swept_runs
 
 
 class State(StrEnum):
@@ -24,6 +24,7 @@ class State(StrEnum):
 
     TRAINING = "training"
     FAILED = "failed"
+    REMOVED = "model removed"
     NO_REMATCH = "no rematch"
     RATING = "rating"
     PROMOTE = "ready to promote"
@@ -88,6 +89,8 @@ class Round:
                 return f"{self.run} is training; its blind rematch opens by itself."
             case State.FAILED:
                 return f"The run ended without a model ({self.error}). `train resume {self.run}` goes on with it."
+            case State.REMOVED:
+                return f"{self.run} made its model, which was taken off the list of models since; its record stays."
             case State.NO_REMATCH:
                 return f"{name} has no blind rematch. Make one: a campaign that evaluates it against its parent on held-out prompts."
             case State.RATING:
@@ -112,14 +115,17 @@ def rounds(db: Database, *, simulated: bool = False) -> list[Round]:
     """
     models = {m.name: m for m in list_models(db)}
     campaigns, made = list_campaigns(db), promotions(db)
-    swept = {point.run for sweep in list_sweeps(db) for point in sweep.points}
-    found = [r for r in runs.list_runs(db) if r.kind is not RunKind.REWARD and r.name not in swept]
-    return [_round(db, run, models, campaigns, made, simulated) for run in found]
+    swept, every = swept_runs(db), runs.list_runs(db)
+    trained = {r.model for r in every}
+    found = [r for r in every if r.kind is not RunKind.REWARD and r.name not in swept]
+    return [
+        _round(db, run, _depth(run, models, trained), models, campaigns, made, simulated) for run in found
+    ]
 
 
 def _round(
-    db: Database, run: Run, models: Mapping[str, Model], campaigns: Sequence[Campaign], made: Sequence[Promotion],
-    simulated: bool,
+    db: Database, run: Run, number: int, models: Mapping[str, Model], campaigns: Sequence[Campaign],
+    made: Sequence[Promotion], simulated: bool,
 ) -> Round:  # fmt: skip
     snapshot = runs.get_snapshot(db, run.snapshot)
     own = [c for c in campaigns if c.parent_run == run.id]
@@ -128,7 +134,7 @@ def _round(
     standing = weigh(db, candidate, simulated=simulated, details=True) if candidate else None
     promotion = next((p for p in reversed(made) if p.model == run.model), None)
     return Round(
-        _depth(run, models, {r.model for r in runs.list_runs(db)}), run.name, run.kind, run.status, run.started_at,
+        number, run.name, run.kind, run.status, run.started_at,
         run.seconds, run.error, run.parent, _text(run.settings.get("reference")), snapshot.id, snapshot.source,
         _policy(snapshot), snapshot.train, snapshot.heldout, run.reference_proof, candidate, rematch,
         _counted(db, [c for c in own if c.settings.purpose is Purpose.COLLECT]), standing, promotion,
@@ -167,8 +173,10 @@ def _state(
 ) -> State:
     if run.status is RunStatus.RUNNING:
         return State.TRAINING
-    if run.status is not RunStatus.SUCCEEDED or standing is None:
+    if run.status is not RunStatus.SUCCEEDED:
         return State.FAILED
+    if standing is None:
+        return State.REMOVED
     if standing.leads:
         return State.CHAMPION
     if promotion is not None and promotion.stands:

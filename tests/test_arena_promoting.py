@@ -10,7 +10,7 @@ from arena.intervals import ENOUGH, anytime, votes_to_go
 from arena.lineage import State, rounds, to_csv
 from arena.promoting import SIMULATED, TRAINED, promote, rollback, weigh
 from db import runs
-from db.campaigns import battles_of, create_campaign, get_campaign, list_campaigns
+from db.campaigns import battles_of, create_campaign, get_campaign, list_campaigns, set_status
 from db.catalog import add_model, add_responses, add_scores, get_model, prompts_of, remove_model
 from db.entities import (
     CampaignSettings,
@@ -295,6 +295,18 @@ def test_one_record_a_round(home, voted):
     rows = list(csv.DictReader(io.StringIO(to_csv(rounds(voted)))))
     assert [(r["run"], r["rival"], r["way"]) for r in rows] == [("b", "a", "hand"), ("a", "one", "rule")]
     assert float(rows[1]["e_value"]) == pytest.approx(2**8 / 9, rel=1e-3)
+
+
+def test_a_round_whose_model_was_taken_off_the_lists_says_so(voted):
+    candidate(voted, "a")
+    for name in ("a rematch", "a collect"):
+        set_status(voted, name, CampaignStatus.CLOSED)
+    remove_model(voted, "a")
+    (round_,) = rounds(voted)
+    assert round_.state is State.REMOVED
+    assert (
+        round_.next() == "a made its model, which was taken off the list of models since; its record stays."
+    )
 
 
 def test_judges_stand_beside_and_disagreement_shows(voted):
