@@ -85,15 +85,25 @@ def _staying(piece: Piece, older_than: timedelta) -> Piece:
 
 
 def _piece(sort: Sort, path: Path, stays: str | None = None) -> Piece:
-    """A piece with its size and time; links are not followed and count nothing."""
-    times, size = [path.lstat().st_mtime], 0
+    """A piece with its size and time; links are not followed and count nothing.
+
+    Files that a server, a job or a training takes away meanwhile count nothing either.
+    """
+    own = _stat(path)
+    times, size = [own.st_mtime if own else 0.0], own.st_size if own and not path.is_dir() else 0
     for folder, _, names in os.walk(path) if path.is_dir() else ():
-        for name in names:
-            found = (Path(folder) / name).lstat()
+        for found in filter(None, (_stat(Path(folder) / name) for name in names)):
             times.append(found.st_mtime)
             size += found.st_size
-    size += 0 if path.is_dir() else path.lstat().st_size
     return Piece(sort, path, size, datetime.fromtimestamp(max(times), UTC), stays)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """What is known of a path that is no link's other end; None where it is gone."""
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None
 
 
 def _runs(db: Database, home: Home) -> Iterator[Piece]:
@@ -140,7 +150,8 @@ def _backups(home: Home) -> Iterator[Piece]:
     own = copies.list_copies(home.backups)
     ruled = {copy.file for copy in copies.kept(own, datetime.now(UTC))}
     files = [path for path in home.backups.iterdir() if path.is_file() and path.suffix in (".db", ".part")]
-    newest = max((p for p in files if p.suffix == ".db"), key=lambda p: p.stat().st_mtime, default=None)
+    dated = ((found.st_mtime, p) for p in files if p.suffix == ".db" and (found := _stat(p)))
+    newest = max(dated, default=(0.0, None))[1]
     for path in sorted(files):
         rule = "kept by the rule of copies" if path in ruled else None
         yield _piece(Sort.BACKUP, path, "the newest copy" if path == newest else rule)

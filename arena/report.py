@@ -48,6 +48,7 @@ from db.figures import (
     texts_of,
     trained_prompts,
 )
+from db.files import written_file
 from db.grades import Graded, beside_grades
 from db.judges import Beside, JudgeKind, beside_verdicts
 from db.runs import list_runs, metrics_of
@@ -235,7 +236,7 @@ def _languages(db: Database, votes: Iterable[Vote]) -> dict[str, str]:
 def _weighed(db: Database, campaign: Campaign) -> Iterator[Vote]:
     """A campaign's counted votes; without weights once every battle has its votes, however they were sampled."""
     covered = coverage(db, campaign)
-    complete = covered.votes >= covered.battles * campaign.settings.overlap
+    complete = covered.votes - covered.held_votes >= covered.battles * campaign.settings.overlap
     return (replace(v, weight=1.0) if complete else v for v in counted_votes(db, campaign.id))
 
 
@@ -341,7 +342,7 @@ def curves_behind(db: Database, made: Report) -> dict[str, Curves]:
 
 
 def write_html(made: Report, path: Path, runs: Mapping[str, Curves] = MappingProxyType({})) -> None:
-    """One page that needs nothing else, with the plots; written aside, then renamed."""
+    """One page that needs nothing else, with the plots."""
     from arena.charts import whole_page
 
     _write(path, whole_page(made, runs).encode())
@@ -359,16 +360,15 @@ def write_plots(made: Report, folder: Path, runs: Mapping[str, Curves] = Mapping
 
 
 def write_text(path: Path, text: str) -> None:
-    """A text as a file, written aside, then renamed. UserError where it cannot be written."""
+    """A text as a file, in its place whole. UserError where it cannot be written."""
     _write(path, text.encode())
 
 
 def _write(path: Path, content: bytes) -> None:
-    aside = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(content)
-        aside.replace(path)
+        with written_file(path) as aside:
+            aside.write_bytes(content)
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}", "name a file in a folder of yours"

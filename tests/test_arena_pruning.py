@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -181,6 +182,26 @@ def test_nothing_is_removed_without_yes_and_only_what_was_shown_with_it(home, db
         noted = [row[0] for row in conn.execute("SELECT what FROM audit WHERE what LIKE '%prune%'")]
     conn.close()
     assert noted == ["ran: python launch.py prune --yes --json"]
+
+
+def test_what_goes_while_it_is_looked_at_is_no_error(home, db, monkeypatch):
+    """As a training beside it takes its checkpoints away."""
+    for name in ("one", "two"):
+        folder = home.exports / name
+        folder.mkdir()
+        (folder / "rows.jsonl").write_bytes(b"x" * 10)
+        (folder / "gone.jsonl").write_bytes(b"x" * 10)
+        aged(folder)
+    walk = os.walk
+
+    def taken_away(top):
+        for folder, names, files in walk(top):
+            Path(folder, "gone.jsonl").unlink(missing_ok=True)
+            yield folder, names, files
+
+    monkeypatch.setattr(os, "walk", taken_away)
+    found = pruning.look(db, home, timedelta(days=14))
+    assert [(p.path.name, p.size) for p in found.can_go] == [("one", 10), ("two", 10)]
 
 
 def test_the_hubs_cache_is_shown_only_when_asked_for_and_models_that_are_used_stay(
