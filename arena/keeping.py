@@ -25,7 +25,7 @@ from db.catalog import list_models
 from db.connection import Home, open_reader, open_writer
 from db.entities import NoticeKind
 from db.errors import Conflict, UserError
-from db.files import sha256
+from db.files import sha256, written_file
 from db.notices import Found
 
 MANIFEST, DATABASE, MARK = "home.json", "arena.db", ".kept.json"
@@ -204,9 +204,8 @@ class Keeping:
 
     def _remember(self, sending: str = "") -> None:
         mark = Mark(self.store.dataset, self.line, self.generation, self._own, sending)
-        aside = self.home.root / f"{MARK}.part"
-        aside.write_text(json.dumps(asdict(mark)), encoding="utf-8")
-        aside.replace(self.home.root / MARK)
+        with written_file(self.home.root / MARK) as aside:
+            aside.write_text(json.dumps(asdict(mark)), encoding="utf-8")
 
 
 @contextlib.contextmanager

@@ -124,7 +124,8 @@ def _answers(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
             if httpx.get(f"{address}/healthz", timeout=5, trust_env=False).status_code == 200:
                 return
         except httpx.TransportError:
-            time.sleep(0.2)
+            pass
+        time.sleep(0.2)
     raise UserError("the server did not start", f"see {log}, or start `serve` yourself")
 
 

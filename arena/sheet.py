@@ -59,6 +59,7 @@ def write_sheet(path: Path, links: Sequence[Link]) -> None:
     """Write the page where only this user can read it: it holds links."""
     try:
         path.touch(mode=0o600)
+        path.chmod(0o600)  # one that was there already
         path.write_text(sheet(links), encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}", "name another file") from None

@@ -20,6 +20,7 @@ from db.catalog import scores_of_campaign
 from db.entities import Message, Outcome, Vote
 from db.errors import UserError
 from db.figures import asked_of, judge_votes, refs_of, tags_of, texts_of
+from db.files import aside_of, put_folder
 from db.votes import counted_votes
 
 WON = {Outcome.A: "model_1", Outcome.B: "model_2"}
@@ -55,17 +56,21 @@ def write_files(db: Database, folder: Path, name: SuiteName, campaign: str | Non
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty", "name a new folder")
     found = _read(db, campaign)
-    aside = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)
+    table = suite(db, name, campaign).to_csv() if found.judged else None
     made = _mtbench(found) if name is SuiteName.MTBENCH else _alpaca_eval(found)
-    files = {path: _write(aside / path, rows) for path, rows in made}
-    if found.judged:
-        table = suite(db, name, campaign).to_csv()
-        (aside / "results.csv").write_text(table, encoding="utf-8")
-        files["results.csv"] = len(list(csv.reader(table.splitlines()))) - 1
-    if folder.exists():
-        folder.rmdir()
-    aside.rename(folder)
+    aside = aside_of(folder)
+    try:
+        files = {path: _write(aside / path, rows) for path, rows in made}
+        if table is not None:
+            (aside / "results.csv").write_text(table, encoding="utf-8")
+            files["results.csv"] = len(list(csv.reader(table.splitlines()))) - 1
+        put_folder(aside, folder)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {folder}: {error.strerror or error}", "free some disk space or name another folder"
+        ) from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
     return Written(str(folder), files)
 
 

@@ -12,6 +12,7 @@ from arena.intervals import wilson
 from db import runs
 from db.connection import Home
 from db.entities import Run, RunKind, RunStatus
+from db.files import written_file
 from db.sweeps import Point, Sweep, list_sweeps
 from labeling.tables import safe_cell
 from training.alarms import Alarm, Course, Curves, alarms
@@ -234,7 +235,7 @@ def write_files(home: Home, table: Table) -> tuple[Path, Path]:
     text, sheets = files_of(home, table)
     text.parent.mkdir(parents=True, exist_ok=True)
     rows = records(table, text_cells=True)
-    with text.open("w", encoding="utf-8", newline="") as file:
+    with written_file(text) as aside, aside.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -247,5 +248,6 @@ def write_files(home: Home, table: Table) -> tuple[Path, Path]:
     for line in (("sweep", table.name), ("kind", table.kind.value), ("from", table.parent),
                  ("snapshot", table.snapshot), ("best", table.best or ""), ("why", table.why)):  # fmt: skip
         about.append([line[0], safe_cell(line[1])])
-    book.save(sheets)
+    with written_file(sheets) as aside:
+        book.save(aside)
     return text, sheets

@@ -255,6 +255,7 @@ def test_a_code_reads_as_its_link():
 
 def test_a_sheet_has_a_card_for_each_person_and_names_no_campaign(home, tmp_path):
     file = tmp_path / "cards.html"
+    file.write_text("an older one, which anybody may read", "utf-8")
     ran = run(home, "campaign", "invite", "first", "--seats", 5, "--expires", 3, "--sheet", file)
     page, links = file.read_text("utf-8"), ran.out.splitlines()
     assert page.count("<article>") == page.count("<svg") == 5

@@ -1,11 +1,13 @@
 """A campaign as MT-Bench and AlpacaEval read it, from the recorded verdicts of their own judges."""
 
 import csv
+import errno
 import io
 import json
 
 import pytest
 
+from arena import suite_files
 from arena.suite_files import write_files
 from arena.suites import PEOPLE, SuiteName, suite
 from db.errors import UserError
@@ -74,6 +76,18 @@ def test_nothing_judged_is_one_line(db):
     filled(db)
     with pytest.raises(UserError, match="nothing was judged"):
         suite(db, SuiteName.MTBENCH, "first")
+
+
+def test_files_that_cannot_be_leave_nothing_behind(db, tmp_path, monkeypatch):
+    voted(db, filled(db), ["a"])
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(suite_files, "put_folder", full)
+    with pytest.raises(UserError, match="No space left"):
+        write_files(db, tmp_path / "files", SuiteName.MTBENCH, "first")
+    assert not [path for path in tmp_path.iterdir() if "files" in path.name]
 
 
 @pytest.mark.parametrize("name", list(SuiteName))
