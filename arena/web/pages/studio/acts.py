@@ -51,6 +51,11 @@ def panel(value: str = "", **options: Any) -> gr.HTML:  # noqa: ANN401 - options
     return gr.HTML(value, apply_default_css=False, padding=False, **options)
 
 
+def first_panel(**options: Any) -> gr.HTML:  # noqa: ANN401 - options of the component
+    """A panel that what stands beside it waits for (studio.css), so that nothing moves under somebody's hand."""
+    return panel(elem_classes="tb-first", **options)
+
+
 class Asker(NamedTuple):
     """Who asks: whether it is an event of a page, and the owner's session that it came with."""
 

@@ -18,7 +18,7 @@ from arena.web.pages.studio import (
     look_first,
     planner,
 )
-from arena.web.pages.studio.acts import Part, act, panel, start_job, told, typed, wanted
+from arena.web.pages.studio.acts import Part, act, first_panel, panel, start_job, told, typed, wanted
 from arena.web.pages.studio.markup import Cell, Meter, chip, note, table
 from db.campaigns import coverage, find_campaign, get_campaign, list_campaigns
 from db.catalog import list_models, prompt_sets
@@ -152,7 +152,7 @@ def change_status(context: Context, name: str | None, status: CampaignStatus) ->
 
 def build(context: Context) -> Part:
     """The tab's components and what its buttons do."""
-    shown = panel()
+    shown = first_panel()
     with gr.Row(elem_classes="tb-buttons"):
         chosen = gr.Dropdown(
             [], label="Campaign", info="The one that the buttons beside and the invitations are for.", scale=3

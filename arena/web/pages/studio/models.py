@@ -7,7 +7,7 @@ import gradio as gr
 from arena import jobs, registry
 from arena.modelcards import card
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, act, panel, start_job, told, typed, wanted
+from arena.web.pages.studio.acts import Part, act, first_panel, panel, start_job, told, typed, wanted
 from arena.web.pages.studio.markup import Cell, Chip, note, render, table
 from db import runs
 from db.catalog import list_models, remove_model, response_counts
@@ -122,7 +122,7 @@ def build(context: Context) -> Part:
         return (model_table(context), gr.Dropdown(choices=adapters(context)), gr.Dropdown(choices=names),
                 gr.Dropdown(choices=names[::-1]))  # fmt: skip
 
-    shown = panel()
+    shown = first_panel()
     with gr.Accordion("Add a model", open=False):
         kind = gr.Radio(
             KINDS, value="checkpoint", label="What is it?", info="Anything that can answer a prompt."

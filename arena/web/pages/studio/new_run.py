@@ -10,7 +10,16 @@ from arena import beforehand, jobs
 from arena.web.context import Context
 from arena.web.pages.studio import retraining as form_of
 from arena.web.pages.studio import run_view, would_train
-from arena.web.pages.studio.acts import Part, cancel_job, panel, reconcile, run_verb, start_job, told
+from arena.web.pages.studio.acts import (
+    Part,
+    cancel_job,
+    first_panel,
+    panel,
+    reconcile,
+    run_verb,
+    start_job,
+    told,
+)
 from arena.web.pages.studio.markup import note, render, turns
 from arena.web.pages.studio.retraining import FIELDS, Form, From
 from arena.web.pages.studio.train_fields import (
@@ -116,7 +125,7 @@ def build(context: Context) -> Part:
             said = panel(elem_id="said")
             fit = gr.Button("Make it fit", size="sm", visible=False, elem_id="fit")
             seen = panel(elem_id="look")
-    shown = panel(elem_id="run")
+    shown = first_panel(elem_id="run")
     with gr.Row(elem_classes="tb-buttons"):
         stop = gr.Button("Cancel the run", variant="stop", visible=False, elem_id="cancel-run")
     with gr.Accordion("More charts", open=False):

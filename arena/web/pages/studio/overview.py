@@ -7,7 +7,7 @@ import gradio as gr
 from arena.loop import Go, Loop, Stage, where
 from arena.raters import counted_alarms
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, act, panel, told
+from arena.web.pages.studio.acts import Part, act, first_panel, panel, told
 from arena.web.pages.studio.markup import render
 from arena.web.pages.studio.telling import all_notices, bell
 from db.entities import RunStatus
@@ -139,12 +139,12 @@ def build(context: Context, tabs: gr.Tabs) -> Part:
         taken = take_step(context)
         return (gr.Tabs(selected=taken.tab) if taken.tab else gr.Tabs()), taken.path
 
-    told_of = bell(context)
     with gr.Row(elem_classes="tb-step"):
-        words = panel(elem_id="step", scale=1, min_width=280)
+        words = first_panel(elem_id="step", scale=1, min_width=280)
         with gr.Column(scale=0, min_width=210):
             button = gr.Button("Next step", variant="primary", elem_id="next-step")
             rate = gr.Button("Rate", elem_id="rate-now", visible=False)
+    told_of = bell(context)  # below the button: a notice that comes must not move it
     shown = panel(elem_id="loop")
     listed = all_notices(context)
     path = gr.Textbox(visible="hidden", elem_id="go-path")

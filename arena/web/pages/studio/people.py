@@ -5,7 +5,18 @@ from collections.abc import Callable, Sequence
 import gradio as gr
 
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, act, asker, looker, may_act, panel, told, typed, wanted
+from arena.web.pages.studio.acts import (
+    Part,
+    act,
+    asker,
+    first_panel,
+    looker,
+    may_act,
+    panel,
+    told,
+    typed,
+    wanted,
+)
 from arena.web.pages.studio.markup import Cell, Chip, note, table
 from arena.web.sessions import now
 from db import owners
@@ -89,7 +100,7 @@ def build(context: Context) -> Part:
         )
 
     with gr.Accordion("Who may open the studio", open=True):
-        shown = panel()
+        shown = first_panel()
         with gr.Row(elem_classes="tb-buttons"):
             name = gr.Textbox(label="New person", info="The name they log in with.", max_length=80)
             may = gr.Radio([OWNER, VIEWER], value=VIEWER, label="May", info="A viewer's buttons do nothing.")

@@ -10,7 +10,7 @@ import gradio as gr
 from arena import jobs
 from arena.web.context import Context
 from arena.web.pages.studio import judging
-from arena.web.pages.studio.acts import Part, may_act, panel, start_job, told, typed, wanted
+from arena.web.pages.studio.acts import Part, first_panel, may_act, panel, start_job, told, typed, wanted
 from arena.web.pages.studio.campaigns import prompt_choices
 from arena.web.pages.studio.markup import Cell, Code, note, render, table
 from db.catalog import prompt_sets, search_prompts
@@ -112,7 +112,7 @@ def start_import(
 
 def build(context: Context) -> Part:
     """The tab's components and what its buttons do."""
-    sets = panel()
+    sets = first_panel()
     with gr.Accordion("Bring data in", open=False):
         panel(note("Files cannot be uploaded here, so that nobody can fill the disk: paste the text (up to about "
                      "900 kB), or name a file that is on the server already."))  # fmt: skip

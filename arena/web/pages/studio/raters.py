@@ -7,7 +7,7 @@ import gradio as gr
 
 from arena import raters
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, act, panel, told, wanted
+from arena.web.pages.studio.acts import Part, act, first_panel, panel, told, wanted
 from arena.web.pages.studio.links import forget
 from arena.web.pages.studio.markup import Cell, Chip, note, render, table
 from db.campaigns import list_campaigns
@@ -132,7 +132,7 @@ def build(context: Context) -> Part:
 
     drawn = gr.State("")
     timer = gr.Timer(EVERY, active=False)
-    shown = panel()
+    shown = first_panel()
     with gr.Row(elem_classes="tb-buttons"):
         rater = gr.Dropdown([], label="Rater", info="By pseudonym; no name or address is kept.")
         reason = gr.Textbox(

@@ -7,7 +7,7 @@ import gradio as gr
 
 from arena import accelerators, jobs, registry
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, act, cancel_job, panel, reconcile, told
+from arena.web.pages.studio.acts import Part, act, cancel_job, first_panel, panel, reconcile, told
 from arena.web.pages.studio.markup import Cell, Chip, Code, Meter, chip, note, render, table
 from db.entities import Job, JobStatus
 from db.errors import UserError
@@ -131,7 +131,7 @@ def build(context: Context) -> Part:
         return *lists(), log_of(context, job_id)
 
     waiting = panel(elem_id="queue")
-    shown = panel(elem_id="jobs")
+    shown = first_panel(elem_id="jobs")
     with gr.Row(elem_classes="tb-buttons"):
         job = gr.Dropdown([], label="Job", elem_id="job", scale=3,
                           info="Whose log to show, to stop, to run again, or to move in the queue.")  # fmt: skip
