@@ -1,5 +1,9 @@
 """Small homes for tests: recorded models, prompts with their answers, an open campaign, a rater's seat."""
 
+import atexit
+import functools
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +16,23 @@ from db.guarding import mark_scanned
 from labeling.joining import invite
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@functools.cache
+def _empty() -> Path:
+    """The database of a home just made: what every migration leaves behind, walked once."""
+    folder = Path(tempfile.mkdtemp(prefix="tastebench-empty-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    open_writer(home_at(folder)).conn.close()
+    return folder / "arena.db"
+
+
+def new_home(folder: Path) -> Home:
+    """The home in this folder, with an empty database of today's schema where it has none yet."""
+    home = home_at(folder)
+    if not home.database.exists():
+        shutil.copyfile(_empty(), home.database)
+    return home
 
 
 def make_home(
@@ -29,7 +50,7 @@ def make_home(
     scanned: bool = True,
 ) -> Home:
     """A home with recorded models that answered every prompt, and one open campaign over them, as one with no finding."""
-    home = home_at(folder)
+    home = new_home(folder)
     db = open_writer(home)
     asked = [Prompt.of(messages(i), split) for i in range(prompts)]
     add_prompts(db, asked, prompt_set=f"set of {campaign}")

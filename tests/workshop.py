@@ -20,12 +20,12 @@ from arena import jobs
 from db import runs
 from db.campaigns import create_campaign
 from db.catalog import add_model, add_prompts, add_responses, set_setting
-from db.connection import Home, home_at, open_writer, transaction
+from db.connection import Home, open_writer, transaction
 from db.entities import CampaignSettings, Job, ModelKind, Prompt, Response, Split
 from db.guarding import mark_scanned
 from labeling import joining, lending, rating
 from labeling.submission import parse_submission
-from tests.factories import NOW
+from tests.factories import NOW, new_home
 from tests.tiny import tiny_llama, tiny_reward
 
 SHORT = {"temperature": 0.8, "top_p": 1.0, "max_new_tokens": 8, "system": ""}
@@ -46,7 +46,7 @@ def weights() -> Path:
 
 def trainable_home(folder: Path, *, train: int = 8, heldout: int = 12) -> Home:
     """A home in which `one` (polite) met `two` over the set `questions`, in the open campaign `first`."""
-    home = home_at(folder)
+    home = new_home(folder)
     with contextlib.closing(open_writer(home).conn) as conn:
         db = Database(conn)
         asked = [
@@ -68,7 +68,7 @@ def trainable_home(folder: Path, *, train: int = 8, heldout: int = 12) -> Home:
 
 def endpoint_home(folder: Path, url: str, prompts: int = 3) -> Home:
     """A home with one model, `far`, behind a server, and a few prompts (set `asked`)."""
-    home = home_at(folder)
+    home = new_home(folder)
     with contextlib.closing(open_writer(home).conn) as conn:
         db = Database(conn)
         add_model(db, "far", ModelKind.ENDPOINT, endpoint=url, remote_name="far-away")

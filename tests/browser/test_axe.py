@@ -13,11 +13,11 @@ from playwright.sync_api import Browser, Page, expect
 from arena.demo import seed
 from db.campaigns import battles_of, get_campaign
 from db.checks import GoldPair, add_gold_pairs
-from db.connection import home_at, open_writer
+from db.connection import open_writer
 from db.entities import CampaignSettings, QuizQuestion
 from tests.browser.conftest import RATING
 from tests.browser.test_rate import SETTLED
-from tests.factories import make_home
+from tests.factories import make_home, new_home
 from tests.serving import Running, running
 
 LOOKS = [
@@ -153,7 +153,7 @@ def test_messages_and_the_login_have_none(session: Running, look: Page) -> None:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The demo with what its own simulated raters said."""
-    home = home_at(tmp_path_factory.mktemp("axe-demo") / "home")
+    home = new_home(tmp_path_factory.mktemp("axe-demo") / "home")
     db = open_writer(home)
     seed(db)
     db.conn.close()

@@ -10,17 +10,18 @@ from arena.demo import seed
 from arena.web.sessions import now
 from db import audit, runs
 from db.campaigns import get_campaign
-from db.connection import home_at, open_reader, open_writer
+from db.connection import open_reader, open_writer
 from db.entities import CampaignStatus, JobStatus
 from db.notices import count_unseen
 from labeling.owners import owner_link_token
 from tests.browser.conftest import look_at
+from tests.factories import new_home
 from tests.serving import Running, running
 
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    home = home_at(tmp_path_factory.mktemp("owners") / "home")
+    home = new_home(tmp_path_factory.mktemp("owners") / "home")
     db = open_writer(home)
     seed(db)
     db.conn.close()

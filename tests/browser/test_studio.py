@@ -12,11 +12,12 @@ from arena.demo import seed
 from db import runs
 from db.campaigns import find_campaign, get_campaign
 from db.catalog import add_prompts, find_model, get_setting, prompt_sets
-from db.connection import home_at, open_reader, open_writer
+from db.connection import open_reader, open_writer
 from db.entities import CampaignStatus, JobStatus, Prompt, RunStatus
 from db.raters import get_rater
 from db.seats import list_seats
 from tests.browser.conftest import look_at
+from tests.factories import new_home
 from tests.serving import Running, running
 from tests.test_arena_loop import give
 
@@ -26,7 +27,7 @@ NASTY = "<img src=x onerror=\"document.title='run'\"> ${document.title='run'} {{
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The demo with 61 votes of people and a prompt that would like to run."""
-    home = home_at(tmp_path_factory.mktemp("studio") / "home")
+    home = new_home(tmp_path_factory.mktemp("studio") / "home")
     db = open_writer(home)
     seed(db)
     give(db, "SFT vs DPO", 61)

@@ -12,9 +12,10 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from arena.demo import SIMULATED, seed
 from db import runs
-from db.connection import Home, Lock, home_at, open_reader, open_writer
+from db.connection import Home, Lock, open_reader, open_writer
 from db.promotions import promotions
 from tests.browser.conftest import logged_in, look_at
+from tests.factories import new_home
 from tests.serving import Running, running
 from tests.test_arena_promoting import candidate, give
 from tests.workshop import give_votes, run, trainable_home
@@ -120,7 +121,7 @@ def test_a_narrow_dark_page_shows_the_same(web: Running, context: BrowserContext
 
 @pytest.mark.slow
 def test_two_rounds_of_the_demo(tmp_path: Path, context: BrowserContext, pictures: Path) -> None:
-    home = home_at(tmp_path / "home")
+    home = new_home(tmp_path / "home")
     db = open_writer(home)
     seed(db)
     db.conn.close()

@@ -9,11 +9,12 @@ from playwright.sync_api import Page, expect
 from arena import jobs
 from arena.demo import seed
 from db import queueing, runs
-from db.connection import home_at, open_reader, open_writer
+from db.connection import open_reader, open_writer
 from db.entities import JobStatus, ModelKind, RunKind, RunStatus
 from db.sweeps import add_sweep, list_sweeps
 from labeling.pairs import PairPolicy
 from tests.browser.conftest import look_at
+from tests.factories import new_home
 from tests.serving import Running, running
 from tests.test_arena_loop import give
 from training.snapshots import Source, freeze
@@ -41,7 +42,7 @@ def made(db, name, losses, **settings):
 @pytest.fixture
 def web(tmp_path) -> Iterator[Running]:
     """The demo with votes, two runs that are done as a sweep, and one that holds the slot."""
-    home = home_at(tmp_path / "home")
+    home = new_home(tmp_path / "home")
     db = open_writer(home)
     seed(db)
     give(db, "SFT vs DPO", 12)

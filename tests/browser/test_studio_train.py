@@ -8,9 +8,10 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from arena.demo import seed
-from db.connection import home_at, open_writer
+from db.connection import open_writer
 from labeling.importing import ImportKind, import_file
 from tests.browser.conftest import logged_in, look_at
+from tests.factories import new_home
 from tests.serving import Running, running
 from tests.test_arena_loop import give
 
@@ -19,7 +20,7 @@ from tests.test_arena_loop import give
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The demo with votes of one person, and a file of answers."""
     folder = tmp_path_factory.mktemp("train")
-    home = home_at(folder / "home")
+    home = new_home(folder / "home")
     db = open_writer(home)
     seed(db)
     give(db, "SFT vs DPO", 61)

@@ -13,19 +13,20 @@ from playwright.sync_api import BrowserContext, Page, expect
 from arena.demo import seed
 from arena.web.sessions import now
 from db.campaigns import find_campaign, get_campaign
-from db.connection import home_at, open_reader, open_writer
+from db.connection import open_reader, open_writer
 from db.entities import CampaignStatus
 from db.raters import get_rater
 from labeling.owners import owner_link_token
 from tests.browser.conftest import RATING, look_at
 from tests.browser.test_rate import press
 from tests.browser.test_studio import field, fold, wait_until
+from tests.factories import new_home
 from tests.serving import Running, running
 
 
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[Running]:
-    home = home_at(tmp_path / "home")
+    home = new_home(tmp_path / "home")
     db = open_writer(home)
     seed(db)
     db.conn.close()
