@@ -11,7 +11,7 @@ from sqlite_utils import Database
 from db.connection import transaction
 from db.entities import BallotKind, Campaign, ModelKind, Outcome, Response, Vote
 from db.errors import UserError
-from db.votes import _VOTE, _vote
+from db.votes import _VOTE, _votes_from
 
 GOLD_MODEL = "gold"
 """the recorded model, off the lists, that both answers of a gold pair belong to"""
@@ -191,4 +191,5 @@ def check_votes(db: Database, campaign: int) -> list[CheckVote]:
         AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id) ORDER BY v.id""",
         (campaign,),
     ).fetchall()
-    return [CheckVote(_vote(r[:-2]), BallotKind(r[-2]), Outcome(r[-1]) if r[-1] else None) for r in rows]
+    vote = _votes_from()
+    return [CheckVote(vote(r[:-2]), BallotKind(r[-2]), Outcome(r[-1]) if r[-1] else None) for r in rows]

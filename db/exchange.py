@@ -274,17 +274,19 @@ class Remarks(NamedTuple):
     """whether words of its battle are covered for raters"""
 
 
-def remarks(db: Database, campaigns: Sequence[int]) -> dict[int, Remarks]:
-    """{vote: what came with it} of people and simulated raters in these campaigns."""
+_REDACTED = """k.guard = 'redact' AND v.import IS NULL AND EXISTS (
+  SELECT 1 FROM battle_findings f WHERE f.battle = v.battle AND f.dismissed_at IS NULL
+  AND f.kind IN ('identity', 'template'))"""
+
+
+def remarks(db: Database, votes: Sequence[int]) -> dict[int, Remarks]:
+    """{vote: what came with it} of these votes."""
     rows = db.conn.execute(
-        """SELECT v.id, v.criteria, v.tags_a, v.tags_b, v.comment, v.reason, v.report, nullif(v.consent_version, ''),
-          s.chance, s.among, k.guard = 'redact' AND v.import IS NULL AND EXISTS (
-            SELECT 1 FROM battle_findings f WHERE f.battle = v.battle AND f.dismissed_at IS NULL
-            AND f.kind IN ('identity', 'template'))
-        FROM votes v JOIN raters t ON t.id = v.rater AND t.kind <> 'judge' JOIN campaigns k ON k.id = v.campaign
-        LEFT JOIN assignments s ON s.id = v.assignment
-        WHERE v.campaign IN (SELECT value FROM json_each(?))""",
-        (json.dumps(list(campaigns)),),
+        f"""SELECT v.id, v.criteria, v.tags_a, v.tags_b, v.comment, v.reason, v.report, nullif(v.consent_version, ''),
+          s.chance, s.among, {_REDACTED}
+        FROM votes v JOIN campaigns k ON k.id = v.campaign LEFT JOIN assignments s ON s.id = v.assignment
+        WHERE v.id IN (SELECT value FROM json_each(?))""",
+        (json.dumps(list(votes)),),
     )
     found = {}
     for vote, criteria, tags_a, tags_b, comment, reason, report, consent, chance, among, redacted in rows:
@@ -292,6 +294,16 @@ def remarks(db: Database, campaigns: Sequence[int]) -> dict[int, Remarks]:
         found[int(vote)] = Remarks(answers, json.loads(tags_a or "[]"), json.loads(tags_b or "[]"), comment, reason,
                                    report, consent, chance, among, bool(redacted))  # fmt: skip
     return found
+
+
+def redacted_votes(db: Database, campaigns: Sequence[int]) -> frozenset[int]:
+    """The votes in these campaigns whose battles have words that are covered for raters."""
+    rows = db.conn.execute(
+        f"""SELECT v.id FROM votes v JOIN campaigns k ON k.id = v.campaign
+        WHERE v.campaign IN (SELECT value FROM json_each(?)) AND {_REDACTED}""",
+        (json.dumps(list(campaigns)),),
+    )
+    return frozenset(int(r[0]) for r in rows)
 
 
 def consents(db: Database, campaigns: Sequence[int]) -> list[tuple[str | None, int]]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from db.entities import Message, Outcome, Vote
-from db.votes import _VOTE, _vote
+from db.votes import _VOTE, _votes_from
 
 
 @contextlib.contextmanager
@@ -30,7 +30,7 @@ def judge_votes(db: Database, campaign: int) -> list[Vote]:
         f"{_VOTE} WHERE v.campaign = ? AND z.state = 'counted' AND t.kind = 'judge' ORDER BY v.id",
         (campaign,),
     )
-    return [_vote(r) for r in rows]
+    return list(map(_votes_from(), rows))
 
 
 def excluded_votes(db: Database, campaign: int) -> list[Vote]:
@@ -42,7 +42,7 @@ def excluded_votes(db: Database, campaign: int) -> list[Vote]:
         AND NOT (coalesce(y.leaked, 0) = 1 AND v.import IS NULL AND k.count_leaked = 0) ORDER BY v.id""",
         (campaign,),
     )
-    return [_vote(r) for r in rows]
+    return list(map(_votes_from(), rows))
 
 
 _RESPONSES = "SELECT response FROM campaign_responses WHERE campaign = ?1"

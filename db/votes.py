@@ -1,8 +1,8 @@
 """Votes and retractions, append-only; what is counted, and why the rest is not."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from sqlite_utils import Database
 
@@ -238,26 +238,40 @@ def trained_votes(db: Database) -> dict[tuple[int, RaterKind], int]:
     return {(int(r[0]), RaterKind(r[1])): int(r[2]) for r in rows}
 
 
-_VOTE = """SELECT v.id, v.campaign, v.battle, v.rater, v.outcome, s.left_is, v.created_at, b.prompt, b.response_a,
+_VOTE_OF = """SELECT v.id, v.campaign, v.battle, v.rater, v.outcome, s.left_is, v.created_at, b.prompt, b.response_a,
   b.response_b, ma.name, mb.name, t.name, t.kind, p.split, v.strength, v.elapsed_ms, b.turn, v.acceptable_a,
   v.acceptable_b, CASE WHEN own.ask_better THEN v.better END, s.chance, s.among
-FROM votes v JOIN vote_states z ON z.vote = v.id JOIN campaigns own ON own.id = v.campaign
+FROM votes v JOIN campaigns own ON own.id = v.campaign
 JOIN battles b ON b.id = v.battle JOIN models ma ON ma.id = b.model_a JOIN models mb ON mb.id = b.model_b
 JOIN raters t ON t.id = v.rater JOIN prompts p ON p.id = b.prompt
 LEFT JOIN assignments s ON s.id = v.assignment"""
+_VOTE = f"{_VOTE_OF} JOIN vote_states z ON z.vote = v.id"
+_OUTCOMES = {m.value: m for m in Outcome}
+_KINDS = {m.value: m for m in RaterKind}
+_SPLITS = {m.value: m for m in Split}
+_STRENGTHS = {m.value: m for m in Strength}
+MOST_SHARED = 100_000
+"""texts that a reading of votes remembers"""
 
 
-def _vote(r: Sequence[object]) -> Vote:
-    return Vote(
-        id=int(str(r[0])), campaign=int(str(r[1])), battle=int(str(r[2])), rater=int(str(r[3])),
-        outcome=Outcome(str(r[4])), left_is=None if r[5] is None else str(r[5]), created_at=str(r[6]),
-        prompt=str(r[7]), response_a=str(r[8]), response_b=str(r[9]), model_a=str(r[10]), model_b=str(r[11]),
-        rater_name=str(r[12]), rater_kind=RaterKind(str(r[13])), split=Split(str(r[14])),
-        strength=Strength(str(r[15])) if r[15] else None, elapsed_ms=None if r[16] is None else int(str(r[16])),
-        turn=None if r[17] is None else int(str(r[17])), acceptable_a=None if r[18] is None else bool(r[18]),
-        acceptable_b=None if r[19] is None else bool(r[19]), better=None if r[20] is None else str(r[20]),
-        weight=1.0 if r[21] is None else 1 / (float(str(r[21])) * int(str(r[22]))),
-    )  # fmt: skip
+def _votes_from() -> Callable[[Sequence[Any]], Vote]:
+    """What makes a vote of a row. Equal ids and names are one text in memory: there may be a million votes."""
+    known: dict[str, str] = {}
+    one = known.setdefault
+
+    def vote(r: Sequence[Any]) -> Vote:
+        if len(known) > MOST_SHARED:
+            known.clear()
+        (number, campaign, battle, rater, outcome, left_is, at, prompt, a, b, model_a, model_b, name, kind, split,
+         strength, elapsed, turn, fine_a, fine_b, better, chance, among) = r  # fmt: skip
+        return Vote(
+            number, campaign, battle, rater, _OUTCOMES[outcome], left_is, at, one(prompt, prompt), one(a, a), one(b, b),
+            one(model_a, model_a), one(model_b, model_b), one(name, name), _KINDS[kind], _SPLITS[split],
+            _STRENGTHS[strength] if strength else None, elapsed, turn, None if fine_a is None else bool(fine_a),
+            None if fine_b is None else bool(fine_b), better, 1.0 if chance is None else 1 / (chance * among),
+        )  # fmt: skip
+
+    return vote
 
 
 def counted_votes(db: Database, campaign: int, until: str | None = None) -> Iterator[Vote]:
@@ -271,7 +285,15 @@ def counted_votes(db: Database, campaign: int, until: str | None = None) -> Iter
         AND (?2 IS NULL OR coalesce(n.finished_at, v.created_at) <= ?2) ORDER BY v.id""",
         (campaign, until),
     )
-    return map(_vote, rows)
+    return map(_votes_from(), rows)
+
+
+def votes_of(db: Database, votes: Sequence[int]) -> dict[int, Vote]:
+    """{number: vote} of these votes, counted or not."""
+    rows = db.conn.execute(
+        f"{_VOTE_OF} WHERE v.id IN (SELECT value FROM json_each(?))", (json.dumps(list(votes)),)
+    )
+    return {vote.id: vote for vote in map(_votes_from(), rows)}
 
 
 def texts_of_campaign(db: Database, campaign: int) -> dict[str, str | None]:

@@ -1,28 +1,32 @@
-"""A dataset folder out: gathered at one moment, looked through, written aside, fsynced, renamed; and sent to a hub."""
+"""A dataset folder out: gathered at one moment, looked through while it is written aside, fsynced, renamed; and sent to a hub."""
 
 import contextlib
 import csv
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 
 from sqlite_utils import Database
 
+from db import exchange
 from db.connection import Home, open_reader
 from db.entities import Purpose
 from db.errors import UserError
 from db.files import aside_of, clear_left, put_folder, sha256, written_file
 from labeling.cards import Facts, card
-from labeling.gathering import Gathering, Order, RefusedText, gather, hash_of_votes
+from labeling.dataset_files import write_splits
+from labeling.gathering import CHUNK, Gathering, Order, RefusedText, gather, rows_of
 from labeling.hub import check_push, push_folder
 from labeling.pairs import Effect, policy_effects, read_votes
 from labeling.policy import Method, PairPolicy
-from labeling.privacy import Place, scan_rows, summary, told
-from labeling.tables import MESSAGES, SCORES, ExportFormat, Row, columns, rows, safe_cell, words_of
+from labeling.privacy import Place, scan_rows, scanned, summary, told
+from labeling.surveying import hash_of_votes
+from labeling.tables import ExportFormat, Row, safe_cell, words_of
 
 __all__ = ["ExportFormat", "ExportReport", "Preview", "export", "hash_of_votes", "preview"]
 
@@ -84,16 +88,14 @@ def export(
     _check_target(folder)
     if push:
         check_push(push)
+    allowed = push is None if allow_personal is None else allow_personal
     with one_moment(home) as db:
         gathering = gather(db, order)
-    places = _places(gathering)
-    if places and not (push is None if allow_personal is None else allow_personal):
-        raise personal_data(places)
-    made = _write(home, folder, gathering, places, confirmed=bool(allow_personal))
+        made = _write(home, db, folder, gathering, allowed=allowed, confirmed=bool(allow_personal))
     address = push_folder(folder, push, public=public) if push else None
     return ExportReport(
         str(folder), order.shape.value, made.splits, gathering.left_out, len(gathering.contradictions), gathering.refused,
-        summary(places), gathering.facts.snapshot, gathering.facts.version, made.files, address,
+        made.personal, gathering.facts.snapshot, gathering.facts.version, made.files, address,
     )  # fmt: skip
 
 
@@ -127,20 +129,21 @@ def personal_data(places: Sequence[Place]) -> UserError:
     )
 
 
-def _places(gathering: Gathering) -> list[Place]:
-    """The personal data in the rows and in the words beside the votes that are left out."""
-    beside = [("left_out.csv", row) for row in _left_out(gathering)]
-    return scan_rows([*rows(gathering.order.shape, gathering.found), *beside], IDS)
-
-
-def _left_out(gathering: Gathering) -> list[Row]:
+def _left_out(db: Database, gathering: Gathering) -> Iterator[Row]:
     """The votes that are in no row, by their numbers in this export; without the words of those who took them back."""
-    found = gathering.found
-    listed: list[Row] = []
-    for vote, why in gathering.out:
-        words: Row = dict(words_of(found, vote)) if found.comments and why not in TAKEN_BACK else {}
-        listed.append({"vote": found.ids[vote], "reason": why, **{f"rater_{k}": v for k, v in words.items()}})
-    return sorted(listed, key=lambda row: int(str(row["vote"])))
+    ids, comments = gathering.found.ids, gathering.order.comments
+    out = sorted((ids[vote], vote, why) for vote, why in gathering.out)
+    for start in range(0, len(out), CHUNK):
+        part = out[start : start + CHUNK]
+        remarks = exchange.remarks(db, [vote for _, vote, _ in part]) if comments else {}
+        for number, vote, why in part:
+            words = words_of(remarks[vote], comments) if comments and why not in TAKEN_BACK else {}
+            yield {"vote": number, "reason": why, **{f"rater_{k}": v for k, v in words.items()}}
+
+
+def _beside(db: Database, gathering: Gathering) -> Iterator[tuple[str, Row]]:
+    """The rows of the file with the votes that are left out."""
+    return (("left_out.csv", row) for row in _left_out(db, gathering))
 
 
 # -- beforehand ----------------------------------------------------------------------------------------------------
@@ -168,13 +171,20 @@ def preview(home: Home, order: Order) -> Preview:
         read = read_votes(db, [order.campaign] if order.campaign else [])
         effects = policy_effects(read.votes, read.texts, order.policy, read.ruled)
         gathering = gather(db, order)
-    made = list(rows(order.shape, gathering.found))
-    splits: dict[str, int] = {}
-    for split, _ in made:
-        splits[split] = splits.get(split, 0) + 1
+        first: list[tuple[str, Row]] = []
+        splits: Counter[str] = Counter()
+
+        def seen() -> Iterator[tuple[str, Row]]:
+            for split, row in rows_of(db, gathering):
+                splits[split] += 1
+                if len(first) < SHOWN:
+                    first.append((split, row))
+                yield split, row
+
+        places = scan_rows(chain(seen(), _beside(db, gathering)), IDS)
     return Preview(
-        order.shape.value, splits, gathering.left_out, len(gathering.contradictions), gathering.refused,
-        tuple(_places(gathering)), tuple(islice(made, SHOWN)), effects,
+        order.shape.value, dict(splits), gathering.left_out, len(gathering.contradictions), gathering.refused,
+        tuple(places), tuple(first), effects,
     )  # fmt: skip
 
 
@@ -222,23 +232,31 @@ def _read_manifest(folder: Path) -> dict[str, object]:
 class _Made:
     splits: Mapping[str, int]
     files: tuple[str, ...]
+    personal: Mapping[str, int]
 
 
 def _write(
-    home: Home, folder: Path, gathering: Gathering, places: Sequence[Place], *, confirmed: bool
+    home: Home, db: Database, folder: Path, gathering: Gathering, *, allowed: bool, confirmed: bool
 ) -> _Made:  # fmt: skip
-    """The folder, whole or not at all: a reader sees the old one or the new one."""
+    """The folder, whole or not at all: a reader sees the old one or the new one.
+
+    UserError where there is personal data in it and that is not `allowed`.
+    """
     aside = aside_of(folder)
     numbers = home.exports / ".maps" / f"{gathering.name}.json"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         (aside / "data").mkdir(parents=True)
-        splits, data = _write_data(aside, gathering)
+        places: list[Place] = []
+        splits, data = _write_data(aside, gathering.order.shape, scanned(rows_of(db, gathering), places, IDS))
+        places += scan_rows(_beside(db, gathering), IDS)
+        if places and not allowed:
+            raise personal_data(places)
         facts = replace(
             gathering.facts, name=folder.name, splits=splits, data=data, personal=summary(places), confirmed=confirmed,
             left_out=gathering.left_out, contradictions=len(gathering.contradictions), refused=len(gathering.refused),
         )  # fmt: skip
-        files = _write_papers(aside, facts, gathering)
+        files = _write_papers(aside, db, facts, gathering)
         _keep_numbers(numbers, gathering)
         _check_target(folder)  # once more: writing takes a while
         put_folder(aside, folder)
@@ -250,7 +268,7 @@ def _write(
         shutil.rmtree(aside, ignore_errors=True)
         if _read_manifest(folder).get("export") != gathering.name:
             numbers.unlink(missing_ok=True)
-    return _Made(splits, files)
+    return _Made(splits, files, summary(places))
 
 
 def _keep_numbers(file: Path, gathering: Gathering) -> None:
@@ -259,40 +277,31 @@ def _keep_numbers(file: Path, gathering: Gathering) -> None:
     with written_file(file) as aside:
         handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as out:
-            json.dump({"votes": {n: vote for vote, n in sorted(gathering.found.ids.items())}}, out)
+            out.write('{"votes": {')
+            for place, (vote, n) in enumerate(gathering.found.ids.items()):
+                out.write(f'{", " * (place > 0)}"{n}": {vote}')
+            out.write("}}")
 
 
-def _write_data(aside: Path, gathering: Gathering) -> tuple[dict[str, int], dict[str, str]]:
-    """One file a split that has rows, through a DatasetDict with named features: ({split: rows}, {split: path}).
+def _write_data(
+    aside: Path, shape: ExportFormat, rows: Iterable[tuple[str, Row]]
+) -> tuple[dict[str, int], dict[str, str]]:
+    """One file a split that has rows: ({split: rows}, {split: path}).
 
     Each file has part of its hash in its name: load_dataset's cache knows a folder by the names in its card, and
     would go on giving the rows of an export that was replaced.
     """
-    import datasets
-
-    shape = gathering.order.shape
-    by_split: dict[str, list[Row]] = {}
-    for split, row in rows(shape, gathering.found):
-        by_split.setdefault(split, []).append(row)
-    if not by_split:
-        raise UserError("nothing of what was found can be exported in this format", "try --format votes")
-    features = _features(shape)
-    made = datasets.DatasetDict(
-        {s: datasets.Dataset.from_list([{c: r[c] for c in features} for r in by_split[s]], features=features)
-         for s in sorted(by_split, key=_order)}
-    )  # fmt: skip
-    paths = {}
     with _quiet_bars():
-        for name, data in made.items():
-            file = aside / "data" / name
-            if shape is ExportFormat.CSV:
-                data.to_csv(file, index=False, quoting=csv.QUOTE_NONNUMERIC)
-            else:
-                data.to_parquet(file)
-            ending = "csv" if shape is ExportFormat.CSV else "parquet"
-            final = file.rename(file.with_name(f"{name}-{sha256(file)[:12]}.{ending}"))
-            paths[name] = f"data/{final.name}"
-    return {name: data.num_rows for name, data in made.items()}, paths
+        splits = write_splits(aside / "data", shape, rows)
+    if not splits:
+        raise UserError("nothing of what was found can be exported in this format", "try --format votes")
+    ending = "csv" if shape is ExportFormat.CSV else "parquet"
+    paths = {}
+    for name in sorted(splits, key=_order):
+        file = aside / "data" / name
+        final = file.rename(file.with_name(f"{name}-{sha256(file)[:12]}.{ending}"))
+        paths[name] = f"data/{final.name}"
+    return {name: splits[name] for name in paths}, paths
 
 
 def _order(split: str) -> tuple[str, bool]:
@@ -315,22 +324,7 @@ def _quiet_bars() -> Iterator[None]:
             datasets.enable_progress_bars()
 
 
-def _features(shape: ExportFormat):  # type: ignore[no-untyped-def]  # noqa: ANN202 - datasets has no types
-    import datasets
-
-    def feature(kind: str) -> object:
-        if kind == MESSAGES:
-            return datasets.List({"role": datasets.Value("string"), "content": datasets.Value("string")})
-        if kind == SCORES:
-            return datasets.List(
-                {"judge": datasets.Value("string"), "scores": datasets.List(datasets.Value("float64"))}
-            )
-        return datasets.List(datasets.Value(kind[:-2])) if kind.endswith("[]") else datasets.Value(kind)
-
-    return datasets.Features({name: feature(kind) for name, kind in columns(shape).items()})
-
-
-def _write_papers(aside: Path, facts: Facts, gathering: Gathering) -> tuple[str, ...]:
+def _write_papers(aside: Path, db: Database, facts: Facts, gathering: Gathering) -> tuple[str, ...]:
     """The card, the list of the votes that are not in it, and the manifest; every file of the folder."""
     (aside / "README.md").write_text(card(facts), encoding="utf-8")
     if gathering.out:
@@ -338,7 +332,7 @@ def _write_papers(aside: Path, facts: Facts, gathering: Gathering) -> tuple[str,
             extra = ["rater_comment", "rater_reason", "rater_report"] if gathering.found.comments else []
             writer = csv.DictWriter(file, ["vote", "reason", *extra])
             writer.writeheader()
-            for row in _left_out(gathering):
+            for row in _left_out(db, gathering):
                 writer.writerow({k: safe_cell(v) if isinstance(v, str) else v for k, v in row.items()})
     listed = [p for p in sorted(aside.rglob("*")) if p.is_file()]
     text = json.dumps(_manifest(aside, facts, gathering, listed), indent=2, ensure_ascii=False) + "\n"

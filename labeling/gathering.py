@@ -1,21 +1,27 @@
-"""What an export holds, gathered at one moment of the database: rows to be, and what stays out with the reason."""
+"""What an export holds, gathered at one moment of the database: rows to be, and what stays out with the reason.
+
+Where rows are votes they are read chunk by chunk while they are written (`rows_of`); where they are pairs or answers, the votes
+and texts they are made from are held.
+"""
 
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import combinations
+from itertools import chain
 
+import numpy as np
 from sqlite_utils import Database
 
 from db import exchange
+from db.adjudications import rulings
 from db.campaigns import get_campaign, list_campaigns
 from db.catalog import list_models
-from db.entities import Campaign, Outcome, RaterKind, Vote, content_id
+from db.entities import Campaign, RaterKind, Vote, content_id
 from db.errors import UserError
 from db.exchange import ResponseText
-from labeling.agreement import battle_key
+from db.votes import counted_votes, votes_of
 from labeling.cards import Facts
 from labeling.pairs import (
     Contradiction,
@@ -28,12 +34,15 @@ from labeling.pairs import (
     without_duplicates,
 )
 from labeling.policy import Method, PairPolicy
-from labeling.tables import JUDGED, PAIRED, ExportFormat, Gathered
+from labeling.surveying import Ints, Numbers, Survey, survey
+from labeling.tables import JUDGED, PAIRED, ExportFormat, Gathered, Row, rows
 from labeling.unpaired import Judged, judged_answers
-from labeling.verdicts import SWAPPED, usable_votes
+from labeling.verdicts import usable_votes
 
 VOTES = frozenset({ExportFormat.VOTES, ExportFormat.CSV})
 """the formats whose rows are the votes themselves"""
+CHUNK = 2000
+"""votes that are read at once"""
 TEXT_FAULTS = ("no text", "empty response", "identical responses")
 """reasons that lie in the texts, not in the votes"""
 
@@ -75,6 +84,8 @@ class Gathering:
     facts: Facts
     name: str
     """of this very export; two exports of the same content have two"""
+    votes: Ints
+    """the votes that are rows, in the rows' order; none in the other formats"""
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -86,10 +97,47 @@ def gather(db: Database, order: Order) -> Gathering:
     """Read everything an export needs; UserError where there is nothing to export."""
     chosen = _campaigns(db, order)
     check_raters(db, order.policy)
+    return _votes(db, order, chosen) if order.shape in VOTES else _made(db, order, chosen)
+
+
+def rows_of(db: Database, gathering: Gathering) -> Iterator[tuple[str, Row]]:
+    """Each row with the name of its split; read from the database, at the moment of the gathering, where rows are votes."""
+    order, found = gathering.order, gathering.found
+    if order.shape not in VOTES:
+        yield from rows(order.shape, found)
+    for start in range(0, len(gathering.votes), CHUNK):
+        yield from rows(order.shape, _chunk(db, found, gathering.votes[start : start + CHUNK].tolist()))
+
+
+def _chunk(db: Database, found: Gathered, votes: Sequence[int]) -> Gathered:
+    """What the rows of these votes are made from."""
+    read = votes_of(db, votes)
+    responses = exchange.response_texts(db, (r for v in read.values() for r in (v.response_a, v.response_b)))
+    prompts = dict.fromkeys(v.prompt for v in read.values())
+    return replace(
+        found, votes=read, responses=responses, prompts=exchange.messages_of(db, prompts), tags=exchange.tags_of(db, prompts),
+        remarks=exchange.remarks(db, votes), ids={v: found.ids[v] for v in votes},
+    )  # fmt: skip
+
+
+def _votes(db: Database, order: Order, chosen: Sequence[Campaign]) -> Gathering:
+    """An export whose rows are the votes: only their numbers are held."""
+    seen = survey(chain.from_iterable(counted_votes(db, c.id) for c in chosen), order.policy)
+    if not len(seen.taken):
+        raise _no_votes(order)
+    uncounted = exchange.uncounted_votes(db, [c.id for c in chosen])
+    ids = _numbers(seen, uncounted)
+    found = replace(_nothing(order, chosen), ids=ids, raters=_pseudonyms(seen.taken_raters))
+    ruled = {battle: ruling for c in chosen for battle, ruling in rulings(db, c.id).items()}
+    facts = _facts(db, order, chosen, seen, sorted(r.id for r in ruled.values()), seen.models, 0)
+    out = sorted([*seen.refused, *(LeftOut(*o) for o in uncounted)])
+    return Gathering(order, found, (), tuple(out), (), facts, _name(facts), ids.in_order(seen.taken))
+
+
+def _made(db: Database, order: Order, chosen: Sequence[Campaign]) -> Gathering:
+    """An export whose rows are made from votes: pairs, or answers judged one by one."""
     read = read_votes(db, [c.name for c in chosen]) if chosen else Read((), {}, {}, 0)
     votes = {v.id: v for v in read.votes}
-    if order.shape in VOTES:
-        votes = {v.id: v for v in read.votes if order.policy.takes(v)}
     pairs = _pairs(read, order)
     answers = (
         judged_answers(read.votes, read.texts, order.policy, read.ruled)
@@ -99,24 +147,31 @@ def gather(db: Database, order: Order) -> Gathering:
     rounds = _rounds(db, chosen, order) if order.shape is ExportFormat.RESPONSES else []
     if order.shape is not ExportFormat.RESPONSES:
         _check_any(order, votes, pairs, answers)
-    found = _gathered(db, chosen, votes, pairs, answers, rounds)
+    seen = survey(read.votes, order.policy)
     uncounted = exchange.uncounted_votes(db, [c.id for c in chosen])
     found = replace(
-        found, ids=_numbers([v.id for v in read.votes] + [v for v, _ in uncounted]), written=order.policy.written,
-        remarks=exchange.remarks(db, [c.id for c in chosen]), comments=order.comments, exact_times=order.exact_times,
+        _gathered(db, order, chosen, votes, pairs, answers, rounds),
+        ids=_numbers(seen, uncounted), redacted=exchange.redacted_votes(db, [c.id for c in chosen]),
     )  # fmt: skip
     found, out, refused = _screened(found, order, read)
     out = [*out, *pairs.out, *answers.out] + [LeftOut(*o) for o in uncounted]
-    out += [
-        LeftOut(v.id, order.policy.refuses(v) or "")
-        for v in read.votes
-        if order.shape in VOTES and v.id not in votes
-    ]
     if order.shape in (ExportFormat.RESPONSES, ExportFormat.SFT):
         out = []  # rows of these are no votes
-    facts = _facts(db, order, found, chosen, read)
-    name = f"{facts.version}-{secrets.token_hex(4)}"
-    return Gathering(order, found, pairs.contradictions, tuple(sorted(out)), tuple(refused), facts, name)
+    named = frozenset(r.model for r in found.responses.values() if r.model is not None)
+    written = sum(r.model is None for r in found.responses.values())
+    facts = _facts(db, order, chosen, seen, sorted(r.id for r in read.ruled.values()), named, written)
+    return Gathering(order, found, pairs.contradictions, tuple(sorted(out)), tuple(refused), facts, _name(facts),
+                     np.empty(0, np.int64))  # fmt: skip
+
+
+def _name(facts: Facts) -> str:
+    return f"{facts.version}-{secrets.token_hex(4)}"
+
+
+def _numbers(seen: Survey, uncounted: Sequence[tuple[int, str]]) -> Numbers:
+    """A number for every stored vote of people and simulated raters that was read."""
+    every = np.concatenate([seen.ids, np.array([v for v, _ in uncounted], np.int64)])
+    return Numbers(every, secrets.token_bytes(8 * len(every)))
 
 
 def _campaigns(db: Database, order: Order) -> list[Campaign]:
@@ -152,11 +207,19 @@ def _rounds(db: Database, chosen: Sequence[Campaign], order: Order) -> list[list
     return [list(rounds[place]) for place in sorted(rounds) if rounds[place]]
 
 
+def _no_votes(order: Order) -> UserError:
+    return UserError(f"{_where(order)} has no votes to export", "collect or import votes first")
+
+
+def _where(order: Order) -> str:
+    return f"the campaign {order.campaign!r}" if order.campaign else "this home"
+
+
 def _check_any(order: Order, votes: Mapping[int, Vote], pairs: Pairs, answers: Judged) -> None:
     """UserError where there are no votes, or none that makes a row."""
-    where = f"the campaign {order.campaign!r}" if order.campaign else "this home"
+    where = _where(order)
     if not votes:
-        raise UserError(f"{where} has no votes to export", "collect or import votes first")
+        raise _no_votes(order)
     if order.shape in PAIRED and not pairs.pairs:
         raise UserError(f"{where} has no pairs to export ({_why(pairs.left_out)})",
                         "collect votes that prefer one response, or export --format votes")  # fmt: skip
@@ -171,8 +234,16 @@ def _why(left_out: Mapping[str, int]) -> str:
     return ", ".join(f"{n} {reason}" for reason, n in left_out.items())
 
 
+def _nothing(order: Order, chosen: Sequence[Campaign]) -> Gathered:
+    """What is known before anything is read."""
+    return Gathered(
+        (), (), {}, {}, {}, {}, {}, {}, (), {c.id: (c.name, c.settings.purpose) for c in chosen}, {}, {}, {}, frozenset(),
+        comments=order.comments, written=order.policy.written, exact_times=order.exact_times,
+    )  # fmt: skip
+
+
 def _gathered(
-    db: Database, chosen: Sequence[Campaign], votes: Mapping[int, Vote], pairs: Pairs, answers: Judged,
+    db: Database, order: Order, chosen: Sequence[Campaign], votes: Mapping[int, Vote], pairs: Pairs, answers: Judged,
     rounds: Sequence[Sequence[str]],
 ) -> Gathered:  # fmt: skip
     wanted = [r for v in votes.values() for r in (v.response_a, v.response_b)] + [
@@ -182,17 +253,18 @@ def _gathered(
     for response in (*(pairs.written or {}).values(), *answers.written.values()):
         responses[response.id] = ResponseText(response.prompt, None, response.text, 0, None)
     prompts = dict.fromkeys([v.prompt for v in votes.values()] + [r.prompt for r in responses.values()])
-    return Gathered(
-        pairs.pairs, answers.answers, votes, exchange.messages_of(db, prompts), exchange.splits_of(db, list(prompts)),
-        exchange.tags_of(db, prompts), responses, exchange.scores_of(db, responses) if rounds else {}, rounds,
-        {c.id: (c.name, c.settings.purpose) for c in chosen}, _pseudonyms(votes.values()),
-        {}, {},
+    return replace(
+        _nothing(order, chosen), pairs=pairs.pairs, answers=answers.answers, votes=votes,
+        prompts=exchange.messages_of(db, prompts), splits=exchange.splits_of(db, list(prompts)),
+        tags=exchange.tags_of(db, prompts), responses=responses,
+        scores=exchange.scores_of(db, responses) if rounds else {}, rounds=rounds,
+        raters=_pseudonyms({v.rater_name: v.rater_kind for v in votes.values()}),
     )  # fmt: skip
 
 
 def _screened(found: Gathered, order: Order, read: Read) -> tuple[Gathered, list[LeftOut], list[RefusedText]]:
     """Without the rows whose prompt is not known or whose texts are there already, and what was refused for its texts."""
-    refused = [] if order.shape in VOTES else _faults(read, order.policy)
+    refused = _faults(read, order.policy)
     pairs = [p for p in found.pairs if found.prompts[p.prompt]]
     nameless = [p for p in found.pairs if not found.prompts[p.prompt]]
     kept, repeated = without_duplicates(pairs, {r: t.text for r, t in found.responses.items()})
@@ -222,10 +294,9 @@ def _faults(read: Read, policy: PairPolicy) -> list[RefusedText]:
     return [RefusedText(reason, p, (a, b), tuple(ids)) for (reason, p, a, b), ids in battles.items()]
 
 
-def _pseudonyms(votes: Iterable[Vote]) -> dict[str, str]:
+def _pseudonyms(names: Mapping[str, RaterKind]) -> dict[str, str]:
     """A new name for each rater, in an order that tells nothing: people r001..., made-up ones s001...."""
-    names = dict.fromkeys((v.rater_name, v.rater_kind) for v in votes)
-    drawn = sorted(names, key=lambda _: secrets.randbits(64))
+    drawn = sorted(names.items(), key=lambda _: secrets.randbits(64))
     width = max(3, len(str(len(drawn))))
     counters: Counter[str] = Counter()
     given = {}
@@ -236,50 +307,19 @@ def _pseudonyms(votes: Iterable[Vote]) -> dict[str, str]:
     return given
 
 
-def _numbers(votes: Sequence[int]) -> dict[int, int]:
-    """A number from 1 for each vote, in an order that tells nothing."""
-    drawn = sorted(set(votes), key=lambda _: secrets.randbits(64))
-    return {vote: n for n, vote in enumerate(drawn, 1)}
-
-
-def hash_of_votes(votes: Iterable[Vote]) -> str:
-    """The hash of exactly these votes: the same ones, in any order, give the same."""
-    return content_id("votes", sorted((v.id, v.outcome.value) for v in votes))
-
-
-def _facts(db: Database, order: Order, found: Gathered, chosen: Sequence[Campaign], read: Read) -> Facts:
+def _facts(
+    db: Database, order: Order, chosen: Sequence[Campaign], seen: Survey, ruled: Sequence[int], named: frozenset[str], written: int
+) -> Facts:  # fmt: skip
     """What the card says but for what is known only when rows are written."""
-    votes, ids = read.votes, [c.id for c in chosen]
-    kinds = {v.rater_name: v.rater_kind for v in votes}
-    repeated, agreement = _agreement(votes)
-    named = {r.model for r in found.responses.values()}
-    snapshot = hash_of_votes(votes)
-    ruled = sorted(r.id for r in read.ruled.values())
+    ids = [c.id for c in chosen]
+    simulated = sum(k is RaterKind.SIMULATED for k in seen.raters.values())
     return Facts(
-        name="", shape=order.shape, splits={}, data={}, policy=order.policy, votes=len(votes),
-        people=sum(k is not RaterKind.SIMULATED for k in kinds.values()),
-        simulated=sum(k is RaterKind.SIMULATED for k in kinds.values()),
-        simulated_votes=sum(v.rater_kind is RaterKind.SIMULATED for v in votes),
-        imported_votes=sum(v.left_is is None for v in votes), repeated_battles=repeated, agreement=agreement,
-        snapshot=snapshot,
-        version=content_id("export", order.shape, order.policy.to_json(), order.policy.ties, snapshot, ruled, order.comments,
+        name="", shape=order.shape, splits={}, data={}, policy=order.policy, votes=len(seen.ids),
+        people=len(seen.raters) - simulated, simulated=simulated, simulated_votes=seen.simulated,
+        imported_votes=seen.imported, repeated_battles=seen.repeated, agreement=seen.agreement, snapshot=seen.snapshot,
+        version=content_id("export", order.shape, order.policy.to_json(), order.policy.ties, seen.snapshot, ruled, order.comments,
                            order.exact_times)[:12],
         comments=order.comments, exact_times=order.exact_times, campaigns=chosen, models=[m for m in list_models(db) if m.name in named],
-        sources=exchange.sources(db, ids), consents=exchange.consents(db, ids), ruled=len(ruled),
-        written=sum(r.model is None for r in found.responses.values()),
+        sources=exchange.sources(db, ids), consents=exchange.consents(db, ids), ruled=len(ruled), written=written,
         created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )  # fmt: skip
-
-
-def _agreement(votes: Iterable[Vote]) -> tuple[int, float | None]:
-    """(battles with two votes or more, share of the pairs of votes on one battle that say the same).
-
-    A battle is the same in another campaign and with its slots the other way round.
-    """
-    battles: dict[str, list[Outcome]] = {}
-    for vote in votes:
-        key, swapped = battle_key(vote)
-        outcome = SWAPPED.get(vote.outcome, vote.outcome) if swapped else vote.outcome
-        battles.setdefault(key, []).append(outcome)
-    same = [a is b for outcomes in battles.values() for a, b in combinations(outcomes, 2)]
-    return sum(len(o) > 1 for o in battles.values()), sum(same) / len(same) if same else None

@@ -9,6 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
+
+R = TypeVar("R", bound=Mapping[str, object])
 
 
 class Personal(StrEnum):
@@ -66,6 +69,25 @@ KEYS = (
     re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
     re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----"),
 )
+KEY_MARKS = (
+    "sk-",
+    "k_",
+    "AKIA",
+    "ASIA",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "hf_",
+    "xox",
+    "AIza",
+    "eyJ",
+    "-----BEGIN ",
+)
+"""one of these is in every key; most texts hold none, and are done sooner"""
 PHONE = re.compile(r"(?<![\w.,/=-])\+?\(?\d[\d()./ \u00a0-]{6,22}\d(?![\w%]|[.,]\d)")
 GROUPED = re.compile(r"\d[ ()./\u00a0-]+\d")
 DECIMAL = re.compile(r"\d*\.\d+")
@@ -73,6 +95,8 @@ REGIONS = ("US", "GB", "DE", "FR")
 """whose ways of writing a number without its country are known; with + and the country's code, any is"""
 FEWEST_DIGITS, MOST_DIGITS = 9, 15
 SHOWN = 3
+MOST_KNOWN = 10_000
+"""texts whose findings are remembered"""
 
 
 def scan(text: str) -> list[Finding]:
@@ -94,12 +118,19 @@ def _all(text: str) -> Iterator[tuple[Personal, int, int]]:
         for m in MAIL.finditer(text):
             if not NOBODY.search(m.group()):
                 yield Personal.MAIL, m.start(), m.end()
-    for pattern in KEYS:
-        for m in pattern.finditer(text):
-            yield Personal.KEY, m.start(), m.end()
-    if sum(c.isdigit() for c in text) < FEWEST_DIGITS:
+    if any(mark in text for mark in KEY_MARKS):
+        for pattern in KEYS:
+            for m in pattern.finditer(text):
+                yield Personal.KEY, m.start(), m.end()
+    if _digits(text) < FEWEST_DIGITS:
         return
     yield from _numbers(text)
+
+
+def _digits(text: str) -> int:
+    if text.isascii():
+        return len(text) - len(text.encode().translate(None, b"0123456789"))
+    return sum(c.isdigit() for c in text)
 
 
 def _numbers(text: str) -> Iterator[tuple[Personal, int, int]]:
@@ -145,10 +176,21 @@ def scan_rows(
 ) -> list[Place]:
     """What the texts of a dataset's rows hold: (split, row) in the order they are written. `skip` names columns of ids."""
     places: list[Place] = []
+    for _ in scanned(rows, places, skip):
+        pass
+    return places
+
+
+def scanned(
+    rows: Iterable[tuple[str, R]], places: list[Place], skip: frozenset[str] = frozenset()
+) -> Iterator[tuple[str, R]]:
+    """The same rows, one by one; what `scan_rows` finds in each is in `places` before the row is given on."""
     counted: Counter[str] = Counter()
     known: dict[str, list[Finding]] = {}
     for split, row in rows:
         counted[split] += 1
+        if len(known) > MOST_KNOWN:
+            known.clear()
         for column, value in row.items():
             if column in skip:
                 continue
@@ -156,7 +198,7 @@ def scan_rows(
                 if text not in known:
                     known[text] = scan(text)
                 places += [Place(split, counted[split], column, f.kind, f.masked) for f in known[text]]
-    return places
+        yield split, row
 
 
 def _texts(value: object) -> Iterator[str]:

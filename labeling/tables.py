@@ -77,6 +77,9 @@ class Gathered:
     ids: Mapping[int, int]
     """vote in the home: its number in this export alone, for every stored vote that was read"""
     remarks: Mapping[int, Remarks]
+    """what came with each vote, where rows are votes"""
+    redacted: frozenset[int]
+    """votes on battles with words that were covered for raters"""
     comments: bool = False
     """whether comments, reasons and reports go out: they may tell who wrote them"""
     written: bool = True
@@ -235,7 +238,7 @@ def _about(found: Gathered, prompt: str, given: Sequence[int], responses: Sequen
         "vote_ids": [found.ids[v.id] for v in votes],
         "n_votes": len(votes),
         "simulated": any(v.rater_kind is RaterKind.SIMULATED for v in votes),
-        "redacted": any(found.remarks[v.id].redacted for v in beside),
+        "redacted": any(v.id in found.redacted for v in beside),
         "created_at": found.at(max((v.created_at for v in beside), default=None)),
         "tags": list(found.tags.get(prompt, ())),
     }
@@ -346,16 +349,15 @@ def _remarked(found: Gathered, vote: int) -> Row:
     said = {name: WINNER.get(outcome, outcome.value) for name, outcome in given.criteria.items()}
     return {
         "criteria": json.dumps(said, ensure_ascii=False) if said else None, "reason_tags_a": list(given.tags_a),
-        "reason_tags_b": list(given.tags_b), **words_of(found, vote), "consent_version": given.consent_version,
+        "reason_tags_b": list(given.tags_b), **words_of(given, found.comments), "consent_version": given.consent_version,
         "chance": given.chance, "among": given.among, "redacted": given.redacted,
     }  # fmt: skip
 
 
-def words_of(found: Gathered, vote: int) -> dict[str, str | None]:
-    """A vote's comment, reason and report; all None where they may not go out."""
-    given = found.remarks[vote]
+def words_of(given: Remarks, comments: bool) -> dict[str, str | None]:
+    """A vote's comment, reason and report; all None where `comments` may not go out."""
     words = {"comment": given.comment, "reason": given.reason, "report": given.report}
-    return words if found.comments else dict.fromkeys(words)
+    return words if comments else dict.fromkeys(words)
 
 
 def _csv(found: Gathered) -> Iterator[tuple[str, Row]]:

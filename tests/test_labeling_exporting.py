@@ -28,7 +28,7 @@ from db.sessions import Session
 from db.votes import counted_votes
 from labeling.briefing import withdraw
 from labeling.exporting import ExportFormat, export, hash_of_votes, preview
-from labeling.gathering import Order, gather
+from labeling.gathering import Order, gather, rows_of
 from labeling.gold import add_spoiled
 from labeling.importing import ImportKind, import_file
 from labeling.joining import agree, invite, join, session_from
@@ -37,7 +37,7 @@ from labeling.pairs import Method, PairPolicy
 from labeling.rating import cast_vote, undo
 from labeling.scanning import scan
 from labeling.submission import parse_submission
-from labeling.tables import columns, flat_chat, rows, safe_cell
+from labeling.tables import columns, flat_chat, safe_cell
 from tests.factories import NOW, make_home
 from tests.hubstand import standin
 from training.snapshots import Source, freeze
@@ -120,9 +120,9 @@ def test_the_text_that_was_pressed_is_the_text_that_becomes_chosen(
         if choice in (Choice.LEFT, Choice.RIGHT):
             pressed.add((left, right) if choice is Choice.LEFT else (right, left))
     if pressed:
-        found = gather(db, Order("first", ExportFormat.TRL, PairPolicy(method=Method.VOTE))).found
+        found = gather(db, Order("first", ExportFormat.TRL, PairPolicy(method=Method.VOTE)))
         exported = {
-            (r["chosen"][0]["content"], r["rejected"][0]["content"]) for _, r in rows(ExportFormat.TRL, found)
+            (r["chosen"][0]["content"], r["rejected"][0]["content"]) for _, r in rows_of(db, found)
         }  # type: ignore[index]
         assert exported == pressed
         seen = {tuple(r) for r in db.execute("SELECT chosen, rejected FROM vote_pairs")}
@@ -175,7 +175,7 @@ def test_every_stored_vote_is_in_the_export_or_listed_with_its_reason(
     if made is None:
         db.conn.close()
         return
-    written = [r for _, r in rows(shape, made.found)]
+    written = [r for _, r in rows_of(db, made)]
     home_id = {n: vote for vote, n in made.found.ids.items()}
     for row in written:
         if "vote_ids" in row:
