@@ -13,7 +13,7 @@ from arena.lineage import Round, State, rounds, to_csv, to_json
 from arena.promoting import RULE, Against, Detail, promote, rollback
 from arena.promoting import shown as e_shown
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, act, may_act, panel, start_job, told, typed, wanted
+from arena.web.pages.studio.acts import Part, act, first_panel, may_act, panel, start_job, told, typed, wanted
 from arena.web.pages.studio.markup import Cell, Chip, note, render, table
 from arena.winrates import percent
 from db.promotions import standing_promotion
@@ -35,6 +35,7 @@ HEADS = (
 KINDS = {
     State.TRAINING: "busy", State.RATING: "busy", State.PROMOTE: "good", State.CHAMPION: "good", State.FAILED: "bad",
     State.UNDECIDED: "plain", State.FOLLOWED: "plain", State.ROLLED_BACK: "plain", State.NO_REMATCH: "plain",
+    State.REMOVED: "plain",
 }  # fmt: skip
 
 
@@ -178,7 +179,7 @@ def raters(context: Context, r: Round | None) -> list[tuple[str, str]]:
 
 def build(context: Context) -> Part:
     """The sub-tab's components and what its buttons do."""
-    top = panel(elem_id="rounds")
+    top = first_panel(elem_id="rounds")
     with gr.Row():
         with gr.Column(scale=3, min_width=260):
             chosen = gr.Dropdown([], label="Round", info="The newest at first.", elem_id="round")
