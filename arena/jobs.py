@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol, TypeVar
 
 import psutil
 from sqlite_utils import Database
@@ -27,6 +28,8 @@ from db.entities import Job, JobStatus, RunStatus
 from db.errors import Conflict, UserError
 from db.sweeps import sweep_of_job
 from training.processes import mark_of, runs_still
+
+T = TypeVar("T")
 
 JOB_VARIABLE = "TASTEBENCH_JOB"
 ASKED_VARIABLE = "TASTEBENCH_ASKED_BY"
@@ -63,18 +66,46 @@ def needs_slot(arguments: Sequence[str]) -> bool:
     return tuple(arguments[:1]) == ("train",)
 
 
+class Calls(Protocol):
+    """Does one step with the database, committed when it returns: a `Writer.call`, or `directly(db)`."""
+
+    def __call__(self, step: Callable[[Database], T], /) -> T:
+        """What the step gives."""
+
+
+def directly(db: Database) -> Calls:
+    """Steps of whoever has a writing connection of their own."""
+
+    def call(step: Callable[[Database], T], /) -> T:
+        return step(db)
+
+    return call
+
+
 def start(home: Home, db: Database, arguments: Sequence[str]) -> Job:
     """Start a verb as a job and return at once. A training is queued where every slot is held."""
-    waits = needs_slot(arguments)
+    return begin(home, directly(db), enter(home, db, arguments))
+
+
+def enter(home: Home, db: Database, arguments: Sequence[str]) -> Job:
+    """Write a verb down as a job, for `begin` to start once that is committed. A training is queued."""
     with transaction(db):
         job = _with_log(home, db, arguments)
-        if waits:
+        if needs_slot(arguments):
             queueing.enqueue(db, job.id)
-    if waits:
-        start_waiting(home, db)
+    return job
+
+
+def begin(home: Home, call: Calls, job: Job) -> Job:
+    """Start the process of a job that is written down; a training where its turn has come.
+
+    Never within the step that wrote it down: the process would look for a row that is not there yet, or never is.
+    """
+    if needs_slot(job.command):
+        begin_waiting(home, call)
     else:
-        _spawn(home, db, job)
-    return runs.get_job(db, job.id)
+        _spawn(home, call, job)
+    return call(lambda db: runs.get_job(db, job.id))
 
 
 def start_within(home: Home, db: Database, arguments: Sequence[str], job_id: int) -> Job:
@@ -82,25 +113,32 @@ def start_within(home: Home, db: Database, arguments: Sequence[str], job_id: int
     with transaction(db):
         job = _with_log(home, db, arguments)
         queueing.share_slot(db, job.id, job_id)
-    _spawn(home, db, job)
+    _spawn(home, directly(db), job)
     return runs.get_job(db, job.id)
 
 
 def start_waiting(home: Home, db: Database) -> None:
-    """Start the queued trainings whose turn has come; why one could not be is said in its row.
+    """Start the queued trainings whose turn has come; why one could not be is said in its row."""
+    begin_waiting(home, directly(db))
+
+
+def begin_waiting(home: Home, call: Calls) -> None:
+    """Start the queued trainings whose turn has come, in steps.
 
     A turn is written down before its process begins, so that no loss of power lets a job begin twice.
     """
-    if not queueing.queue(db):
+    if not call(queueing.queue):
         return
-    reconcile(db)
+    call(reconcile)
     found = accelerators.devices()
-    while True:
+
+    def next_turn(db: Database) -> tuple[Job, int] | None:
         turn = queueing.claim_next(db, accelerators.slots(found))
-        if turn is None:
-            return
+        return None if turn is None else (runs.get_job(db, turn.job), turn.slot)
+
+    while (given := call(next_turn)) is not None:
         with contextlib.suppress(CannotStart):
-            _spawn(home, db, runs.get_job(db, turn.job), accelerators.seen_by(turn.slot, found))
+            _spawn(home, call, given[0], accelerators.seen_by(given[1], found))
 
 
 def _with_log(home: Home, db: Database, arguments: Sequence[str]) -> Job:
@@ -110,7 +148,7 @@ def _with_log(home: Home, db: Database, arguments: Sequence[str]) -> Job:
     return job
 
 
-def _spawn(home: Home, db: Database, job: Job, seen: Mapping[str, str] = MappingProxyType({})) -> None:
+def _spawn(home: Home, call: Calls, job: Job, seen: Mapping[str, str] = MappingProxyType({})) -> None:
     """Start a job's process, or say in its row why it could not be. `seen`: the accelerators it may use, as environment."""
     environment = {
         "OMP_NUM_THREADS": threads(), **for_command(job.command, os.environ), **seen, JOB_VARIABLE: str(job.id), ASKED_VARIABLE: "a job",
@@ -126,9 +164,11 @@ def _spawn(home: Home, db: Database, job: Job, seen: Mapping[str, str] = Mapping
         why = CannotStart(
             f"job {job.id} could not start: {error.strerror or error}", "mend that, then start it again"
         )
-        runs.end_job(db, job.id, JobStatus.FAILED, None, why.what)
+        text = why.what
+        call(lambda db: runs.end_job(db, job.id, JobStatus.FAILED, None, text))
         raise why from None
-    runs.start_job(db, job.id, child.pid, began(child.pid))
+    started = began(child.pid)
+    call(lambda db: runs.start_job(db, job.id, child.pid, started))
 
 
 def began(pid: int) -> float:

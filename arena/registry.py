@@ -284,8 +284,13 @@ def job_listing(db: Database) -> list[dict[str, object]]:
 
 def resume_job(home: Home, db: Database, job_id: int) -> Job:
     """Start the command of a finished job again; a training that has no model yet goes on where it was."""
+    return jobs.begin(home, jobs.directly(db), enter_again(home, db, job_id))
+
+
+def enter_again(home: Home, db: Database, job_id: int) -> Job:
+    """Write the command of a finished job down once more, for `jobs.begin` to start."""
     jobs.reconcile(db)
     job = runs.get_job(db, job_id)
     if not job.status.over:
         raise Conflict(f"job {job_id} is {job.status}", f"wait, or cancel it with `jobs cancel {job_id}`")
-    return jobs.start(home, db, jobs.again(db, job))
+    return jobs.enter(home, db, jobs.again(db, job))

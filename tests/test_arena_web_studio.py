@@ -1,9 +1,12 @@
 """The studio's handlers as plain functions, on small real homes."""
 
+import errno
 import json
 import os
 import re
+import subprocess
 import time
+import types
 from datetime import UTC, datetime
 
 import gradio as gr
@@ -125,6 +128,32 @@ def test_an_act_and_its_note_are_one(small):
     assert get_setting(small.readers.get(), "half") is None
     assert acts.act(small, "did something", lambda db: 7) == 7
     assert acts_of(small) == ["did something"]
+
+
+def test_a_job_begins_once_its_row_is_there_to_find(small, monkeypatch):
+    begun = []
+
+    def popen(*_, env, **__):
+        begun.append(runs.get_job(small.readers.get(), int(env[jobs.JOB_VARIABLE])).status)
+        return types.SimpleNamespace(pid=os.getpid())
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    job = acts.start_job(small, ["import", "prompts", "x.jsonl"])
+    assert (begun, job.status) == ([JobStatus.QUEUED], JobStatus.RUNNING)
+    again = acts.start_job(small, ["train", "dpo", "--from", "model-one", "--data", "first"])
+    assert (len(begun), again.status, again.turn) == (2, JobStatus.RUNNING, None)
+
+
+def test_a_job_that_cannot_begin_says_why_in_its_row(small, monkeypatch):
+    def popen(*_, **__):
+        raise OSError(errno.EAGAIN, "too many processes")
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    with pytest.raises(UserError, match="too many processes"):
+        acts.start_job(small, ["import", "prompts", "x.jsonl"])
+    (job,) = runs.list_jobs(small.readers.get())
+    assert (job.status, "too many processes" in job.message) == (JobStatus.FAILED, True)
+    assert acts_of(small) == ["started: python launch.py import prompts x.jsonl"]
 
 
 def test_a_user_error_becomes_one_line_and_a_bug_stays_a_bug():

@@ -83,7 +83,7 @@ class Watcher:
             writer.call(jobs.reconcile)
         self._context.players.give_way()
         if queue(db):
-            writer.call(lambda w: jobs.start_waiting(self._context.home, w))
+            jobs.begin_waiting(self._context.home, writer.call)
         found = notices.look(db)
         if found:
             writer.call(lambda w: notices.keep(w, found))

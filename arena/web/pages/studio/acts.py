@@ -109,8 +109,13 @@ def reconcile(context: Context) -> None:
 
 def start_job(context: Context, arguments: Sequence[str]) -> Job:
     """Start a verb as a job in the name of whoever asks."""
-    command = jobs.shown(arguments)
-    return act(context, f"started: {command}", lambda db: jobs.start(context.home, db, arguments))
+    what = f"started: {jobs.shown(arguments)}"
+    return begin_job(context, what, lambda db: jobs.enter(context.home, db, arguments))
+
+
+def begin_job(context: Context, what: str, enter: Callable[[Database], Job]) -> Job:
+    """Write a job down in the name of whoever asks, and begin it once its row is there for its process to find."""
+    return jobs.begin(context.home, context.writer.call, act(context, what, enter))
 
 
 def run_verb(context: Context, arguments: Sequence[str]) -> str:

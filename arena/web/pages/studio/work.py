@@ -7,7 +7,7 @@ import gradio as gr
 
 from arena import accelerators, jobs, registry
 from arena.web.context import Context
-from arena.web.pages.studio.acts import Part, act, cancel_job, first_panel, panel, reconcile, told
+from arena.web.pages.studio.acts import Part, act, begin_job, cancel_job, first_panel, panel, reconcile, told
 from arena.web.pages.studio.markup import Cell, Chip, Code, Meter, chip, note, render, table
 from db.entities import Job, JobStatus
 from db.errors import UserError
@@ -95,7 +95,8 @@ def chosen_job(job_id: str | None) -> int:
 def again(context: Context, job_id: str | None) -> str:
     """Run the command of a finished job again; a training or a sweep that was cut short goes on where it was."""
     number = chosen_job(job_id)
-    job = act(context, f"ran job {number} again", lambda db: registry.resume_job(context.home, db, number))
+    what = f"ran job {number} again"
+    job = begin_job(context, what, lambda db: registry.enter_again(context.home, db, number))
     return f"Job {job.id} {'waits for a slot to run' if job.turn else 'runs'} {jobs.shown(job.command)}."
 
 
