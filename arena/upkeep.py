@@ -15,19 +15,20 @@ from db import copies, runs, upkeep
 from db.answers import snapshot_answers
 from db.catalog import list_models
 from db.connection import Home, open_reader, open_writer
+from db.entities import RunStatus
 from db.errors import Conflict, UserError
 from training.folders import verify
-from training.snapshots import answers_id, snapshot_id
+from training.snapshots import answers_id, differs, snapshot_id
 
 
 def check(home: Home) -> list[str]:
-    """What is wrong with a home, one sentence each: its database, its snapshots, the files of its models."""
+    """What is wrong with a home, one sentence each: its database, its snapshots, the files of its runs and models."""
     found = upkeep.check(home)
     if any(problem.startswith("integrity") for problem in found):
         return found
     db = open_reader(home)
     with contextlib.closing(db.conn):
-        return [*found, *_snapshots(db), *_models(db, home)]
+        return [*found, *_snapshots(db), *_runs(db, home), *_models(db, home)]
 
 
 def _snapshots(db: Database) -> Iterator[str]:
@@ -42,6 +43,16 @@ def _snapshots(db: Database) -> Iterator[str]:
         )
         if made != snapshot.id:
             yield f"altered: snapshot {snapshot.id} does not hold the rows it was made of"
+
+
+def _runs(db: Database, home: Home) -> Iterator[str]:
+    """Finished runs whose file of rows is not what their snapshot holds; a folder that `prune` took is no problem."""
+    for run in runs.list_runs(db):
+        folder = home.root / run.folder
+        if run.status is RunStatus.SUCCEEDED and folder.is_dir():
+            file = folder / "pairs.jsonl"
+            if wrong := differs(db, run.snapshot, file):
+                yield f"run {run.name}: {file} {wrong}"
 
 
 def _models(db: Database, home: Home) -> Iterator[str]:

@@ -11,13 +11,13 @@ from arena.upkeep import check, restore
 from db import runs, upkeep
 from db.catalog import add_model, list_models
 from db.connection import open_writer
-from db.entities import ModelKind
+from db.entities import ModelKind, RunKind
 from db.errors import Conflict
 from labeling.pairs import PairPolicy
 from tests.tiny import tiny_adapter
 from tests.workshop import give_votes, run, trainable_home, weights
 from training.folders import written_aside
-from training.snapshots import Source, freeze
+from training.snapshots import Source, freeze, write_rows
 
 
 @pytest.fixture
@@ -63,6 +63,47 @@ def test_a_model_that_is_not_what_was_written_is_found(home, db):
     assert check(home) == [f"model one-r1: {config} is missing"]
     shutil.rmtree(folder)
     assert check(home) == ["model one-r1: there is no folder runs/one-r1/model"]
+
+
+def a_finished_run(home, db):
+    """A run over the home's votes as training leaves it, without the training; its file of rows."""
+    give_votes(db)
+    snapshot = freeze(db, Source(("first",)), PairPolicy())
+    started = runs.add_run(
+        db, "r1", RunKind.DPO, parent="one", snapshot=snapshot.id, folder="runs/r1", settings={}, campaign=None,
+        job=None, pid=1, pid_started=0.0,
+    )  # fmt: skip
+    with written_aside(home.runs / "r1" / "model") as aside:
+        tiny_adapter(weights() / "one", aside)
+    write_rows(db, snapshot.id, home.runs / "r1" / "pairs.jsonl")
+    runs.finish_run(
+        db, started.id, model="r1", kind=ModelKind.ADAPTER, source=str(weights() / "one"), adapter="runs/r1/model",
+        quantize=None, reference_proof=None, metrics={}, versions={}, seconds=1.0,
+    )  # fmt: skip
+    return home.runs / "r1" / "pairs.jsonl"
+
+
+def test_rows_of_a_run_that_are_not_its_snapshots_are_found(home, db):
+    file = a_finished_run(home, db)
+    assert check(home) == []
+    whole = file.read_text(encoding="utf-8")
+    lines = whole.splitlines(keepends=True)
+    assert len(lines) > 3
+    for text, wrong in (
+        (whole.replace('"chosen"', '"rejected"', 1), "is not what was written, from row 1 on"),
+        (whole.replace('"content": "', '"content": "!', 1), "is not what was written, from row 1 on"),
+        ("".join(lines[:2]) + lines[3] + lines[2], "is not what was written, from row 3 on"),
+        (whole + lines[0], f"is not what was written, from row {len(lines) + 1} on"),
+        ("".join(lines[:-1]), f"ends before row {len(lines)}"),
+        (whole[:-1], f"is not what was written, from row {len(lines)} on"),
+        ("", "ends before row 1"),
+    ):
+        file.write_text(text, encoding="utf-8")
+        assert check(home) == [f"run r1: {file} {wrong}"], wrong
+    file.unlink()
+    assert check(home) == [f"run r1: {file} is missing"]
+    file.write_text(whole, encoding="utf-8")
+    assert check(home) == []
 
 
 def test_a_checkpoint_elsewhere_that_is_gone_is_found_and_a_hub_id_is_not_looked_up(home, db):

@@ -4,6 +4,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -220,10 +221,29 @@ def write_rows(db: Database, snapshot: str, file: Path) -> int:
     """Write a snapshot as the JSONL file a trainer reads, aside and then renamed; the number of rows."""
     n = 0
     with written_file(file) as aside, aside.open("w", encoding="utf-8") as out:
-        for row in (*_pair_lines(db, snapshot), *_answer_lines(db, snapshot)):
+        for line in lines_of(db, snapshot):
             n += 1
-            out.write(json.dumps(row, ensure_ascii=False) + "\n")
+            out.write(line)
     return n
+
+
+def lines_of(db: Database, snapshot: str) -> Iterator[str]:
+    """The lines of the file that a trainer reads, in order."""
+    for row in chain(_pair_lines(db, snapshot), _answer_lines(db, snapshot)):
+        yield json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def differs(db: Database, snapshot: str, file: Path) -> str | None:
+    """What is wrong with the file of a run's rows, beside the snapshot it was written from; None where nothing is."""
+    if not file.is_file():
+        return "is missing"
+    with file.open(encoding="utf-8", errors="replace", newline="\n") as written:
+        for n, (line, expected) in enumerate(zip_longest(written, lines_of(db, snapshot)), 1):
+            if line is None:
+                return f"ends before row {n}"
+            if line != expected:
+                return f"is not what was written, from row {n} on"
+    return None
 
 
 def _pair_lines(db: Database, snapshot: str) -> Iterator[dict[str, object]]:
