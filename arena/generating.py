@@ -8,6 +8,7 @@ from sqlite_utils import Database
 
 from arena.players import Generated as Answer
 from arena.players import GenerationSettings, Player, Unfinished
+from arena.progress import Say
 from db.catalog import add_responses, get_model, prompts_of, prompts_without_response, responses_of
 from db.connection import Home
 from db.entities import Model, ModelKind, Prompt, Response
@@ -87,7 +88,7 @@ def generate(
     *,
     samples: int = 1,
     limit: int | None = None,
-    say: Callable[[float | None, str], None] = lambda _p, _m: None,
+    say: Say = lambda _p, _m: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> list[Generated]:
     """Write the responses that are missing: `samples` of each model to each prompt of the choice (its first `limit`).

@@ -6,13 +6,13 @@ from typing import NamedTuple, Protocol
 from sqlite_utils import Database
 
 from arena.judges import Answered, Graded
+from arena.progress import Say
 from db.catalog import responses_without_score
 from db.entities import Campaign, Prompt, Response
 from db.errors import UserError
 from db.grades import Grade, add_grades, unread
 from db.judges import JudgeRow
 
-Say = Callable[[float | None, str], None]
 LOT = 16
 """grades that are asked for together; each lot stays"""
 

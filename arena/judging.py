@@ -18,6 +18,7 @@ from arena.grading import Grader, grade_campaign
 from arena.judges import Comparer, Duel, LengthJudge
 from arena.judges.asking import PAIR_VERSION, SINGLE_VERSION
 from arena.judges.kinship import kin
+from arena.progress import Say
 from db.asked_battles import is_check_question, people_on
 from db.catalog import add_scores, find_model, get_setting, responses_without_score, scores_of_campaign
 from db.connection import Home
@@ -41,7 +42,6 @@ from training.starter import REWARD_MODEL, weights_of
 if TYPE_CHECKING:
     from arena.judges.llm import LlmJudge
 
-Say = Callable[[float | None, str], None]
 LOT, ASKED_LOT = 64, 16
 STOCK = "OpenAssistant/reward-model-deberta-v3-large-v2"
 

@@ -10,7 +10,7 @@ from sqlite_utils import Database
 
 from arena.figure_tables import as_csv
 from arena.promoting import Against, Detail, Standing, weigh
-from arena.report import plain
+from arena.report import as_object, plain
 from db import runs
 from db.campaigns import coverage, list_campaigns
 from db.catalog import list_models
@@ -197,22 +197,14 @@ def to_json(found: Sequence[Round]) -> list[dict[str, object]]:
     """The rounds as `rounds --json` prints them."""
     rows = []
     for one in found:
-        row = plain(one)
-        assert isinstance(row, dict)
-        rivals = [{**_mapping(a), "beats": a.beats, "loses": a.loses, **_figures(d)} for a, d in one.against]
+        rivals = [{**as_object(a), "beats": a.beats, "loses": a.loses, **_figures(d)} for a, d in one.against]
         rows.append({
-            **row, "standing": None if one.standing is None else {
+            **as_object(one), "standing": None if one.standing is None else {
                 "champion": one.standing.champion, "promotes": one.standing.promotes,
                 "simulated": one.standing.simulated, "words": one.standing.words(), "rivals": rivals,
             }, "next": one.next(),
         })  # fmt: skip
     return rows
-
-
-def _mapping(value: object) -> dict[str, object]:
-    made = plain(value)
-    assert isinstance(made, dict)
-    return made
 
 
 def _figures(detail: Detail) -> dict[str, object]:

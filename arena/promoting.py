@@ -18,7 +18,7 @@ from arena.columns import WIN_A, WIN_B, Columns, columns
 from arena.demo import ensure_starter
 from arena.intervals import ENOUGH, Interval, ToGo, anytime, votes_to_go
 from arena.judged import verdicts_of
-from arena.report import plain
+from arena.report import as_object, plain
 from arena.winrates import HeadToHead, head_to_head
 from db import runs
 from db.campaigns import list_campaigns, set_status
@@ -334,7 +334,7 @@ def evidence_of(standing: Standing) -> dict[str, object]:
     """What is kept with a decision: the rule, the counts, the test and the judges against each rival."""
     rows = [
         {
-            **dict(_object(against)), "beats": against.beats,
+            **as_object(against), "beats": against.beats,
             **({} if detail.figures is None else {
                 "win_rate": detail.figures.win_rate_a, "ci95": plain(detail.figures.ci95),
                 "ci_method": detail.figures.ci_method,
@@ -349,12 +349,6 @@ def evidence_of(standing: Standing) -> dict[str, object]:
         "champion_before": standing.champion,
         "rivals": rows,
     }
-
-
-def _object(value: object) -> Mapping[str, object]:
-    made = plain(value)
-    assert isinstance(made, dict)
-    return made
 
 
 def _close(db: Database, name: str) -> list[str]:

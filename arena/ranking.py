@@ -14,8 +14,9 @@ from sqlite_utils import Database
 from arena.demo import ensure_starter
 from arena.generating import generate
 from arena.grading import Grader, grade
-from arena.judging import Judge, Ranker, Say, compare, score
+from arena.judging import Judge, Ranker, compare, score
 from arena.players import GenerationSettings
+from arena.progress import Say, part
 from db.catalog import prompts_of, responses_of, scores_of_responses
 from db.connection import Home, checked_name
 from db.entities import Outcome, Prompt, Response, Split, bare
@@ -132,11 +133,6 @@ def _refuse(db: Database, order: Order, source: str) -> None:
             raise Conflict(
                 f"there is already a pair set {name!r} from elsewhere ({its_source})", "choose another name"
             )
-
-
-def part(say: Say, start: float, share: float) -> Say:
-    """Progress of a part of a job, in terms of the whole."""
-    return lambda progress, message: say(start + share * (progress or 0.0), message)
 
 
 def distinct(responses: Iterable[Response], n: int) -> dict[str, list[Response]]:

@@ -10,6 +10,7 @@ from arena.demo import ensure_starter
 from arena.generating import generate, settings_like
 from arena.judging import reward_judge, score_campaign
 from arena.players import GenerationSettings
+from arena.progress import Say, part
 from arena.registry import NothingToCompare, compare
 from db import runs
 from db.campaigns import list_campaigns
@@ -29,7 +30,6 @@ REMATCH_OVERLAP = 5
 MOST_TRAIN, MOST_HELDOUT = 300, 200
 """prompts a candidate answers for its two campaigns"""
 FEW_HELDOUT = 10
-Say = Callable[[float | None, str], None]
 
 
 def open_rematch(
@@ -47,8 +47,8 @@ def open_rematch(
     n = len(prompts_of(db, heldout))
     if 0 < n < FEW_HELDOUT:
         say(None, f"only {n} held-out prompts: the rematch will say little; import more prompts")
-    _answer(db, home, model, names, heldout, MOST_HELDOUT, _part(say, 0.7, 0.1), should_stop)
-    _answer(db, home, model, names, train, MOST_TRAIN, _part(say, 0.8, 0.1), should_stop)
+    _answer(db, home, model, names, heldout, MOST_HELDOUT, part(say, 0.7, 0.1), should_stop)
+    _answer(db, home, model, names, train, MOST_TRAIN, part(say, 0.8, 0.1), should_stop)
     with transaction(db):
         rematch = _open(db, model, names, heldout, Purpose.EVALUATE, REMATCH_OVERLAP, campaign)
         collect = _open(db, model, names[:2], train, Purpose.COLLECT, 1, campaign)
@@ -56,7 +56,7 @@ def open_rematch(
             runs.note_rematch(db, model.run or 0, rematch.name)
     for opened, start in ((rematch, 0.9), (collect, 0.95)):
         if opened is not None:
-            score_campaign(db, opened, reward_judge(db, home), _part(say, start, 0.05), should_stop)
+            score_campaign(db, opened, reward_judge(db, home), part(say, start, 0.05), should_stop)
     if rematch is None or collect is None:
         which = "held-out" if rematch is None else "train"
         raise UserError(f"on the {which} prompts of {base!r} there are no two different responses to compare",
@@ -73,11 +73,6 @@ def _answer(
     able = [name for name in names if get_model(db, name).kind is not ModelKind.RECORDED]
     if able:
         generate(home, db, able, choice, settings, limit=limit, say=say, should_stop=should_stop)
-
-
-def _part(say: Say, start: float, share: float) -> Say:
-    """Progress of a part of the job, in terms of the whole."""
-    return lambda progress, message: say(start + share * (progress or 0.0), message)
 
 
 def _rivals(db: Database, model: Model, against: str) -> list[str]:

@@ -109,6 +109,13 @@ class Report:
         return list(lines(self))
 
 
+def as_object(value: object) -> dict[str, object]:
+    """A dataclass or named tuple as an object of plain values."""
+    made = plain(value)
+    assert isinstance(made, dict)
+    return made
+
+
 def plain(value: object) -> object:
     """Dataclasses and named tuples as objects, an Interval as [low, high], everything else as JSON has it."""
     if isinstance(value, Interval):

@@ -8,8 +8,7 @@ from sqlite_utils import Database
 
 from db.connection import transaction
 from db.errors import NotFound
-
-NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+from db.migrations import NOW
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from sqlite_utils import Database
 from db.catalog import get_setting, set_setting
 from db.connection import transaction
 from db.entities import NoticeKind
-
-NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+from db.migrations import NOW
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ from sqlite_utils import Database
 from db.connection import transaction
 from db.entities import OwnerRole
 from db.errors import Conflict, NotFound
-
-NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+from db.migrations import NOW
 
 
 @dataclass(frozen=True, slots=True)

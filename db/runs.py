@@ -21,8 +21,7 @@ from db.entities import (
     Split,
 )
 from db.errors import Conflict, NotFound
-
-NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+from db.migrations import NOW
 
 # -- named pair sets -------------------------------------------------------------------------------------------
 

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arena.verbs.shared import as_json, models_named, names_of, prompts_chosen, show, table, working, writing
+from arena.verbs.shared import (
+    as_json,
+    asked_by,
+    models_named,
+    names_of,
+    prompts_chosen,
+    show,
+    table,
+    working,
+    writing,
+)
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -164,7 +174,7 @@ def campaign_guard(
             click.echo(f"{scanned.battles} battles scanned, {scanned.found} with a finding", err=True)
         for battle, held in ((release, False), (hold, True)):
             if battle is not None:
-                click.echo(scanning.decide(db, name, battle, "owner", held=held, reason=reason), err=True)
+                click.echo(scanning.decide(db, name, battle, asked_by(), held=held, reason=reason), err=True)
         show(scanning.document(db, chosen), as_json, lambda: scanning.lines(db, chosen))
 
 

@@ -1,24 +1,15 @@
 """The verbs that decide which model leads, and tell the rounds that led there."""
 
-import os
 from pathlib import Path
 
 import click
 
 from arena.verbs.data import models
-from arena.verbs.shared import as_json, show, working, writing
+from arena.verbs.shared import as_json, asked_by, show, working, writing
 
 count_simulated = click.option(
     "--count-simulated", is_flag=True, help="Also count votes of simulated raters; the record says so."
 )
-
-
-def asked_by() -> str:
-    """Who asks: the owner in the studio who pressed a button, else whoever typed."""
-    from arena.jobs import ASKED_VARIABLE
-    from labeling.owners import TERMINAL
-
-    return os.environ.get(ASKED_VARIABLE, TERMINAL)
 
 
 @click.command()

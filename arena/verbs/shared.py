@@ -70,6 +70,14 @@ def working(*, wait: bool = True, writes: bool = True) -> Iterator[tuple["Home",
             start_waiting(here, db)
 
 
+def asked_by() -> str:
+    """Who asks: the owner in the studio who pressed a button, else whoever typed."""
+    from arena.jobs import ASKED_VARIABLE
+    from labeling.owners import TERMINAL
+
+    return os.environ.get(ASKED_VARIABLE, TERMINAL)
+
+
 def typed() -> list[str]:
     """What was typed from the verb on."""
     words: list[str] = click.get_current_context().find_root().obj or []
