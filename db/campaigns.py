@@ -184,6 +184,18 @@ def add_campaign_models(db: Database, campaign: int, models: Sequence[int]) -> N
         )
 
 
+def order_models_by_name(db: Database, campaign: int) -> None:
+    """Put the models of a campaign in the order of their names; the first of two is model_a in the report."""
+    with transaction(db):
+        db.conn.execute("UPDATE campaign_models SET position = -1 - position WHERE campaign = ?", (campaign,))
+        db.conn.execute(
+            """UPDATE campaign_models SET position = (SELECT count(*) FROM campaign_models x JOIN models o ON o.id = x.model
+              WHERE x.campaign = ?1 AND o.name < (SELECT name FROM models WHERE id = campaign_models.model))
+            WHERE campaign = ?1""",
+            (campaign,),
+        )
+
+
 def find_campaign(db: Database, name: str) -> Campaign | None:
     """A campaign by name, or None."""
     row = db.conn.execute(f"{_CAMPAIGN} WHERE c.name = ?", (name,)).fetchone()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlite_utils import Database
 
 from db import exchange
-from db.campaigns import find_campaign
+from db.campaigns import find_campaign, order_models_by_name
 from db.connection import Home, open_writer, server_of, transaction
 from db.entities import Campaign, CampaignSettings, CampaignStatus, Split
 from db.errors import UserError
@@ -190,6 +190,9 @@ def _bring(
     pairs = intake.finish()
     if into is not None:
         scan(db, into.id)
+        # filled by this import from plain votes: the order of rows, and of the sides in them, says nothing
+        if not into.models and reader.format.name == "votes":
+            order_models_by_name(db, into.id)
     guarded = notes(db, into.id) if into is not None else []
     if into is not None and exchange.drop_empty_campaign(db, into.id):
         into = None
@@ -288,7 +291,8 @@ class _Refused:
         self._file.close()
         if not self.count:
             return None
-        path = self._folder / f"{self._stem}-{import_id}.jsonl"
+        path = self._folder / f"{self._stem}-{import_id}" / "refused.jsonl"
+        path.parent.mkdir(exist_ok=True)
         self._aside.replace(path)
         return str(path)
 

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import labeling.importing as importing
+from arena.report import report
 from db import exchange
 from db.campaigns import get_campaign, list_campaigns
 from db.catalog import (
@@ -313,6 +314,7 @@ def test_a_bad_pair_is_refused_with_its_reason_and_kept(
     report = import_file(home, ImportKind.PAIRS, write(tmp_path, "p.jsonl", [good, row]))
     assert (report.read, report.added, report.refused) == (2, 1, 1)
     assert (report.refusals[0].line, report.refusals[0].reason) == (2, reason)
+    assert Path(str(report.refused_file)).name == "refused.jsonl"
     kept = [json.loads(line) for line in Path(str(report.refused_file)).read_text().splitlines()]
     assert [(k["line"], k["reason"], json.loads(k["row"])) for k in kept] == [(2, reason, row)]
 
@@ -642,6 +644,23 @@ def test_two_files_of_one_name_keep_their_refused_rows_apart(home: Home, tmp_pat
         kept.append(import_file(home, ImportKind.VOTES, source).refused_file)
     rows = [json.loads(Path(file or "").read_text())["row"] for file in kept]
     assert [r["rater"] if isinstance(r, dict) else json.loads(r)["rater"] for r in rows] == ["one", "two"]
+
+
+def test_sides_of_votes_and_the_order_of_rows_change_no_figure(home: Home, tmp_path: Path) -> None:
+    rows = [vote(prompt=f"q{i}", winner=("model_a", "model_a", "model_b", "tie")[i % 4]) for i in range(8)]
+    other = {"model_a": "model_b", "model_b": "model_a"}
+    turned = [
+        r | {"model_a": r["model_b"], "model_b": r["model_a"], "response_a": r["response_b"],
+             "response_b": r["response_a"], "winner": other.get(str(r["winner"]), r["winner"])}
+        for r in reversed(rows)
+    ]  # fmt: skip
+    seen = []
+    for name, votes in (("as they were", rows), ("turned", turned)):
+        import_file(home, ImportKind.VOTES, write(tmp_path, "v.jsonl", votes), campaign=name)
+        (pair,) = report(open_writer(home), name).pairs
+        seen.append((pair.model_a, pair.wins_a, pair.wins_b, pair.ties, pair.win_rate_a, pair.ci95))
+    assert seen[0] == seen[1]
+    assert seen[0][:4] == ("m1", 4, 2, 2)
 
 
 def test_votes_without_texts_never_reach_raters(home: Home, tmp_path: Path) -> None:
