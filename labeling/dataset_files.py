@@ -6,7 +6,7 @@ The bytes are those of `Dataset.to_parquet` and `to_csv` on all rows at once; on
 
 import csv
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,6 +28,8 @@ class _File(Protocol):
 
 def write_splits(folder: Path, shape: ExportFormat, rows: Iterable[tuple[str, Row]]) -> dict[str, int]:
     """One file a split, named after it, in the order in which the rows come: {split: rows}. Holds one row group at most."""
+    from pyarrow import Table
+
     features, files = features_of(shape), dict[str, _File]()
     waiting: dict[str, list[Row]] = {}
     counted: dict[str, int] = {}
@@ -35,7 +37,7 @@ def write_splits(folder: Path, shape: ExportFormat, rows: Iterable[tuple[str, Ro
     def put(split: str) -> None:
         if split not in files:
             files[split] = _file(folder / split, shape, features)
-        files[split].add(_table(waiting.pop(split), features))
+        files[split].add(Table.from_pylist(waiting.pop(split), schema=features.arrow_schema))
 
     try:
         for split, row in rows:
@@ -50,15 +52,6 @@ def write_splits(folder: Path, shape: ExportFormat, rows: Iterable[tuple[str, Ro
         for file in files.values():
             file.close()
     return counted
-
-
-def _table(rows: list[Row], features: Mapping[str, object]) -> Any:  # noqa: ANN401
-    import datasets
-
-    made = datasets.Dataset.from_list(
-        [{name: row[name] for name in features} for row in rows], features=features
-    )
-    return made.data.table
 
 
 def _file(path: Path, shape: ExportFormat, features: Any) -> _File:  # noqa: ANN401 - datasets has no types

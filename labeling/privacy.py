@@ -192,19 +192,20 @@ def scanned(
         if len(known) > MOST_KNOWN:
             known.clear()
         for column, value in row.items():
-            if column in skip:
+            if value is None or column in skip:
                 continue
-            for text in dict.fromkeys(_texts(value)):
+            for text in (value,) if isinstance(value, str) else dict.fromkeys(_texts(value)):
                 if text not in known:
                     known[text] = scan(text)
-                places += [Place(split, counted[split], column, f.kind, f.masked) for f in known[text]]
+                if known[text]:
+                    places += [Place(split, counted[split], column, f.kind, f.masked) for f in known[text]]
         yield split, row
 
 
 def _texts(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         for one in value.values():
             yield from _texts(one)
     elif isinstance(value, list | tuple):
