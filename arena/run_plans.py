@@ -70,10 +70,14 @@ def request_from(home: Home, options: Mapping[str, Any], kind: RunKind = RunKind
     if sum(bool(source) for source in given) != 1:
         data = ", --data" if "data" in options else ""
         raise UserError("say once what to train on", f"give one of --campaign, --pairs{data} or --snapshot")
+    _check_meant(kind, options)
+    pairs, data = options["pairs"], options.get("data")
+    if kind is not RunKind.SFT:
+        pairs, data = pairs or data, None
     source = Source(
         tuple(options["campaigns"]),
-        _pairs_named(home, options["pairs"]),
-        _data_named(home, options.get("data")),
+        _pairs_named(home, pairs),
+        _data_named(home, data),
         options.get("replay") or 0.0,
     )
     if options["snapshot"] and (options.get("replay") or options.get("without")):
@@ -84,8 +88,19 @@ def request_from(home: Home, options: Mapping[str, Any], kind: RunKind = RunKind
         parent=options["parent"], source=source, kind=kind, snapshot=options["snapshot"], policy=policy_of(options),
         preset=options["preset"], overrides=options["overrides"], reference=options.get("reference", "parent"),
         against=options.get("against", "parent"), name=options["name"],
-        rematch=not options.get("no_rematch", True), fit=bool(options.get("fit")), accelerate=config_named(options.get("accelerate")),
+        rematch=kind is not RunKind.REWARD and not options.get("no_rematch", True), fit=bool(options.get("fit")), accelerate=config_named(options.get("accelerate")),
     )  # fmt: skip
+
+
+def _check_meant(kind: RunKind, options: Mapping[str, Any]) -> None:
+    """UserError for an option that says nothing to this kind of run."""
+    if kind is not RunKind.DPO and options.get("reference", "parent") != "parent":
+        raise UserError(
+            f"a {kind} run is held against nothing but the model it starts from",
+            "leave --reference out, or use `train dpo`, which takes another one",
+        )
+    if kind is RunKind.REWARD and options.get("against", "parent") != "parent":
+        raise UserError("a reward model answers nothing, so it meets no other model", "leave --against out")
 
 
 def config_named(accelerate: str | None) -> str | None:

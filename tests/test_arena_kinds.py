@@ -118,6 +118,27 @@ def test_preflight_of_each_kind_trains_nothing(home, voted, kind):
     assert runs.list_runs(voted) == []
 
 
+@pytest.mark.parametrize("kind", ["dpo", "kto", "reward"])
+def test_every_kind_takes_the_options_of_every_other(home, db, tmp_path, kind):
+    pairs = tmp_path / "polite.jsonl"
+    rows = [{"prompt": f"Ask {i}", "chosen": f"Yes: {i}.", "rejected": f"No. {i}"} for i in range(12)]
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("train", kind, *QUICK, "--data", pairs, "--reference", "parent", "--against", "parent")
+    ran = run(home, *words, "--no-rematch", "--preflight")
+    assert ran.code == 0, ran.err
+    assert [name for name, *_ in runs.pair_sets(db)] == ["polite"]
+    assert ran.json["trained"] > 0
+
+
+def test_an_option_that_means_nothing_to_a_kind_is_one_line(home):
+    assert "leave --reference out" in refused(
+        run(home, "train", "sft", *QUICK, "--campaign", "first", "--reference", "two")
+    )
+    assert "leave --against out" in refused(
+        run(home, "train", "reward", *QUICK, "--campaign", "first", "--against", "two")
+    )
+
+
 def test_unknown_data_and_two_sources_are_one_line(home, tmp_path):
     assert "there are no answers named 'nothing'" in refused(
         run(home, "train", "sft", *QUICK, "--data", "nothing")

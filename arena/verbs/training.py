@@ -45,19 +45,17 @@ def run_options(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
         click.option("--accelerate", metavar="CONFIG",
                      help="Train in several processes: their number, or an accelerate config file."),
     ]  # fmt: skip
-    if kind == "sft":
-        options.append(click.option("--data", help="Answers to learn: a file of questions and answers (qa, alpaca, "
-                                    "sharegpt, lima), or the name such a file was imported under."))  # fmt: skip
-    if kind == "dpo":
-        options.append(
-            click.option("--reference", default="parent", show_default=True, help="parent, or a model.")
-        )
-    if kind != "reward":
-        options += [
-            click.option("--against", default="parent", show_default=True,
-                         help="parent, base, champion or a model."),
-            click.option("--no-rematch", is_flag=True, help="Only train and register."),
-        ]  # fmt: skip
+    options += [
+        click.option("--data", help="Answers to learn: a file of questions and answers (qa, alpaca, sharegpt, lima), or the "
+                     "name such a file was imported under." if kind == "sft" else "The same as --pairs."),
+        click.option("--reference", default="parent", show_default=True,
+                     help="parent, or a model." if kind == "dpo" else f"parent: {kind} takes no other."),
+        click.option("--against", default="parent", show_default=True,
+                     help="Nobody: a reward model meets no other." if kind == "reward"
+                     else "parent, base, champion or a model."),
+        click.option("--no-rematch", is_flag=True,
+                     help="As it is: a reward model has no rematch." if kind == "reward" else "Only train and register."),
+    ]  # fmt: skip
 
     def add(verb: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
