@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.eras.make import FOLDER as ERAS
 from tests.faults.shim import FAULTS, build, compiler, under_shim
 
 pytestmark = pytest.mark.skipif(
@@ -18,7 +19,9 @@ pytestmark = pytest.mark.skipif(
 SOONER = [("vote", "I/O error"), ("vote", "killed"), ("migration", "killed"), ("export", "I/O error"), ("export", "killed"),
           ("job start", "I/O error"), ("job start", "killed")]  # fmt: skip
 SCENES = ("vote", "migration", "new home", "export", "job start", "backup", "restore")
+OLD = [f"migration from {file.stem}" for file in sorted(ERAS.glob("m*.sql"))]
 LATER = [(s, f) for s in SCENES for f in FAULTS if (s, f) not in SOONER]
+LATER += [(scene, f) for scene in OLD for f in ("I/O error", "killed")]
 
 
 @pytest.fixture(scope="session")
