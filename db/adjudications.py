@@ -1,5 +1,7 @@
 """What the owner ruled on battles where raters disagree: a row a ruling, append-only; the newest one stands."""
 
+import json
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlite_utils import Database
@@ -7,6 +9,9 @@ from sqlite_utils import Database
 from db.connection import transaction
 from db.entities import Outcome
 from db.errors import NotFound
+
+FIRST_LOOK = 500
+"""battles that are looked at first for disagreement"""
 
 
 class Ruling(NamedTuple):
@@ -64,21 +69,62 @@ class Disputed(NamedTuple):
     ruled: str | None
 
 
-def disputed(db: Database, campaign: str | None = None, limit: int = 200) -> list[Disputed]:
-    """Battles people disagree on, those not ruled on yet first, the most votes first."""
+class Split(NamedTuple):
+    """Counted votes of people and simulated raters on one battle."""
+
+    votes_a: int = 0
+    votes_b: int = 0
+    others: int = 0
+    """ties, both good, both bad"""
+
+
+def splits(db: Database, battles: Sequence[int]) -> dict[int, Split]:
+    """{battle: how its counted votes fall}; battles without any are left out."""
     rows = db.conn.execute(
-        """WITH split AS (
-          SELECT z.battle, z.campaign, sum(z.outcome = 'a') AS a, sum(z.outcome = 'b') AS b,
-            sum(z.outcome NOT IN ('a', 'b')) AS others
-          FROM vote_states z JOIN raters t ON t.id = z.rater AND t.kind <> 'judge'
-          WHERE z.state = 'counted' AND (?1 IS NULL OR z.campaign = (SELECT id FROM campaigns WHERE name = ?1))
-          GROUP BY z.battle HAVING a > 0 AND b > 0),
-        first AS (
-          SELECT s.*, (SELECT outcome FROM adjudications j WHERE j.battle = s.battle ORDER BY j.id DESC LIMIT 1) AS ruled
-          FROM split s ORDER BY ruled IS NOT NULL, a + b DESC, battle LIMIT ?2)
-        SELECT f.battle, c.name, p.text, f.a, f.b, f.others, f.ruled FROM first f JOIN campaigns c ON c.id = f.campaign
-        JOIN battles w ON w.id = f.battle JOIN prompts p ON p.id = w.prompt
-        ORDER BY f.ruled IS NOT NULL, f.a + f.b DESC, f.battle""",
-        (campaign, limit),
+        """SELECT z.battle, sum(z.outcome = 'a'), sum(z.outcome = 'b'), sum(z.outcome NOT IN ('a', 'b'))
+        FROM vote_states z JOIN raters t ON t.id = z.rater AND t.kind <> 'judge'
+        WHERE z.state = 'counted' AND z.battle IN (SELECT value FROM json_each(?)) GROUP BY z.battle""",
+        (json.dumps(list(battles)),),
     )
-    return [Disputed(*r) for r in rows]
+    return {int(r[0]): Split(*r[1:]) for r in rows}
+
+
+def disputed(db: Database, campaign: str | None = None, limit: int = 200) -> list[Disputed]:
+    """Battles people disagree on, those not ruled on yet first, the most votes first.
+
+    Read from the battles with the most votes on (`battle_cover` says how many there can be at most), until no battle that is
+    left can come before those found: a home may hold a million votes.
+    """
+    most = db.conn.execute(
+        """SELECT battle, votes FROM battle_cover WHERE votes > 1
+        AND (?1 IS NULL OR campaign = (SELECT id FROM campaigns WHERE name = ?1)) ORDER BY votes DESC, battle""",
+        (campaign,),
+    ).fetchall()
+    ruled = dict(db.conn.execute("SELECT battle, outcome FROM adjudications ORDER BY id").fetchall())
+    found: list[tuple[bool, int, int, Split]] = []
+    start, size = 0, FIRST_LOOK
+    while start < len(most):
+        part = most[start : start + size]
+        for battle, split in splits(db, [battle for battle, _ in part]).items():
+            if split.votes_a and split.votes_b:
+                found.append((battle in ruled, -split.votes_a - split.votes_b, battle, split))
+        found = sorted(found)[:limit]
+        start, size = start + size, 2 * size
+        if (
+            start < len(most)
+            and len(found) == limit
+            and found[-1][:3] < (False, -most[start][1], most[start][0])
+        ):
+            break
+    told = _told(db, [battle for *_, battle, _ in found])
+    return [Disputed(battle, *told[battle], *split, ruled.get(battle)) for *_, battle, split in found]
+
+
+def _told(db: Database, battles: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """{battle: (its campaign, its prompt)}."""
+    rows = db.conn.execute(
+        """SELECT w.id, c.name, p.text FROM battles w JOIN campaigns c ON c.id = w.campaign JOIN prompts p ON p.id = w.prompt
+        WHERE w.id IN (SELECT value FROM json_each(?))""",
+        (json.dumps(list(battles)),),
+    )
+    return {int(r[0]): (str(r[1]), str(r[2])) for r in rows}

@@ -185,14 +185,40 @@ class Counts(NamedTuple):
 
 
 def counts(db: Database, campaign: int | None = None) -> Counts:
-    """Shown, stored, counted, retracted and excluded (by reason), of one campaign or of the home."""
-    where, values = ("", ()) if campaign is None else (" WHERE campaign = ?", (campaign,))
-    states = dict(db.conn.execute(f"SELECT state, count(*) FROM vote_states{where} GROUP BY state", values))
+    """Shown, stored, counted, retracted and excluded (by reason), of one campaign or of the home.
+
+    From the counts kept up (docs/schema.md), which `check` holds against the votes: as quick with a million votes. What
+    they do not tell apart is counted one by one: there are few votes taken back, and few on battles that give a model away.
+    """
+    states = dict(db.conn.execute(_STATES, (campaign,)).fetchall())
     shown = db.conn.execute(
-        f"SELECT count(*) FROM assignments s JOIN battles b ON b.id = s.battle{where}", values
+        "SELECT count(*) FROM assignments"
+        if campaign is None
+        else "SELECT count(*) FROM assignments s JOIN battles b ON b.id = s.battle WHERE b.campaign = ?",
+        () if campaign is None else (campaign,),
     ).fetchone()[0]
     counted, retracted = states.pop("counted", 0), states.pop("retracted", 0)
     return Counts(int(shown), counted + retracted + sum(states.values()), counted, retracted, states)
+
+
+# CROSS JOIN keeps the order: what is rare first, then its votes, instead of every vote
+_STATES = """WITH stands AS (
+  SELECT campaign, rater, CASE outcome WHEN 'skip' THEN 'skipped' ELSE 'counted' END AS state, n FROM vote_counts
+  UNION ALL SELECT campaign, rater, 'skipped', skipped FROM check_counts
+  UNION ALL SELECT campaign, rater, CASE kind WHEN 'gold' THEN 'known answer' ELSE kind END, n - skipped FROM check_counts
+  UNION ALL SELECT v.campaign, v.rater, m.value, CASE m.value WHEN 'counted' THEN -1 ELSE 1 END
+  FROM battle_cover c JOIN campaigns k ON k.id = c.campaign AND k.count_leaked = 0
+  CROSS JOIN votes v ON v.battle = c.battle AND v.import IS NULL AND v.outcome <> 'skip'
+  CROSS JOIN assignments s ON s.id = v.assignment AND s.kind = 'battle' CROSS JOIN json_each('["counted", "identity leak"]') m
+  WHERE c.leaked = 1 AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id))
+SELECT state, sum(n) FROM (
+  SELECT CASE WHEN w.rater IS NOT NULL THEN 'withdrawn' WHEN x.rater IS NOT NULL THEN 'rater excluded' ELSE n.state END AS state,
+    n.n FROM stands n LEFT JOIN withdrawals w ON w.rater = n.rater LEFT JOIN excluded_raters x ON x.rater = n.rater
+  WHERE ?1 IS NULL OR n.campaign = ?1
+  UNION ALL SELECT 'retracted', 1 FROM retractions r CROSS JOIN votes v ON v.id = r.vote WHERE ?1 IS NULL OR v.campaign = ?1
+  UNION ALL SELECT 'import unfinished', 1 FROM imports i CROSS JOIN votes v ON v.import = i.id WHERE i.finished_at IS NULL
+  AND (?1 IS NULL OR v.campaign = ?1) AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)
+) GROUP BY state HAVING sum(n) > 0"""
 
 
 class Tally(NamedTuple):
@@ -215,8 +241,8 @@ def tallies(db: Database) -> list[Tally]:
           SELECT campaign, rater, outcome, n FROM vote_counts
           UNION ALL SELECT v.campaign, v.rater, v.outcome, -1 FROM battle_cover c
           JOIN campaigns k ON k.id = c.campaign AND k.count_leaked = 0
-          JOIN votes v ON v.battle = c.battle AND v.import IS NULL
-          JOIN assignments s ON s.id = v.assignment AND s.kind = 'battle'
+          CROSS JOIN votes v ON v.battle = c.battle AND v.import IS NULL
+          CROSS JOIN assignments s ON s.id = v.assignment AND s.kind = 'battle'
           WHERE c.leaked = 1 AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)
         ) n JOIN raters t ON t.id = n.rater LEFT JOIN excluded_raters x ON x.rater = n.rater
         WHERE n.outcome <> 'skip' AND x.rater IS NULL GROUP BY 1, 2 HAVING sum(n.n) > 0"""

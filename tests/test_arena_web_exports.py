@@ -141,14 +141,14 @@ def test_an_export_really_writes_the_folder_of_the_demo_without_a_question(home)
 def test_models_and_votes_are_hidden_until_a_ruling(context):
     assert [said for said, _ in rulings.choices(context, "votes")] == ["4 votes: Why?"]
     battle = battle_of(context, "Why?")
-    html = rulings.shown(context, None, battle)
+    html = rulings.shown(context, battle)
     assert "Why?" in plain(html)
     assert "two" in plain(html)
     assert not [name for name in ("m1", "m2", "chosen by") if name in html]
     ruling = rulings.rule(context, battle, Choice.RIGHT, " it is right ")
     second = "b" if rulings.first_is(int(battle)) == "a" else "a"
     assert (ruling.outcome, ruling.reason, ruling.who) == (Outcome(second), "it is right", "owner")
-    words = plain(rulings.shown(context, None, battle))
+    words = plain(rulings.shown(context, battle))
     assert "Answer 2 is better" in words
     assert "it is right" in words
     assert {"m1,", "m2,"} <= set(words.split())
@@ -175,7 +175,7 @@ def test_a_ruling_needs_a_battle_and_a_reason(context):
         rulings.rule(context, None, Choice.LEFT, "so")
     with pytest.raises(UserError, match="the ruling has no reason"):
         rulings.rule(context, battle_of(context, "Why?"), Choice.LEFT, " ")
-    assert rulings.shown(context, None, None) == ""
+    assert rulings.shown(context, None) == ""
 
 
 def test_the_tab_is_drawn(context):

@@ -8,7 +8,7 @@ from arena.web.context import Context
 from arena.web.pages.studio.acts import act, may_act, panel, told, wanted
 from arena.web.pages.studio.exports import named
 from arena.web.pages.studio.markup import note, render, turns
-from db.adjudications import Disputed, Ruling, add_ruling, disputed, rulings
+from db.adjudications import Disputed, Ruling, Split, add_ruling, disputed, rulings, splits
 from db.campaigns import get_battle
 from db.catalog import get_prompt, get_response
 from db.entities import Choice, Outcome, content_id
@@ -37,16 +37,16 @@ def _words(one: Disputed) -> str:
     return f"{'ruled, ' if one.ruled else ''}{votes} votes: {' '.join(one.prompt.split())[:90]}"
 
 
-def shown(context: Context, campaign: str | None, battle: str | None) -> str:
+def shown(context: Context, battle: str | None) -> str:
     """A disputed battle; its models and its votes only once it is ruled on."""
     if not battle:
         return ""
     db = context.readers.get()
     found = get_battle(db, int(battle))
-    one = next((d for d in disputed(db, named(campaign)) if d.battle == found.id), None)
+    split = splits(db, [found.id]).get(found.id, Split())
     ruling = rulings(db, found.campaign).get(found.id)
-    answers = [("a", found.response_a, found.model_a, one.votes_a if one else 0),
-               ("b", found.response_b, found.model_b, one.votes_b if one else 0)]  # fmt: skip
+    answers = [("a", found.response_a, found.model_a, split.votes_a),
+               ("b", found.response_b, found.model_b, split.votes_b)]  # fmt: skip
     ordered = answers if first_is(found.id) == "a" else answers[::-1]
     return render(
         "ruling", turns=turns(get_prompt(db, found.prompt).messages), ruling=ruling, said=_said(ruling),
@@ -89,9 +89,9 @@ def build(context: Context, campaign: gr.Dropdown) -> gr.Dropdown:
     def relist(where: str | None, chosen: str | None) -> tuple[gr.Dropdown, str]:
         found = choices(context, where)
         kept = chosen if chosen in [b for _, b in found] else None
-        return gr.Dropdown(choices=found, value=kept), shown(context, where, kept)
+        return gr.Dropdown(choices=found, value=kept), shown(context, kept)
 
-    battle.input(told(lambda c, b: shown(context, c, b)), [campaign, battle], seen, **quiet)
+    battle.input(told(lambda b: shown(context, b)), battle, seen, **quiet)
     campaign.change(relist, [campaign, battle], [battle, seen], **quiet)
     for button, choice in buttons:
 
