@@ -34,7 +34,7 @@ def db(tmp_path_factory):
     settings = CampaignSettings(overlap=5, gold_rate=0.3, repeat_rate=0.3, practice=1, guard=Guard.ALLOW)
     home = make_home(
         tmp_path_factory.mktemp("states"), prompts=14, split=None, settings=settings,
-        answer=lambda m, i: ("I am ChatGPT, a model by OpenAI. " if i % 5 == 3 else "") + f"answer number {i} in so many words by {m[-3:]}",
+        answer=lambda m, i: ("I am ChatGPT, a model by OpenAI. " if i % 3 == 1 else "") + f"answer number {i} in so many words by {m[-3:]}",
     )  # fmt: skip
     db = open_writer(home)
     campaign = get_campaign(db, "first")
@@ -44,9 +44,12 @@ def db(tmp_path_factory):
     withdraw(db, sessions[0])
     name = db.conn.execute("SELECT name FROM raters WHERE id = ?", (sessions[1].rater,)).fetchone()[0]
     decide_rater(db, name, counted=False, reason="test")
-    _import(db, campaign.id, RaterKind.PERSON, finished=True)
-    _import(db, campaign.id, RaterKind.JUDGE, finished=True)
-    _import(db, campaign.id, RaterKind.PERSON, finished=False)
+    _import(db, campaign.id, "one", RaterKind.PERSON, Outcome.A)
+    _import(
+        db, campaign.id, "other", RaterKind.PERSON, Outcome.B
+    )  # so that there is disagreement on most battles
+    _import(db, campaign.id, "machine", RaterKind.JUDGE, Outcome.A)
+    _import(db, campaign.id, "cut off", RaterKind.PERSON, Outcome.B, finished=False)
     yield db
     db.conn.close()
 
@@ -58,7 +61,7 @@ def _voted(db, lot):
     while ballots := next_ballots(db, session_from(db, cookie, NOW), 1, NOW).ballots:
         n += 1
         session, assignment = session_from(db, cookie, NOW), ballots[0].assignment
-        choice = lot.choice([Choice.LEFT, Choice.RIGHT, Choice.TIE, Choice.SKIP])
+        choice = Choice.SKIP if n % 6 == 5 else lot.choice([Choice.LEFT, Choice.RIGHT, Choice.TIE])
         body = {"assignment": assignment, "choice": choice.value, "key": f"k{n}"}
         cast_vote(db, session, parse_submission(body), NOW + timedelta(seconds=n))
         if n % 7 == 3:
@@ -68,16 +71,15 @@ def _voted(db, lot):
     return session_from(db, cookie, NOW)
 
 
-def _import(db: Database, campaign, kind, *, finished):
-    battles = [r[0] for r in db.conn.execute("SELECT id FROM battles WHERE campaign = ?", (campaign,))]
-    opened = begin_import(db, "votes", f"{kind} {finished}", campaign)
-    rater = add_rater(db, f"{kind} {finished}", kind)
-    lot = random.Random(f"{kind}{finished}")
+def _import(db: Database, campaign, name, kind, outcome, *, finished=True):
+    battles = [
+        r[0] for r in db.conn.execute("SELECT id FROM battles WHERE campaign = ? ORDER BY id", (campaign,))
+    ]
+    opened = begin_import(db, "votes", name, campaign)
+    rater = add_rater(db, name, kind)
     cast = [
-        ImportedVote(
-            f"{opened}-{b}", campaign, b, rater, lot.choice([Outcome.A, Outcome.B, Outcome.SKIP]), None
-        )
-        for b in battles
+        ImportedVote(f"{name} {b}", campaign, b, rater, Outcome.SKIP if n % 5 == 4 else outcome, None)
+        for n, b in enumerate(battles)
     ]
     add_imported_votes(db, cast, opened)
     if finished:
