@@ -230,13 +230,19 @@ def _slow_down(seconds: int) -> Response:
 
 def _misdirected(headers: Headers) -> Response:
     """421: the request names a host that this server is not known by."""
-    what = "This server is not known by the name in this address."
-    remedy = "Its owner gives the name with serve --public-url https://NAME."
     if "text/html" in headers.get("accept", ""):
         return message_page(
-            "Wrong address", what, 421, remedy=remedy, accepted=headers.get("accept-language", "")
-        )
-    return JSONResponse({"error": what, "remedy": remedy}, 421)
+            "Wrong address", "This server is not known by the name in this address.", 421,
+            remedy="Whoever runs it gives the name with serve --public-url https://NAME.",
+            accepted=headers.get("accept-language", ""),
+        )  # fmt: skip
+    return JSONResponse(
+        {
+            "error": "this server is not known by the name in this address",
+            "remedy": "start it with serve --public-url https://NAME",
+        },
+        421,
+    )
 
 
 def _not_found(headers: Headers) -> Response:
