@@ -1,12 +1,18 @@
+import contextlib
 import json
 
 import pytest
 import tiny
 from tiny import pair
 
+from db.connection import home_at, open_writer
 from db.errors import UserError
-from training.preflight import preflight
+from labeling.importing import ImportKind, import_file
+from labeling.policy import PairPolicy
+from training.answers import read_answers
+from training.preflight import preflight, read_rows
 from training.settings import DpoSettings
+from training.snapshots import Source, freeze, write_rows
 
 LONG = "word " * 60
 ROWS = [
@@ -168,3 +174,21 @@ def test_the_pieces_of_a_rendered_prompt_are_its_tokens(tmp_path, tokenizer, set
     row = preflight(tiny.write_rows(tmp_path / "rows.jsonl", ROWS), tokenizer, settings).rendered[0]
     assert len(row.pieces) == row.prompt_tokens
     assert "".join(row.pieces) == row.prompt
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0b", "\x1c", "\r", "\n"])
+def test_a_sign_that_ends_a_line_elsewhere_ends_no_row(tmp_path, sign):
+    """Answers from the web hold them, and a frozen file holds texts as they are."""
+    home, file = home_at(tmp_path / "home"), tmp_path / "pairs.jsonl"
+    said = [{"prompt": f"Question {n}", "chosen": f"yes{sign}{n}", "rejected": "no"} for n in range(10)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in said), encoding="utf-8")
+    with contextlib.closing(open_writer(home).conn):
+        pass
+    import_file(home, ImportKind.PAIRS, str(file))
+    db = open_writer(home)
+    made = freeze(db, Source(pair_set="pairs"), PairPolicy())
+    assert write_rows(db, made.id, tmp_path / "rows.jsonl") == 10
+    db.conn.close()
+    rows = read_rows(tmp_path / "rows.jsonl")
+    assert sorted(row.chosen[0]["content"] for row in rows) == sorted(str(row["chosen"]) for row in said)
+    assert len(read_answers(tmp_path / "rows.jsonl")) == 20

@@ -22,6 +22,7 @@ from training.preflight import (
     Report,
     common,
     ended,
+    lines_of,
     messages_of,
     quantiles,
     read_rows,
@@ -118,7 +119,7 @@ def read_answers(path: Path, *, good_only: bool = False) -> list[Answer]:
     """
     if not path.is_file():
         raise UserError(f"there is no file of answers {path}", "check the path, or freeze a snapshot first")
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = lines_of(path)
     if any('"chosen"' in line for line in lines[:1]):
         answers = [
             Answer(row.pair, row.part, row.prompt, side, side is row.chosen)

@@ -51,7 +51,7 @@ def launch_of(config: str) -> Launch:
     import torch
 
     gpus = torch.cuda.device_count()
-    if config.isdigit():
+    if config.isdecimal():
         n = int(config)
         if n < 1 or (gpus and n > gpus):
             raise UserError(f"--accelerate {n} does not fit a machine with {gpus or 'no'} GPU" + "s" * (gpus > 1),

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from db.entities import RunKind
+from db.files import written_file
 from training import neutral, samples, together
 from training.checkpoints import FOLDER, steps_between
 from training.monitoring import Monitor
@@ -62,7 +63,8 @@ class Looks:
             return
         folder = self.spec.folder / FOLDER
         folder.mkdir(exist_ok=True)
-        save_file({"logps": now.logps}, folder / START)
+        with written_file(folder / START) as aside:
+            save_file({"logps": now.logps}, aside)
 
     def _kept_start(self) -> Any:  # noqa: ANN401 - a tensor, or None before the first look
         from safetensors.torch import load_file

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from db.errors import UserError
+from db.files import written_file
 from training import checkpoints, samples, together
 from training.folders import verify
 from training.settings import DpoLoss, DpoSettings, KtoSettings, RunSpec
@@ -440,7 +441,8 @@ def forget_after(run: Path, step: int | None) -> None:
 def cut_after(path: Path, step: int | None) -> None:
     """Forget the metrics after a step (None: all of them): the run takes those steps again."""
     kept = [m for m in read_metrics(path) if step is not None and m.step <= step]
-    path.write_text("".join(json.dumps(asdict(m)) + "\n" for m in kept), encoding="utf-8")
+    with written_file(path) as aside:
+        aside.write_text("".join(json.dumps(asdict(m)) + "\n" for m in kept), encoding="utf-8")
 
 
 def read_metrics(path: Path) -> list[Metric]:

@@ -163,8 +163,12 @@ def read_rows(path: Path) -> list[Row]:
     """The pairs of a snapshot file; UserError names the file and the line that is not a pair."""
     if not path.is_file():
         raise UserError(f"there is no file of pairs {path}", "check the path, or freeze a snapshot first")
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [_row(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    return [_row(path, number, line) for number, line in enumerate(lines_of(path), 1) if line.strip()]
+
+
+def lines_of(path: Path) -> list[str]:
+    """The lines of a JSONL file. Texts may hold signs that end a line elsewhere, such as U+2028."""
+    return path.read_text(encoding="utf-8").split("\n")
 
 
 def usable(row: Row, tokens: Tokens, settings: Settings) -> bool:

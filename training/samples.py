@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from db.entities import Message
+from db.files import written_file
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -119,7 +120,11 @@ def evaluating(model: PreTrainedModel) -> Iterator[None]:
 def write(run: Path, samples: Sequence[Sample]) -> None:
     """Add the samples of one look to the run's file."""
     with (run / FILE).open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(asdict(s)) + "\n" for s in samples)
+        file.writelines(_lines(samples))
+
+
+def _lines(samples: Sequence[Sample]) -> Iterator[str]:
+    return (json.dumps(asdict(s)) + "\n" for s in samples)
 
 
 def read_samples(run: Path, up_to: int | None = None) -> list[Sample]:
@@ -133,6 +138,8 @@ def read_samples(run: Path, up_to: int | None = None) -> list[Sample]:
 def cut_after(run: Path, step: int | None) -> None:
     """Forget the samples after a step (None: all of them): the run takes those steps again."""
     kept = [] if step is None else read_samples(run, step)
-    (run / FILE).unlink(missing_ok=True)
-    if kept:
-        write(run, kept)
+    if not kept:
+        (run / FILE).unlink(missing_ok=True)
+        return
+    with written_file(run / FILE) as aside:
+        aside.write_text("".join(_lines(kept)), encoding="utf-8")
