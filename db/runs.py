@@ -309,6 +309,20 @@ def metrics_of(db: Database, run_id: int) -> dict[str, list[tuple[int, float]]]:
     return found
 
 
+def last_metrics(db: Database, *names: str) -> dict[int, dict[str, float]]:
+    """{run: {name: its value at the last step that has one}} of every run, without reading its curves."""
+    rows = db.conn.execute(
+        """SELECT * FROM (SELECT r.id, n.value, (SELECT m.value FROM run_metrics m
+             WHERE m.run = r.id AND m.name = n.value ORDER BY m.step DESC LIMIT 1) AS last
+           FROM runs r, json_each(?) n) WHERE last IS NOT NULL""",
+        (json.dumps(names),),
+    )
+    found: dict[int, dict[str, float]] = {}
+    for run, name, value in rows:
+        found.setdefault(run, {})[name] = value
+    return found
+
+
 def run_progress(db: Database, run_id: int) -> tuple[int, int]:
     """(last step, steps in all) of a run; (0, 0) before the first."""
     row = db.conn.execute("SELECT max(step), max(total) FROM run_metrics WHERE run = ?", (run_id,)).fetchone()

@@ -14,7 +14,7 @@ import pytest
 
 from arena import jobs
 from arena.demo import seed
-from arena.web import chrome
+from arena.web import chrome, watching
 from arena.web.context import Context
 from arena.web.pages.studio import (
     acts,
@@ -156,6 +156,24 @@ def test_a_job_that_cannot_begin_says_why_in_its_row(small, monkeypatch):
     assert acts_of(small) == ["started: python launch.py import prompts x.jsonl"]
 
 
+def test_the_servers_rounds_go_on_after_a_bug_and_tell_it_once(small, monkeypatch, caplog):
+    looked = []
+
+    def broken(_db):
+        looked.append(time.monotonic())
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(watching, "job_processes", broken)
+    watcher = watching.Watcher(small, lambda: 0, every=0.01)
+    watcher.start()
+    end = time.monotonic() + 20
+    while len(looked) < 3 and time.monotonic() < end:
+        time.sleep(0.02)
+    watcher.stop()
+    assert len(looked) >= 3
+    assert [r.levelname for r in caplog.records if "look around failed" in r.message] == ["ERROR"]
+
+
 def test_a_user_error_becomes_one_line_and_a_bug_stays_a_bug():
     def refuse():
         raise UserError("the disk is full", "make room")
@@ -287,6 +305,12 @@ def test_pasted_text_is_kept_once_under_its_name(small):
     assert first.endswith("/my-set.jsonl")
     assert prompts.file_of(small, "prompt\nHi", "x", None).endswith("/x.csv")
     assert [p.name for p in (small.home.root / "pasted").rglob("*.part")] == []
+
+
+def test_pasted_text_that_cannot_be_kept_is_one_line(small):
+    (small.home.root / "pasted").write_text("a file in the way")
+    with pytest.raises(UserError, match="cannot be kept"):
+        prompts.file_of(small, ROWS, "x", None)
 
 
 @pytest.mark.parametrize(

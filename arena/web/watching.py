@@ -6,6 +6,7 @@ neither the writer nor the loop that serves everybody.
 
 import asyncio
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from labeling.joining import stamp
 EVERY, ALARMS_EVERY, COUNTED_EVERY = 3.0, 20.0, 60.0
 """seconds between two looks, between two at the alarms, between two notes of how many logins failed"""
 NOBODY = "(nobody)"
+LOG = logging.getLogger("tastebench.watching")
 
 
 class Watcher:
@@ -41,6 +43,7 @@ class Watcher:
         self._every = every
         self._alarms_every, self._alarms_at = alarms_every, float("-inf")
         self._noted, self._noted_at = 0, float("-inf")
+        self._told = ""
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
@@ -68,14 +71,29 @@ class Watcher:
                 if sending is not None:
                     sending.result()  # a bug stays loud
                 sending = asyncio.create_task(self._send())
-            with contextlib.suppress(UserError):  # a full disk, say: the next look finds the same again
-                self._look()
+            self._look_unharmed()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), self._every)
         if sending is not None:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
         self._note_failures()
+
+    def _look_unharmed(self) -> None:
+        """Look, and go on whatever comes of it: the next look finds the same again, a full disk or a bug.
+
+        A bug is told with its traceback, once for as long as it stays the same.
+        """
+        try:
+            self._look()
+        except UserError:
+            return
+        except Exception as error:
+            if repr(error) != self._told:
+                LOG.exception(
+                    "the server's own look around failed; it looks again in %g seconds", self._every
+                )
+            self._told = repr(error)
 
     def _look(self) -> None:
         db, writer = self._context.readers.get(), self._context.writer

@@ -77,7 +77,7 @@ def decide(context: Context, name: str | None, battle: str | None, reason: str |
     """Release a battle, or hold it; who did it stays on record."""
     chosen = wanted(name, "no campaign is chosen", "choose one from the list above")
     number = wanted(battle, "no battle is chosen", "choose one, or type its number").partition(":")[0].strip()
-    if not number.isdigit():
+    if not number.isdecimal() or len(number) > 15:
         raise UserError(
             f"{number!r} is not the number of a battle", "choose one from the list, or type a number"
         )

@@ -93,7 +93,7 @@ def _chosen(name: str | None) -> str:
 
 def _number(choice: str | None, what: str) -> int:
     number = wanted(choice, what, "choose one from the list").partition(":")[0].strip()
-    if not number.isdigit():
+    if not number.isdecimal() or len(number) > 15:
         raise UserError(f"{number!r} is not a number", "choose one from the list")
     return int(number)
 

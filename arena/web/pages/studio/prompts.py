@@ -17,6 +17,7 @@ from db.catalog import prompt_sets, search_prompts
 from db.connection import checked_name
 from db.entities import Job
 from db.errors import UserError
+from db.files import written_file
 from labeling.importing import ImportKind, Preview, preview
 
 KINDS = [
@@ -49,7 +50,7 @@ def found(context: Context, words: str | None) -> str:
 def file_of(context: Context, pasted: str | None, name: str | None, path: str | None) -> str:
     """The file to import: the path as given, or pasted text kept in the home under its content's name.
 
-    The name's set is the file's stem. Written aside and renamed; the same text gives the same file. Refused for a
+    The name's set is the file's stem; the same text gives the same file. Refused for a
     viewer: a path may name any file of the server.
     """
     may_act(context)
@@ -68,10 +69,17 @@ def file_of(context: Context, pasted: str | None, name: str | None, path: str | 
     ending = ".jsonl" if text.startswith("{") else ".json" if text.startswith("[") else ".csv"
     mark = hashlib.sha256(text.encode()).hexdigest()[:8]
     folder = context.home.root / "pasted" / mark
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = folder / f"{stem}.part"
-    aside.write_text(text + "\n", encoding="utf-8")
-    return str(aside.replace(folder / f"{stem}{ending}"))
+    file = folder / f"{stem}{ending}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with written_file(file) as aside:
+            aside.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"the pasted text cannot be kept: {error.strerror or error}",
+            "free some disk space, then try again",
+        ) from None
+    return str(file)
 
 
 def mapping_of(text: str | None) -> dict[str, str]:

@@ -138,7 +138,8 @@ def decide(
     context: Context, run: str | None, simulated: bool, reason: str | None = None, force: bool = False
 ) -> str:
     """Promote a round's candidate: by the rule, or by hand where a reason is given."""
-    chosen = _of(rounds(context.readers.get()), wanted(run, "no round is chosen", "choose one from the list"))
+    wanted_run = wanted(run, "no round is chosen", "choose one from the list")
+    chosen = next((r for r in rounds(context.readers.get()) if r.run == wanted_run), None)
     if chosen is None or chosen.candidate is None:
         return note("This round has no candidate to promote.")
     name, who = chosen.candidate, may_act(context)

@@ -12,7 +12,7 @@ from arena.web.pages.studio.markup import Cell, Chart, Chip, chart, chip, render
 from db.campaigns import Coverage, coverage, find_campaign
 from db.connection import Database, Home
 from db.entities import Job, JobStatus, Run, RunStatus
-from db.runs import get_snapshot, list_jobs, list_runs, metrics_of, run_by_id, run_progress
+from db.runs import get_snapshot, last_metrics, list_jobs, list_runs, metrics_of, run_by_id, run_progress
 from training.alarms import Alarm, Course, alarms
 from training.samples import Sample, read_samples
 
@@ -178,18 +178,21 @@ def log(home: Home, seen: Retrain | None) -> str:
 HEADS = ("Run", "Status", "From", "Pairs", "Last loss", "Held-out accuracy", "Seconds", "Preset", "Rematch")
 
 
+ACCURACY = "eval_rewards/accuracies"
+
+
 def history(db: Database) -> str:
     """Every run, newest first."""
     rows: list[Sequence[Cell]] = []
+    ends = last_metrics(db, "loss", ACCURACY)
     for r in list_runs(db):
-        found = metrics_of(db, r.id)
-        last = {name: values[-1][1] for name, values in found.items() if values}
+        last = ends.get(r.id, {})
         loss: Cell = last.get("loss")
         if r.status is RunStatus.SUCCEEDED and isinstance(loss, float) and loss >= NOTHING_LEARNED:
             loss = Chip(f"{loss:.3f}: nothing learned", "bad")
         rows.append((
             r.name, chip(r.status.value), r.parent, get_snapshot(db, r.snapshot).train, loss,
-            last.get("eval_rewards/accuracies"), None if r.seconds is None else round(r.seconds),
+            last.get(ACCURACY), None if r.seconds is None else round(r.seconds),
             str(r.settings.get("preset", "")), r.rematch or r.error,
         ))  # fmt: skip
     return table(HEADS, rows, empty="No run yet.", caption="Runs")
