@@ -72,9 +72,10 @@ def _voted(db, lot):
 
 
 def _import(db: Database, campaign, name, kind, outcome, *, finished=True):
-    battles = [
-        r[0] for r in db.conn.execute("SELECT id FROM battles WHERE campaign = ? ORDER BY id", (campaign,))
-    ]
+    theirs = (
+        "SELECT id FROM battles WHERE campaign = ? AND id NOT IN (SELECT battle FROM gold_pairs) ORDER BY id"
+    )
+    battles = [r[0] for r in db.conn.execute(theirs, (campaign,))]
     opened = begin_import(db, "votes", name, campaign)
     rater = add_rater(db, name, kind)
     cast = [
