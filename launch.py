@@ -33,6 +33,8 @@ def cli(context: click.Context, home: str) -> None:  # noqa: ARG001 - read throu
 
 
 ACTS = {"campaign", "raters", "owner", "models", "jobs", "notices", "promote", "rollback", "combine"}
+TELLS_ITSELF = ["raters", "forget"]
+"""an act that writes itself down: what was typed holds what is to be forgotten"""
 ALONE = {"rollback"}
 """acts that need no further word"""
 LOOKS = {"list", "show", "preview", "logs", "live", "links", "plan", "settings", "retained"}
@@ -58,6 +60,8 @@ def _is_act(words: Sequence[str]) -> bool:
     """Whether what was typed changes something that owners should find in the log."""
     if words[:1] == ["prune"]:
         return "--yes" in words
+    if words[:2] == TELLS_ITSELF:
+        return False
     if len(words) < 2:
         return bool(words) and words[0] in ALONE
     return words[0] in ACTS and words[1] not in LOOKS

@@ -12,12 +12,12 @@ from sqlite_utils import Database
 from arena.hosting import LOOPBACK, PORT, address_of
 from db import open_links
 from db.campaigns import get_campaign, list_campaigns
-from db.connection import Home, server_of
+from db.connection import Home, server_of, transaction
 from db.entities import CampaignSettings, Recruit
 from db.errors import NotFound, UserError
 from db.open_links import OpenLink
 from db.raters import get_rater
-from db.seats import SeatState, get_seat, owner_seat, revoke_seat, seat_states
+from db.seats import SeatState, SeatStatus, get_seat, owner_seat, revoke_seat, seat_states
 from labeling import joining
 from labeling.joining import stamp
 
@@ -128,6 +128,19 @@ def revoke_link(db: Database, name: str, link: int) -> None:
     if found is None:
         raise NotFound(f"campaign {name!r} has no open link {link}", f"`campaign links {name!r}` lists them")
     open_links.revoke_link(db, found.campaign, link)
+
+
+def revoke_all(db: Database, name: str) -> tuple[list[int], list[int]]:
+    """Close every seat and stop every open link of a campaign but the owner's own seat; (seats, open links) by number."""
+    found = listing(db, name)
+    seats = sorted(s.seat for s in found.seats if s.status is not SeatStatus.CLOSED)
+    links = sorted((x for x in found.open_links if x.revoked_at is None), key=lambda x: x.id)
+    with transaction(db):
+        for seat in seats:
+            revoke_seat(db, seat)
+        for link in links:
+            open_links.revoke_link(db, link.campaign, link.id)
+    return seats, [link.id for link in links]
 
 
 def forget(db: Database, name: str) -> str:

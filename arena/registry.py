@@ -1,5 +1,6 @@
 """Workflow: what the command line and the studio list and change by name: models, campaigns, seats, jobs."""
 
+import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from arena import campaigning, jobs
+from arena import jobs
 from arena.demo import ensure_starter
 from arena.generating import files_of, generate, settings_like
 from arena.players import GenerationSettings
@@ -143,44 +144,6 @@ def merge(home: Home, db: Database, name: str, merged_name: str, mode: str) -> M
 # -- campaigns -------------------------------------------------------------------------------------------------
 
 
-class Made(NamedTuple):
-    """A new campaign, as it is printed."""
-
-    row: dict[str, object]
-    battles: int
-    notes: tuple[str, ...]
-
-
-def create_campaign(
-    home: Home, db: Database, name: str, models: Sequence[str], prompts: str, settings: CampaignSettings, *,
-    draft: bool = False, job: jobs.ThisJob | None = None,
-) -> Made:  # fmt: skip
-    """Create a campaign; with a job, first write the responses that are missing."""
-    if campaigns.find_campaign(db, checked_name(name, "campaign")) is not None:
-        raise Conflict(f"there is already a campaign named {name!r}", "choose another name")
-    for model in models:
-        ensure_starter(db, model)
-    if job is not None:
-        generate(home, db, models, prompts, _shared_settings(db, models), say=job.say,
-                 should_stop=job.should_stop)  # fmt: skip
-    status = CampaignStatus.DRAFT if draft else CampaignStatus.OPEN
-    demo = "starter" if all(m.startswith("starter-") for m in models) else None
-    read_ahead(db, models, prompts)
-    with transaction(db):
-        made = compare(db, name, models, prompts, settings, status=status, demo=demo)
-        notes = [*_notes(made), *scanning_notes(db, made.campaign.id)]
-        notes += campaigning.check_questions_made(db, made.campaign)
-    return Made(campaign_row(db, made.campaign), made.battles, tuple(notes))
-
-
-def _shared_settings(db: Database, models: Sequence[str]) -> GenerationSettings:
-    """How the models' stored responses were generated, so that new ones are drawn the same way."""
-    settings = GenerationSettings()
-    for model in reversed(models):
-        settings = settings_like(db, model, settings)
-    return settings
-
-
 class NothingToCompare(UserError):
     """No prompt of the choice has two different responses."""
 
@@ -203,21 +166,6 @@ def compare(
             )
         scan(db, made.campaign.id)
     return made
-
-
-def _notes(made: campaigns.Created) -> list[str]:
-    notes = []
-    if made.missing:
-        notes.append(
-            f"{made.missing} pairs have no response of both models and are left out; `generate` writes them"
-        )
-    if made.identical:
-        notes.append(
-            f"{made.identical} pairs are empty or identical and are left out: there is nothing to compare"
-        )
-    if made.campaign.settings.purpose is Purpose.EVALUATE and made.battles < 10:
-        notes.append(f"only {made.battles} held-out battles: the result will be wide; import more prompts")
-    return notes
 
 
 def campaign_row(db: Database, campaign: Campaign) -> dict[str, object]:
@@ -275,11 +223,16 @@ def job_listing(db: Database) -> list[dict[str, object]]:
     jobs.reconcile(db)
     order = queue(db)
     return [
-        {"id": j.id, "command": jobs.shown(j.command), "status": j.status.value,
+        {"id": j.id, "name": _called(j.command), "command": jobs.shown(j.command), "status": j.status.value,
          "place": order.index(j.id) + 1 if j.id in order else None, "progress": j.progress,
          "message": j.message, "created_at": j.created_at, "finished_at": j.finished_at}
         for j in runs.list_jobs(db)
     ]  # fmt: skip
+
+
+def _called(command: Sequence[str]) -> str:
+    """A job by what it does: the words of its command before the first option."""
+    return " ".join(itertools.takewhile(lambda word: not word.startswith("-"), command))
 
 
 def resume_job(home: Home, db: Database, job_id: int) -> Job:

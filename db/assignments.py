@@ -34,11 +34,15 @@ def add_assignment(db: Database, assignment: Assignment) -> None:
 
 
 def open_assignments(db: Database, campaign: int, rater: int) -> list[Assignment]:
-    """The rater's assignments in a campaign that wait for a vote, expired ones too, oldest first."""
+    """The rater's assignments in a campaign that wait for a vote, expired ones too, the battle that was lent first first.
+
+    So a battle that is lent again after an undo comes before those that were lent after it.
+    """
     rows = db.conn.execute(
         f"""{_ASSIGNMENT} JOIN open_leases o ON o.assignment = s.id JOIN battles b ON b.id = s.battle
         LEFT JOIN battle_cover c ON c.battle = b.id
-        WHERE coalesce(c.held, 0) = 0 AND o.rater = ? AND b.campaign = ? ORDER BY s.number""",
+        WHERE coalesce(c.held, 0) = 0 AND o.rater = ? AND b.campaign = ? ORDER BY (SELECT min(f.number)
+          FROM assignments f WHERE f.rater = s.rater AND f.battle = s.battle AND f.kind = s.kind), s.number""",
         (rater, campaign),
     )
     return [_assignment(r) for r in rows]

@@ -13,6 +13,7 @@ from arena import inviting
 from arena.inviting import Link, network_address, platform_steps, reach
 from arena.sheet import code_of, sheet
 from db import open_links
+from db.audit import recent
 from db.connection import Lock
 from db.entities import CampaignSettings, Recruit
 from db.errors import Conflict, NotFound, UserError
@@ -291,9 +292,10 @@ def test_a_sheet_that_cannot_be_is_one_line_and_the_links_are_not_lost(home, tmp
 def test_a_forgotten_rater_leaves_a_tombstone_and_no_figure(home, db):
     give_votes(db, votes=4)
     (rater,) = list_raters(db)
-    ran = run(home, "raters", "forget", rater.name)
+    ran = run(home, "raters", "forget", rater.name, "--reason", "asked by mail")
     assert ran.code == 0, ran.err
     assert f"withdrawn-{rater.id} stays" in ran.out
+    assert [act.what for act in recent(db)] == [f"forgot a rater; withdrawn-{rater.id} stays: asked by mail"]
     assert [r.name for r in list_raters(db)] == [f"withdrawn-{rater.id}"]
     assert run(home, "report", "first", "--json").json["counts"]["counted"] == 0
     with pytest.raises(Conflict, match="has withdrawn"):

@@ -335,6 +335,11 @@ def test_links_are_absolute_and_one_a_line(home, db):
     assert len(list_seats(db)) == 4
     assert run(home, "campaign", "revoke", "first", 2).code == 0
     assert [s.revoked for s in list_seats(db)] == [False, True, False, False]
+    assert run(home, "campaign", "invite", "first", "--open-link").code == 0
+    every = run(home, "campaign", "revoke", "first", "--json").json
+    assert every == {"name": "first", "seats": [1, 3, 4], "open_links": [1]}
+    assert [s.revoked for s in list_seats(db)] == [True] * 4
+    assert "no seat or open link" in run(home, "campaign", "revoke", "first").out
 
 
 @pytest.mark.parametrize(
@@ -399,7 +404,7 @@ def test_snapshots_are_frozen_listed_and_shown(home, db):
     assert run(home, "snapshot", "freeze", "--json").json["id"] == made["id"], (
         "all campaigns are the same votes here"
     )
-    assert [s["id"] for s in run(home, "snapshot", "show", "--json").json] == [made["id"]]
+    assert [(s["id"], s["name"]) for s in run(home, "snapshot", "show", "--json").json] == [(made["id"],) * 2]
     pairs = run(home, "snapshot", "show", made["id"][:8], "--json").json
     assert [p["part"] for p in pairs] == ["train"] * 6
     assert pairs[0]["chosen"].startswith("Answer")
@@ -410,11 +415,14 @@ def test_jobs_are_listed_and_shown(home, db):
     job = runs.add_job(db, ["judge", "first", "--model", "a b"])
     listed = run(home, "jobs", "list", "--json").json
     assert listed[0]["id"] == job.id
-    assert {"id", "command", "status", "progress"} <= set(listed[0])
+    assert {"id", "name", "command", "status", "progress"} <= set(listed[0])
+    assert listed[0]["name"] == "judge first"
     shown = run(home, "jobs", "show", job.id, "--json").json
     assert shown["command"] == listed[0]["command"] == "python launch.py judge first --model 'a b'"
     assert run(home, "jobs", "cancel", job.id).out == f"job {job.id}: cancelled\n"
+    assert run(home, "jobs", "cancel", job.id, "--json").json == {"id": job.id, "status": "cancelled"}
     assert "typed in a terminal" in run(home, "jobs", "logs", job.id).out
+    assert "typed in a terminal" in run(home, "jobs", "logs", job.id, "--json").json["log"]
     for verb in ("show", "cancel", "resume", "logs"):
         assert "there is no job 99" in refused(run(home, "jobs", verb, 99))
 

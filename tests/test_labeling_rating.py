@@ -195,6 +195,15 @@ def test_undo_lends_the_battle_again_with_the_same_sides_and_twice_answers_the_s
     assert rater.undo(ballot.assignment).assignment == undone.assignment
 
 
+def test_an_undone_battle_comes_before_those_lent_after_it(db):
+    rater = Rater(db)
+    first, second = rater.next(2).ballots
+    rater.vote(first.assignment)
+    undone = rater.undo(first.assignment)
+    assert [b.assignment for b in rater.next(2).ballots] == [undone.assignment, second.assignment]
+    assert rater.next(1).ballots[0].left == first.left
+
+
 def test_a_vote_on_an_undone_ballot_is_a_conflict_but_its_repeat_is_not(db):
     rater = Rater(db)
     a = rater.next().ballots[0].assignment

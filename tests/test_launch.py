@@ -51,6 +51,34 @@ def child(*words, **more):
 # -- help ------------------------------------------------------------------------------------------------------
 
 
+TALKS = {"serve", "chat", "owner password", "owner remove", "notices webhook", "notices test", "models card",
+         "campaign guard-words", "campaign revoke-link", "jobs up", "jobs down"}  # fmt: skip
+"""verbs that go on until they are ended, ask, or say one line or a text that is the result itself"""
+
+
+def test_every_other_verb_can_answer_with_one_json_document():
+    ends = {" ".join(path): command for path, command in VERBS.items() if not hasattr(command, "commands")}
+    assert {words for words, verb in ends.items() if "as_json" not in {p.name for p in verb.params}} == TALKS
+
+
+def test_a_verb_that_acts_answers_with_one_json_document(home, tmp_path):
+    row = run(home, "campaign", "pause", "first", "--json").json
+    assert (row["name"], row["status"]) == ("first", "paused")
+    copied = run(home, "backup", tmp_path / "copy.db", "--json").json
+    assert copied == {"file": str(tmp_path / "copy.db"), "bytes": (tmp_path / "copy.db").stat().st_size}
+    row = run(home, "restore", tmp_path / "copy.db", "--json").json
+    assert (row["file"], Path(row["replaced"]).is_file()) == (str(tmp_path / "copy.db"), True)
+    run(home, "campaign", "invite", "first")
+    (name,) = [r["name"] for r in run(home, "raters", "list", "--json").json if r["seat"] == 1]
+    assert run(home, "raters", "exclude", name, "--reason", "asleep", "--json").json == {
+        "name": name, "counted": False, "reason": "asleep",
+    }  # fmt: skip
+    links = run(home, "owner", "link", "--json").json
+    assert "/login?token=" in links["studio"]
+    assert run(home, "models", "add", "x", "--recorded").code == 0
+    assert run(home, "models", "remove", "x", "--json").json == {"name": "x", "removed": True}
+
+
 @pytest.mark.parametrize("path", list(VERBS), ids=WORDS)
 def test_every_verb_explains_itself(path, tmp_path):
     ran = run(tmp_path / "untouched", *path, "--help")

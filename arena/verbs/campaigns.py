@@ -50,7 +50,7 @@ def settings_typed() -> Callable[[Callable[..., None]], Callable[..., None]]:
 @as_json
 def campaign_create(name: str, as_json: bool, typed: Sequence[str], **options: Any) -> None:  # noqa: ANN401
     """Create a campaign and open it."""
-    from arena.registry import create_campaign
+    from arena.campaigning import create_campaign
     from db.entities import CampaignSettings
     from labeling.campaign_settings import changed, typed_pairs
 
@@ -228,12 +228,15 @@ def _status_verb(word: str, status: str, text: str) -> None:
 
     @campaign.command(word, help=text)
     @click.argument("name")
-    def change(name: str) -> None:
+    @as_json
+    def change(name: str, as_json: bool) -> None:
+        from arena.registry import campaign_row
         from db.entities import CampaignStatus
         from labeling.scanning import set_status
 
         with writing() as (_, db):
-            click.echo(f"{name}: {set_status(db, name, CampaignStatus(status)).status}")
+            row = campaign_row(db, set_status(db, name, CampaignStatus(status)))
+        show(row, as_json, lambda: [f"{name}: {row['status']}"])
 
 
 _status_verb("open", "open", "Hand out ballots (again).")
@@ -301,14 +304,22 @@ def campaign_links(name: str, as_json: bool) -> None:
 
 @campaign.command("revoke")
 @click.argument("name")
-@click.argument("seat", type=int)
-def campaign_revoke(name: str, seat: int) -> None:
-    """Close a seat of a campaign; its votes stay."""
-    from arena.inviting import revoke
+@click.argument("seat", type=int, required=False)
+@as_json
+def campaign_revoke(name: str, seat: int | None, as_json: bool) -> None:
+    """Close a seat of a campaign, or, where none is named, all its seats and open links; votes stay."""
+    from arena.inviting import revoke, revoke_all
 
     with writing() as (_, db):
-        revoke(db, name, seat)
-        click.echo(f"seat {seat} is closed; its votes stay")
+        if seat is not None:
+            revoke(db, name, seat)
+            seats, links = [seat], []
+        else:
+            seats, links = revoke_all(db, name)
+    closed = [f"seat {n} is closed; its votes stay" for n in seats]
+    stopped = [f"open link {n} lets nobody new in" for n in links]
+    row = {"name": name, "seats": seats, "open_links": links}
+    show(row, as_json, lambda: [*closed, *stopped] or [f"{name} has no seat or open link to close"])
 
 
 @campaign.command("revoke-link")
@@ -395,14 +406,14 @@ def _decision_verb(word: str, counted: bool, text: str) -> None:
     @raters.command(word, help=text)
     @click.argument("rater")
     @click.option("--reason", required=True, help="Why; it stays on record.")
-    def decide(rater: str, reason: str) -> None:
+    @as_json
+    def decide(rater: str, reason: str, as_json: bool) -> None:
         from db.raters import decide_rater
 
         with writing() as (_, db):
             decide_rater(db, rater, counted=counted, reason=reason)
-            click.echo(
-                f"{rater}: {'counted again' if counted else 'left out of every figure; nothing is deleted'}"
-            )
+        text = f"{rater}: {'counted again' if counted else 'left out of every figure; nothing is deleted'}"
+        show({"name": rater, "counted": counted, "reason": reason}, as_json, lambda: [text])
 
 
 _decision_verb("exclude", False, "Leave a rater's votes out of every figure; nothing is deleted.")
@@ -411,9 +422,17 @@ _decision_verb("include", True, "Count a rater's votes again.")
 
 @raters.command("forget")
 @click.argument("rater")
-def raters_forget(rater: str) -> None:
+@click.option(
+    "--reason", default="", help="Why; it goes into the log of what was done, without the pseudonym."
+)
+@as_json
+def raters_forget(rater: str, reason: str, as_json: bool) -> None:
     """Forget who a rater is: pseudonym, platform ids, links, written texts. The votes leave every figure; no way back."""
     from arena.inviting import forget
+    from db.audit import note
 
     with writing() as (_, db):
-        click.echo(f"{rater} is forgotten; {forget(db, rater)} stays as a tombstone without any of it")
+        left = forget(db, rater)
+        note(db, asked_by(), f"forgot a rater; {left} stays" + (f": {reason}" if reason else ""))
+    text = f"{rater} is forgotten; {left} stays as a tombstone without any of it"
+    show({"name": left, "forgotten": True, "reason": reason}, as_json, lambda: [text])

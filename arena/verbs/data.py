@@ -70,13 +70,15 @@ def models_show(name: str, as_json: bool) -> None:
 
 @models.command("remove")
 @click.argument("name")
-def models_remove(name: str) -> None:
+@as_json
+def models_remove(name: str, as_json: bool) -> None:
     """Take a model off the lists; its responses and votes stay."""
     from db.catalog import remove_model
 
     with writing() as (_, db):
         remove_model(db, name)
-        click.echo(f"{name} is off the lists; its responses and votes stay")
+    text = f"{name} is off the lists; its responses and votes stay"
+    show({"name": name, "removed": True}, as_json, lambda: [text])
 
 
 @models.command("retained")

@@ -356,7 +356,7 @@ def snapshot_show(snapshot_id: str | None, as_json: bool) -> None:
     with writing() as (_, db):
         if snapshot_id is None:
             rows = [asdict(s) for s in list_snapshots(db)]
-            show(rows, as_json, lambda: table(rows))
+            show([{"name": row["id"], **row} for row in rows], as_json, lambda: table(rows))
         else:
             pairs = [r._asdict() for r in snapshot_rows(db, get_snapshot(db, snapshot_id).id)]
             show(

@@ -35,7 +35,10 @@ def jobs_list(as_json: bool) -> None:
 
     with writing() as (_, db):
         rows = job_listing(db)
-        short = [{**row, "message": shortened(row["message"])} for row in rows]
+        short = [
+            {k: v for k, v in row.items() if k != "name"} | {"message": shortened(row["message"])}
+            for row in rows
+        ]
         show(rows, as_json, lambda: table(short))
 
 
@@ -56,22 +59,28 @@ def jobs_show(job: int, as_json: bool) -> None:
 
 @jobs_.command("cancel")
 @click.argument("job", type=int)
-def jobs_cancel(job: int) -> None:
+@as_json
+def jobs_cancel(job: int, as_json: bool) -> None:
     """Ask a job to end; kill it if it does not within half a minute."""
     from arena.jobs import cancel
 
     with writing() as (_, db):
-        click.echo(f"job {job}: {cancel(db, job).status}")
+        status = cancel(db, job).status
+    show({"id": job, "status": status}, as_json, lambda: [f"job {job}: {status}"])
 
 
 @jobs_.command("resume")
 @click.argument("job", type=int)
-def jobs_resume(job: int) -> None:
+@as_json
+def jobs_resume(job: int, as_json: bool) -> None:
     """Start a finished job's command again, as a new job; a training without a model goes on where it was."""
+    from arena.jobs import shown
     from arena.registry import resume_job
 
     with writing() as (here, db):
-        click.echo(f"job {resume_job(here, db, job).id} started; `jobs logs` shows what it prints")
+        made = resume_job(here, db, job)
+    row = {"id": made.id, "command": shown(made.command), "status": made.status}
+    show(row, as_json, lambda: [f"job {made.id} started; `jobs logs` shows what it prints"])
 
 
 @jobs_.command("up")
@@ -98,13 +107,15 @@ def _move(job: int, *, earlier: bool) -> None:
 
 @jobs_.command("logs")
 @click.argument("job", type=int)
-def jobs_logs(job: int) -> None:
+@as_json
+def jobs_logs(job: int, as_json: bool) -> None:
     """What a job printed."""
     from arena.jobs import read_log
     from db.runs import get_job
 
     with writing() as (here, db):
-        click.echo(read_log(here, get_job(db, job)))
+        log = read_log(here, get_job(db, job))
+    show({"id": job, "log": log}, as_json, lambda: [log])
 
 
 @click.command()
@@ -171,21 +182,25 @@ def _asked() -> str:
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False))
-def backup(file: str) -> None:
+@as_json
+def backup(file: str, as_json: bool) -> None:
     """Write a consistent copy of the database, also while the server runs."""
     from db.upkeep import backup as run
 
-    click.echo(f"{file}: {run(home(), Path(file))} bytes")
+    size = run(home(), Path(file))
+    show({"file": file, "bytes": size}, as_json, lambda: [f"{file}: {size} bytes"])
 
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False))
-def restore(file: str) -> None:
+@as_json
+def restore(file: str, as_json: bool) -> None:
     """Put a backup in the place of the home's database; the old one is kept beside it."""
     from arena.upkeep import restore as run
 
     kept = run(home(), Path(file))
-    click.echo("restored" + (f"; the database it replaces is kept as {kept}" if kept else ""))
+    text = "restored" + (f"; the database it replaces is kept as {kept}" if kept else "")
+    show({"file": file, "replaced": kept}, as_json, lambda: [text])
 
 
 @click.command()

@@ -103,7 +103,8 @@ def owner() -> None:
 
 @owner.command("link")
 @click.option("--name", help="Whose; the first owner by default.")
-def owner_link(name: str | None) -> None:
+@as_json
+def owner_link(name: str | None, as_json: bool) -> None:
     """Print a new one-time link to the studio; without --name also a new link to the owner's own rating seat."""
     from datetime import UTC, datetime
 
@@ -114,12 +115,12 @@ def owner_link(name: str | None) -> None:
     with writing() as (here, db):
         public = address(db, here)
         if name is not None:
-            click.echo(f"studio  {studio_link(public, owner_link_token(db, datetime.now(UTC), name))}")
-            return
-        made = links(db, public)
-    if made.rate:
-        click.echo(f"rate    {made.rate}")
-    click.echo(f"studio  {made.studio}")
+            rate, studio = None, studio_link(public, owner_link_token(db, datetime.now(UTC), name))
+        else:
+            made = links(db, public)
+            rate, studio = made.rate, made.studio
+    lines = ([f"rate    {rate}"] if rate else []) + [f"studio  {studio}"]
+    show({"rate": rate, "studio": studio}, as_json, lambda: lines)
 
 
 @owner.command("add")
