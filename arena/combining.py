@@ -10,11 +10,14 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from arena.jobs import ThisJob
-from db import combining, upkeep
+from db import combining, runs, upkeep
 from db.catalog import list_models
-from db.connection import Home, Lock, checked_name, open_reader, open_writer
+from db.combining_runs import Hashes
+from db.connection import Home, Lock, checked_name, open_writer
+from db.entities import RunStatus
 from db.errors import UserError
 from training.folders import MARKER, verify, written_aside
+from training.snapshots import answers_id, snapshot_id, write_rows
 
 CARD = "README.md"
 """of a model's folder: written anew when something is learned of the model, so it does not tell two models apart"""
@@ -30,7 +33,7 @@ class Report(NamedTuple):
 
 
 def combine(home: Home, db: Database, folder: Path, label: str | None, job: ThisJob) -> Report:
-    """Bring another home's prompts, answers, models, campaigns, raters and votes in; what is here already adds nothing.
+    """Bring another home's prompts, answers, models, campaigns, raters, votes and runs in; what is here already adds nothing.
 
     UserError while a server runs here, where one of the homes is not sound, and where they contradict each other; then
     nothing has changed but for model folders, which `prune` finds.
@@ -54,13 +57,20 @@ def combine(home: Home, db: Database, folder: Path, label: str | None, job: This
                 )
         places = _models(home, other, aside, mark, job)
         job.say(0.5, "bringing it in")
-        done = combining.combine(db, aside.database, mark, places)
-        with contextlib.closing(open_reader(aside).conn) as conn:
-            left = combining.not_brought(Database(conn))
+        done = combining.combine(db, aside.database, mark, places, Hashes(snapshot_id, answers_id))
+        _write_rows(home, db)
     finally:
         shutil.rmtree(aside.root, ignore_errors=True)
         lock.release()
-    return Report(done.added, done.already_there, done.renamed, left)
+    return Report(done.added, done.already_there, done.renamed, done.left)
+
+
+def _write_rows(home: Home, db: Database) -> None:
+    """The file of rows of every run whose model was copied: votes have other numbers here, so it is written anew."""
+    for run in runs.list_runs(db):
+        file = home.root / run.folder / "pairs.jsonl"
+        if run.status is RunStatus.SUCCEEDED and file.parent.is_dir() and not file.exists():
+            write_rows(db, run.snapshot, file)
 
 
 def _models(home: Home, other: Home, aside: Home, label: str, job: ThisJob) -> dict[str, str]:

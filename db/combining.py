@@ -1,37 +1,28 @@
-"""Bringing one home's prompts, answers, campaigns, raters and votes into another.
+"""Bringing one home's prompts, answers, campaigns, raters, votes and runs into another.
 
 Content goes by its id, a row of its own by its name: what is the same there and here is one; where only the name is the
 same, the other's comes in as NAME@LABEL. The other database is attached; everything happens in one transaction.
 """
 
-import contextlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 
 from sqlite_utils import Database
 
+from db.bringing import MAPS, TEXT_MAPS, Bringing, Combined, by, response_here
+from db.combining_runs import Hashes, bring_runs, bring_snapshots
 from db.connection import transaction
 from db.entities import FROZEN, content_id
 from db.errors import Conflict
 from db.upkeep import problems
 from db.votes import count_import
 
-MAPS = ("models", "campaigns", "raters", "battles", "imports", "prompt_sets", "pair_sets")
-"""tables whose row numbers differ from home to home"""
-COUNTED = ("prompts", "responses", "models", "campaigns", "battles", "raters", "votes")
+COUNTED = ("prompts", "responses", "models", "campaigns", "battles", "raters", "votes", "snapshots", "runs")
+STAYS = ("snapshots", "runs", "seats", "promotions", "owners", "chats")
+"""of these some or all stay in the other home alone"""
 
 
-@dataclass
-class Combined:
-    """What came in, what was there already, and what had to take another name: (noun, old name, new name)."""
-
-    added: dict[str, int] = field(default_factory=dict)
-    already_there: dict[str, int] = field(default_factory=dict)
-    renamed: list[tuple[str, str, str]] = field(default_factory=list)
-
-
-def combine(db: Database, other: Path, label: str, places: Mapping[str, str]) -> Combined:
+def combine(db: Database, other: Path, label: str, places: Mapping[str, str], hashes: Hashes) -> Combined:
     """Bring in the database at `other`, of this very version. `places`: {where a model lies there: where it lies here}.
 
     Conflict where a prompt is held out in one home and may train in the other, or where afterwards something would
@@ -42,14 +33,16 @@ def combine(db: Database, other: Path, label: str, places: Mapping[str, str]) ->
         with transaction(db):
             _refuse_other_splits(db)
             before = {table: _count(db, table) for table in COUNTED}
-            done = _Bringing(db, label, places).everything()
+            done = _Everything(db, label, places).bring_all(hashes)
             for table in COUNTED:
                 done.added[table] = _count(db, table) - before[table]
-                done.already_there[table] = _count(db, table, "other") - done.added[table]
+                done.already_there[table] = (
+                    _count(db, table, "other") - done.added[table] - done.left.get(table, 0)
+                )
             if wrong := list(problems(db)):
                 raise Conflict(f"together they would not be sound: {wrong[0]}", "run `check` on both homes")
     finally:
-        for table in (*MAPS, "responses"):
+        for table in (*MAPS, *TEXT_MAPS):
             db.conn.execute(f"DROP TABLE IF EXISTS temp.map_{table}")
         db.conn.execute("DETACH DATABASE other")
     return done
@@ -71,30 +64,11 @@ def _refuse_other_splits(db: Database) -> None:
         )
 
 
-def _by(table: str, column: str) -> str:
-    """The number here of what a column of the other home names."""
-    return f"(SELECT new FROM temp.map_{table} WHERE old = x.{column})"
-
-
-def _response(column: str) -> str:
-    """The id here of a response: another one only where its model took another name."""
-    return f"coalesce((SELECT new FROM temp.map_responses WHERE old = x.{column}), x.{column})"
-
-
-class _Bringing:
+class _Everything(Bringing):
     """One combination, table by table, parents first."""
 
-    def __init__(self, db: Database, label: str, places: Mapping[str, str]) -> None:
-        self.conn, self.label, self.places = db.conn, label, places
-        self.db, self.done = db, Combined()
-        for table in MAPS:
-            self.conn.execute(
-                f"CREATE TEMP TABLE map_{table} (old INTEGER PRIMARY KEY, new INTEGER NOT NULL)"
-            )
-        self.conn.execute("CREATE TEMP TABLE map_responses (old TEXT PRIMARY KEY, new TEXT NOT NULL)")
-
-    def everything(self) -> Combined:
-        """Bring it all."""
+    def bring_all(self, hashes: Hashes) -> Combined:
+        """Bring what can be brought; the rest is counted."""
         self._prompts()
         self._models()
         self._responses()
@@ -105,90 +79,42 @@ class _Bringing:
         self._said_of_battles()
         self._machines()
         self._pair_sets()
+        bring_snapshots(self, hashes)
+        bring_runs(self, self._new_campaigns)
+        came = {t: _count(self.db, f"map_{t}", "temp") for t in ("snapshots", "runs")}
+        self.done.left = {t: _count(self.db, t, "other") - came.get(t, 0) for t in STAYS}
         return self.done
-
-    # -- how a table is brought ----------------------------------------------------------------------------------
-
-    def _bring(
-        self, table: str, how: Mapping[str, str] | None = None, where: str = "1", order: str = "x.rowid"
-    ) -> None:  # fmt: skip
-        """Copy the rows of a table, `how` saying what stands in a column instead; those there already add nothing."""
-        found = self.conn.execute(f"SELECT name, type FROM pragma_table_info('{table}', 'main')")
-        columns = [str(name) for name, kind in found if not (name in ("id", "number") and kind == "INTEGER")]
-        values = ", ".join((how or {}).get(column, f"x.{column}") for column in columns)
-        self.conn.execute(
-            f"INSERT INTO main.{table}({', '.join(columns)}) SELECT {values} FROM other.{table} x "
-            f"WHERE {where} ORDER BY {order} ON CONFLICT DO NOTHING"
-        )
-
-    def _insert(self, table: str, row: Mapping[str, object]) -> int:
-        marks = ", ".join("?" * len(row))
-        made = self.conn.execute(
-            f"INSERT INTO main.{table}({', '.join(row)}) VALUES ({marks})", [*row.values()]
-        )
-        return int(made.lastrowid or 0)
-
-    def _rows(self, table: str) -> Iterator[dict[str, object]]:
-        """The other home's rows, oldest first."""
-        cursor = self.conn.execute(f"SELECT * FROM other.{table} ORDER BY id")
-        names = [column[0] for column in cursor.description]
-        return (dict(zip(names, row, strict=True)) for row in cursor.fetchall())
-
-    def _here(self, table: str, name: str) -> dict[str, object] | None:
-        cursor = self.conn.execute(f"SELECT * FROM main.{table} WHERE name = ?", (name,))
-        names, row = [column[0] for column in cursor.description], cursor.fetchone()
-        return None if row is None else dict(zip(names, row, strict=True))
-
-    def _map(self, table: str, old: object, new: object) -> None:
-        self.conn.execute(f"INSERT INTO temp.map_{table} VALUES (?, ?)", (old, new))
-
-    def _new(self, table: str, old: object) -> object:
-        row = self.conn.execute(f"SELECT new FROM temp.map_{table} WHERE old IS ?", (old,)).fetchone()
-        return row[0] if row else None
-
-    def _names(self, name: object) -> Iterator[str]:
-        """What something of the other home may be called here, in order of preference."""
-        yield str(name)
-        yield f"{name}@{self.label}"
-        number = 2
-        while True:
-            yield f"{name}@{self.label}-{number}"
-            number += 1
-
-    def _renamed(self, noun: str, row: Mapping[str, object], name: str) -> None:
-        if row["name"] != name:
-            self.done.renamed.append((noun, str(row["name"]), name))
 
     # -- what is compared ----------------------------------------------------------------------------------------
 
     def _prompts(self) -> None:
-        self._bring("prompts", order="x.number")
+        self.bring("prompts", order="x.number")
         for table in ("prompt_tags", "prompt_refs"):
-            self._bring(table, order="1")
+            self.bring(table, order="1")
         self._by_name("prompt_sets")
-        self._bring("prompt_set_members", {"prompt_set": _by("prompt_sets", "prompt_set")}, order="1")
+        self.bring("prompt_set_members", {"prompt_set": by("prompt_sets", "prompt_set")}, order="1")
 
     def _by_name(self, table: str) -> None:
         """Sets of the same name are one."""
-        self._bring(table)
+        self.bring(table)
         self.conn.execute(
             f"INSERT INTO temp.map_{table} SELECT x.id, h.id FROM other.{table} x JOIN main.{table} h ON h.name = x.name"
         )
 
     def _models(self) -> None:
         said = ("kind", "source", "adapter", "quantize", "endpoint", "remote_name")
-        for old in self._rows("models"):
+        for old in self.rows("models"):
             row = {k: v for k, v in old.items() if k != "id"}
             row |= {k: self.places.get(str(old[k]), old[k]) for k in ("source", "adapter")}
-            row |= {"parent": self._new("models", old["parent"]), "run": None}
-            for name in self._names(old["name"]):
-                here = self._here("models", name)
+            row |= {"parent": self.new("models", old["parent"]), "run": None}
+            for name in self.names(old["name"]):
+                here = self.here("models", name)
                 if here is None or all(here[k] == row[k] for k in said):
                     break
-            self._map(
-                "models", old["id"], here["id"] if here else self._insert("models", {**row, "name": name})
+            self.map(
+                "models", old["id"], here["id"] if here else self.insert("models", {**row, "name": name})
             )
-            self._renamed("model", old, name)
+            self.renamed("model", old, name)
 
     def _responses(self) -> None:
         """A response's id is made of its model's name, so those of a model that took another name get another id."""
@@ -200,28 +126,29 @@ class _Bringing:
             "INSERT INTO temp.map_responses VALUES (?, ?)",
             ((old, content_id("response", *parts)) for old, *parts in rows),
         )
-        self._bring(
+        self.bring(
             "responses",
-            {"id": _response("id"), "model": _by("models", "model")},
+            {"id": response_here("id"), "model": by("models", "model")},
             order="x.number",
         )
-        self._bring("scores", {"response": _response("response")}, order="1")
-        both = {"response_a": _response("response_a"), "response_b": _response("response_b")}
-        self._bring("item_refs", both, order="1")
+        both = {"response_a": response_here("response_a"), "response_b": response_here("response_b")}
+        self.bring("item_refs", both, order="1")
 
     # -- who judged what -----------------------------------------------------------------------------------------
 
     def _raters(self) -> None:
-        for old in self._rows("raters"):
-            for name in self._names(old["name"]):
-                here = self._here("raters", name)
+        for old in self.rows("raters"):
+            known = self._judge_here(old)
+            for name in (known,) if known else self.names(old["name"]):
+                here = self.here("raters", name)
                 if here is None or self._same_rater(old, here):
                     break
             row = {k: v for k, v in old.items() if k != "id"} | {"name": name}
-            self._map("raters", old["id"], here["id"] if here else self._insert("raters", row))
-            self._renamed("rater", old, name)
-        self._bring("rater_decisions", {"rater": _by("raters", "rater")}, where=f"""NOT EXISTS (
-            SELECT 1 FROM main.rater_decisions d WHERE d.rater = {_by("raters", "rater")} AND d.at = x.at)""")  # fmt: skip
+            self.map("raters", old["id"], here["id"] if here else self.insert("raters", row))
+            if not known:
+                self.renamed("rater", old, name)
+        self.bring("rater_decisions", {"rater": by("raters", "rater")}, where=f"""NOT EXISTS (
+            SELECT 1 FROM main.rater_decisions d WHERE d.rater = {by("raters", "rater")} AND d.at = x.at)""")  # fmt: skip
 
     def _same_rater(self, there: Mapping[str, object], here: Mapping[str, object]) -> bool:
         """Whether two raters of one name are one: the same row, the same machine, or a name that only files gave."""
@@ -237,26 +164,33 @@ class _Bringing:
         found = f"SELECT kind, model, prompt_version FROM {home}.judges WHERE rater = ?"
         return self.conn.execute(found, (rater["id"],)).fetchone()
 
+    def _judge_here(self, rater: Mapping[str, object]) -> str | None:
+        """What the very judge of the other home is called here, by what it is made of; None where it is not here."""
+        found = """SELECT h.name FROM other.judges j JOIN main.judges m USING (kind, model, prompt_version)
+            JOIN main.raters h ON h.id = m.rater WHERE j.rater = ?"""
+        row = self.conn.execute(found, (rater["id"],)).fetchone()
+        return str(row[0]) if row else None
+
     def _rates(self, home: str, rater: Mapping[str, object]) -> bool:
         """Whether a rater ever had a seat or a ballot in a home."""
         found = f"SELECT 1 FROM {home}.seats WHERE rater = ?1 UNION ALL SELECT 1 FROM {home}.assignments WHERE rater = ?1"
         return self.conn.execute(found, (rater["id"],)).fetchone() is not None
 
     def _campaigns(self) -> None:
-        new: list[object] = []
-        for old in self._rows("campaigns"):
-            for name in self._names(old["name"]):
-                here = self._here("campaigns", name)
+        self._new_campaigns: list[object] = []
+        for old in self.rows("campaigns"):
+            for name in self.names(old["name"]):
+                here = self.here("campaigns", name)
                 if here is None or self._same_campaign(old, here):
                     break
             if here is None:
                 row = {k: v for k, v in old.items() if k != "id"}
                 row |= {"name": name, "parent_run": None, "lineage": None, "previous": None}
                 row |= {"status": "paused" if old["status"] == "open" else old["status"]}
-                number = self._insert("campaigns", row)
-                new.append(number)
-            self._map("campaigns", old["id"], here["id"] if here else number)
-            self._renamed("campaign", old, name)
+                number = self.insert("campaigns", row)
+                self._new_campaigns.append(number)
+            self.map("campaigns", old["id"], here["id"] if here else number)
+            self.renamed("campaign", old, name)
         grown = {
             c: f"(SELECT k.new FROM temp.map_campaigns k WHERE k.old = x.{c})"
             for c in ("lineage", "previous")
@@ -264,8 +198,8 @@ class _Bringing:
         self.conn.executemany(
             f"""UPDATE main.campaigns SET (lineage, previous) = (SELECT {grown["lineage"]}, {grown["previous"]}
             FROM temp.map_campaigns k JOIN other.campaigns x ON x.id = k.old WHERE k.new = main.campaigns.id)
-            WHERE id = ?""", ((number,) for number in new))  # fmt: skip
-        self._bring("campaign_models", {"campaign": _by("campaigns", "campaign"), "model": _by("models", "model")},
+            WHERE id = ?""", ((number,) for number in self._new_campaigns))  # fmt: skip
+        self.bring("campaign_models", {"campaign": by("campaigns", "campaign"), "model": by("models", "model")},
                     order="x.campaign, x.position")  # fmt: skip
 
     def _same_campaign(self, there: Mapping[str, object], here: Mapping[str, object]) -> bool:
@@ -274,51 +208,51 @@ class _Bringing:
             return False
         models = "SELECT {0} FROM {1}.campaign_models x WHERE campaign = ? ORDER BY position"
         ours = self.conn.execute(models.format("model", "main"), (here["id"],)).fetchall()
-        theirs = self.conn.execute(models.format(_by("models", "model"), "other"), (there["id"],)).fetchall()
+        theirs = self.conn.execute(models.format(by("models", "model"), "other"), (there["id"],)).fetchall()
         turned = self.conn.execute(
             f"""SELECT 1 FROM other.battles x JOIN main.battles h ON h.campaign = ?2
-            AND h.response_a = {_response("response_b")} AND h.response_b = {_response("response_a")}
+            AND h.response_a = {response_here("response_b")} AND h.response_b = {response_here("response_a")}
             WHERE x.campaign = ?1 LIMIT 1""", (there["id"], here["id"])).fetchone()  # fmt: skip
         return ours == theirs and turned is None
 
     def _battles(self) -> None:
         """The battles, then which of them are check questions."""
-        both = {"response_a": _response("response_a"), "response_b": _response("response_b")}
-        models = {slot: _by("models", slot) for slot in ("model_a", "model_b")}
-        self._bring("battles", {"campaign": _by("campaigns", "campaign"), **both, **models})
+        both = {"response_a": response_here("response_a"), "response_b": response_here("response_b")}
+        models = {slot: by("models", slot) for slot in ("model_a", "model_b")}
+        self.bring("battles", {"campaign": by("campaigns", "campaign"), **both, **models})
         self.conn.execute(
             f"""INSERT INTO temp.map_battles SELECT x.id, h.id FROM other.battles x JOIN main.battles h
-            ON h.campaign = {_by("campaigns", "campaign")} AND h.response_a = {_response("response_a")}
-            AND h.response_b = {_response("response_b")}"""
+            ON h.campaign = {by("campaigns", "campaign")} AND h.response_a = {response_here("response_a")}
+            AND h.response_b = {response_here("response_b")}"""
         )
-        self._bring("gold_pairs", {"battle": _by("battles", "battle")},
-                    where=f"{_by('battles', 'battle')} NOT IN (SELECT battle FROM main.gold_pairs)")  # fmt: skip
-        names = {"campaign": _by("campaigns", "campaign"), "rater": _by("raters", "rater"), **models}
-        self._bring("live_turns", {**names, "battle": _by("battles", "battle")}, order="x.asked_at")
+        self.bring("gold_pairs", {"battle": by("battles", "battle")},
+                    where=f"{by('battles', 'battle')} NOT IN (SELECT battle FROM main.gold_pairs)")  # fmt: skip
+        names = {"campaign": by("campaigns", "campaign"), "rater": by("raters", "rater"), **models}
+        self.bring("live_turns", {**names, "battle": by("battles", "battle")}, order="x.asked_at")
 
     def _votes(self) -> None:
         """Ballots, votes and what was undone. A rater's undone votes on a battle come before the one that stands."""
         imports = self._imports()
-        ballot = {"battle": _by("battles", "battle"), "rater": _by("raters", "rater")}
+        ballot = {"battle": by("battles", "battle"), "rater": by("raters", "rater")}
         new = "x.receipt NOT IN (SELECT receipt FROM main.votes)"
         undone = "x.id IN (SELECT vote FROM other.retractions)"
         self._undo()
-        self._bring("assignments", ballot, order="x.number", where="""x.id IN (
+        self.bring("assignments", ballot, order="x.number", where="""x.id IN (
             SELECT assignment FROM other.votes x WHERE x.receipt NOT IN (SELECT receipt FROM main.votes))
             AND x.id NOT IN (SELECT id FROM main.assignments)""")  # fmt: skip
-        vote = {**ballot, "campaign": _by("campaigns", "campaign"), "import": _by("imports", "import")}
+        vote = {**ballot, "campaign": by("campaigns", "campaign"), "import": by("imports", "import")}
         finished = "(x.import IS NULL OR x.import IN (SELECT old FROM temp.map_imports))"
         for (number,) in self.conn.execute(
             f"SELECT x.id FROM other.votes x WHERE {undone} AND {new} AND {finished} ORDER BY x.id"
         ).fetchall():
-            self._bring("votes", vote, where=f"x.id = {number}")
+            self.bring("votes", vote, where=f"x.id = {number}")
             self._undo()
-        self._bring("votes", vote, where=f"{new} AND NOT {undone} AND {finished}")
+        self.bring("votes", vote, where=f"{new} AND NOT {undone} AND {finished}")
         for number in imports:
             count_import(self.db, number)
-        self._bring("withdrawals", {"rater": _by("raters", "rater")})
-        self._bring(
-            "reveals", {"rater": _by("raters", "rater"), "campaign": _by("campaigns", "campaign")}, order="1"
+        self.bring("withdrawals", {"rater": by("raters", "rater")})
+        self.bring(
+            "reveals", {"rater": by("raters", "rater"), "campaign": by("campaigns", "campaign")}, order="1"
         )
 
     def _undo(self) -> None:
@@ -332,15 +266,15 @@ class _Bringing:
     def _imports(self) -> list[int]:
         """The finished imports of votes, by what they read and when; those that are new here, whose votes count at the end."""
         new = []
-        for old in self._rows("imports"):
+        for old in self.rows("imports"):
             if old["finished_at"] is None:
                 continue
             row = {k: v for k, v in old.items() if k != "id"}
-            row["campaign"] = self._new("campaigns", old["campaign"])
+            row["campaign"] = self.new("campaigns", old["campaign"])
             here = self.conn.execute("SELECT id FROM main.imports WHERE (kind, source, started_at) = (?, ?, ?)",
                                      (old["kind"], old["source"], old["started_at"])).fetchone()  # fmt: skip
-            number = here[0] if here else self._insert("imports", row)
-            self._map("imports", old["id"], number)
+            number = here[0] if here else self.insert("imports", row)
+            self.map("imports", old["id"], number)
             if here is None:
                 new.append(int(number))
         return new
@@ -349,51 +283,44 @@ class _Bringing:
 
     def _said_of_battles(self) -> None:
         """Findings of the guard and of owners, reports that were dismissed, rulings."""
-        battle = {"battle": _by("battles", "battle")}
-        self._bring("battle_findings", battle, where="x.kind <> 'reported'", order="1")
+        battle = {"battle": by("battles", "battle")}
+        self.bring("battle_findings", battle, where="x.kind <> 'reported'", order="1")
         self.conn.execute(
             f"""UPDATE main.battle_findings SET dismissed_at = x.dismissed_at, dismissed_by = x.dismissed_by
             FROM other.battle_findings x WHERE x.kind = 'reported' AND x.dismissed_at IS NOT NULL
             AND main.battle_findings.kind = 'reported' AND main.battle_findings.dismissed_at IS NULL
-            AND main.battle_findings.battle = {_by("battles", "battle")}
+            AND main.battle_findings.battle = {by("battles", "battle")}
             AND main.battle_findings.what = CAST((SELECT new FROM temp.map_raters WHERE old = CAST(x.what AS INTEGER)) AS TEXT)"""
         )
-        self._bring("adjudications", battle, where=f"""NOT EXISTS (SELECT 1 FROM main.adjudications a
-            WHERE a.battle = {_by("battles", "battle")} AND (a.outcome, a.who, a.at) = (x.outcome, x.who, x.at))""")  # fmt: skip
+        self.bring("adjudications", battle, where=f"""NOT EXISTS (SELECT 1 FROM main.adjudications a
+            WHERE a.battle = {by("battles", "battle")} AND (a.outcome, a.who, a.at) = (x.outcome, x.who, x.at))""")  # fmt: skip
 
     def _machines(self) -> None:
         """Judges with what they said of responses wherever they meet."""
-        judge = {"judge": _by("raters", "judge")}
-        self._bring("judges", {"rater": _by("raters", "rater")})
-        both = {"response_a": _response("response_a"), "response_b": _response("response_b")}
+        judge = {"judge": by("raters", "judge")}
+        self.bring("judges", {"rater": by("raters", "rater")})
+        # a judge's scores stand under its name, and that may be another one here
+        named = """(SELECT h.name FROM other.raters t JOIN temp.map_raters k ON k.old = t.id
+            JOIN main.raters h ON h.id = k.new WHERE t.kind = 'judge' AND t.name = x.scorer)"""
+        self.bring(
+            "scores",
+            {"response": response_here("response"), "scorer": f"coalesce({named}, x.scorer)"},
+            order="1",
+        )
+        both = {"response_a": response_here("response_a"), "response_b": response_here("response_b")}
         there = "(SELECT 1 FROM main.{0} c WHERE c.judge = {1} AND c.created_at = x.created_at AND {2})"
         pair = f"c.response_a = {both['response_a']} AND c.response_b = {both['response_b']}"
         # where a model took another name the two ids may change their order, which the table fixes: those stay behind
         sound = f"{both['response_a']} < {both['response_b']}"
-        self._bring("comparisons", {**judge, **both},
+        self.bring("comparisons", {**judge, **both},
                     where=f"{sound} AND NOT EXISTS {there.format('comparisons', judge['judge'], pair)}")  # fmt: skip
-        one = {"response": _response("response")}
+        one = {"response": response_here("response")}
         same = f"c.response = {one['response']}"
-        self._bring(
+        self.bring(
             "grades", {**judge, **one}, where=f"NOT EXISTS {there.format('grades', judge['judge'], same)}"
         )
 
     def _pair_sets(self) -> None:
         self._by_name("pair_sets")
-        self._bring("pairs", {"pair_set": _by("pair_sets", "pair_set"), "chosen": _response("chosen"),
-                              "rejected": _response("rejected")})  # fmt: skip
-
-
-def not_brought(db: Database) -> dict[str, int]:
-    """{noun: how many} of what a home keeps that combining leaves where it is."""
-    tables = {
-        "runs": "runs",
-        "snapshots": "snapshots",
-        "seats": "seats",
-        "promotions": "promotions",
-        "owners": "owners",
-    }
-    with contextlib.closing(db.conn.cursor()) as cursor:
-        return {
-            noun: int(cursor.execute(f"SELECT count(*) FROM {t}").fetchone()[0]) for noun, t in tables.items()
-        }
+        self.bring("pairs", {"pair_set": by("pair_sets", "pair_set"), "chosen": response_here("chosen"),
+                              "rejected": response_here("rejected")})  # fmt: skip

@@ -9,15 +9,19 @@ import pytest
 from sqlite_utils import Database
 
 from arena.upkeep import check
+from db import runs
 from db.campaigns import create_campaign
-from db.catalog import add_model, add_prompts, add_responses
-from db.connection import Lock, home_at, open_writer
-from db.entities import CampaignSettings, ModelKind, Prompt, Response, Split
+from db.catalog import add_model, add_prompts, add_responses, add_scores
+from db.connection import Home, Lock, home_at, open_writer
+from db.entities import CampaignSettings, ModelKind, Prompt, Response, RunKind, Score, Split
 from db.guarding import mark_scanned
+from db.judges import JudgeKind, add_judge
+from labeling.pairs import PairPolicy
 from tests.factories import make_home
 from tests.test_db_eras import home_of
 from tests.workshop import give_votes, refused, run
 from training.folders import verify, written_aside
+from training.snapshots import Source, freeze, write_rows
 
 
 @pytest.fixture
@@ -72,6 +76,8 @@ def test_everything_comes_in_once_and_both_homes_stay_sound(home, other):
         "battles": 3,
         "raters": 2,
         "votes": 8,
+        "snapshots": 0,
+        "runs": 0,
     }
     assert report["already_there"]["campaigns"] == 1
     assert theirs <= set(sql(home, "SELECT id FROM prompts UNION SELECT id FROM responses"))
@@ -103,7 +109,7 @@ def test_twice_adds_nothing_and_what_came_since_comes_then(home, other):
 def home_rows(home):
     """Every row of every table that combining writes."""
     tables = ("prompts", "responses", "models", "campaigns", "campaign_models", "battles", "raters", "assignments",
-              "votes", "retractions", "vote_counts", "battle_cover", "campaign_sizes", "battle_findings", "prompt_tags")  # fmt: skip
+              "snapshots", "snapshot_pairs", "runs", "run_metrics", "scores", "judges", "votes", "retractions", "vote_counts", "battle_cover", "campaign_sizes", "battle_findings", "prompt_tags")  # fmt: skip
     return {t: sorted(sql(home, f"SELECT * FROM {t}"), key=repr) for t in tables}
 
 
@@ -222,6 +228,121 @@ def test_model_folders_come_along(home, other):
     assert sql(home, "SELECT p.name FROM models m JOIN models p ON p.id = m.parent WHERE m.name = 'new'") == [
         ("model-one",)
     ]
+
+
+def ran(home, name, measured, campaigns=("first",)):
+    """A run over the votes of a home as training leaves it, without the training."""
+    with contextlib.closing(open_writer(home).conn) as conn:
+        db = Database(conn)
+        snapshot = freeze(db, Source(campaigns), PairPolicy())
+        run_ = runs.add_run(
+            db, name, RunKind.DPO, parent="model-one", snapshot=snapshot.id, folder=f"runs/{name}", campaign=None,
+            settings={"reference": "model-two", "beta": 0.1}, job=None, pid=1, pid_started=0.0,
+        )  # fmt: skip
+        with written_aside(home.runs / name / "model") as aside:
+            (aside / "adapter_model.safetensors").write_bytes(name.encode() + bytes([int(measured)]) * 1000)
+        write_rows(db, snapshot.id, home.runs / name / "pairs.jsonl")
+        runs.add_metrics(db, run_.id, 3, 3, {"loss": measured})
+        runs.finish_run(
+            db, run_.id, model=name, kind=ModelKind.ADAPTER, source="owner/base", adapter=f"runs/{name}/model",
+            quantize=None, reference_proof=None, metrics={"loss": measured}, versions={}, seconds=1.0,
+        )  # fmt: skip
+
+
+def receipts_behind(home, run_):
+    """The votes that a run was trained on, by what they are called everywhere."""
+    return set(sql(home, f"""SELECT v.receipt FROM runs r JOIN snapshot_pairs s ON s.snapshot = r.snapshot,
+        json_each(s.votes) j JOIN votes v ON v.id = j.value WHERE r.name = '{run_}'"""))  # fmt: skip
+
+
+def test_runs_come_along_with_the_votes_they_were_trained_on(home, other):
+    ran(home, "r1", 1.0)
+    ran(other, "r1", 2.0)
+    ran(other, "r2", 3.0, ("first", "second"))
+    sql_write(other, "UPDATE models SET kind = 'endpoint', endpoint = 'http://127.0.0.1:9', remote_name = 'x' WHERE name = 'model-two'")  # fmt: skip
+    assert check(other) == []
+    behind = {name: receipts_behind(other, name) for name in ("r1", "r2")}
+    report = combined(home, other, "--as", "lab2")
+    assert (report["added"]["runs"], report["added"]["snapshots"]) == (2, 2)
+    assert (report["left"]["runs"], report["left"]["snapshots"]) == (0, 0)
+    assert ["run", "r1", "r1@lab2"] in report["renamed"]
+    assert check(home) == []
+    assert receipts_behind(home, "r1@lab2") == behind["r1"] != receipts_behind(home, "r1")
+    assert receipts_behind(home, "r2") == behind["r2"]
+    assert sql(
+        home, "SELECT r.name, m.name, r.folder FROM runs r JOIN models m ON m.run = r.id ORDER BY r.id"
+    ) == [
+        ("r1", "r1", "runs/r1"),
+        ("r1@lab2", "r1@lab2", "runs/r1@lab2"),
+        ("r2", "r2", "runs/r2"),
+    ]
+    assert sql(home, "SELECT r.name, value FROM run_metrics m JOIN runs r ON r.id = m.run ORDER BY 1") == [
+        ("r1", 1.0),
+        ("r1@lab2", 2.0),
+        ("r2", 3.0),
+    ]
+    named = sql(home, "SELECT name, json_extract(settings, '$.reference') FROM runs ORDER BY name")
+    assert named == [("r1", "model-two"), ("r1@lab2", "model-two@lab2"), ("r2", "model-two@lab2")]
+    assert sql(home, "SELECT DISTINCT source FROM snapshots ORDER BY 1") == [
+        ("votes:first",),
+        ("votes:first@lab2",),
+        ("votes:first@lab2,second",),
+    ]
+    before = home_rows(home)
+    again = combined(home, other, "--as", "lab2")
+    assert set(again["added"].values()) == {0}
+    assert again["already_there"]["runs"] == 2
+    assert home_rows(home) == before
+    (home.runs / "r2" / "pairs.jsonl").unlink()
+    assert len(check(home)) == 1
+    combined(home, other, "--as", "lab2")
+    assert check(home) == []
+
+
+def test_a_run_of_a_copied_home_is_the_same_run(home, tmp_path):
+    ran(home, "r1", 1.0)
+    shutil.copytree(home.root, tmp_path / "copied")
+    report = combined(home, Home(tmp_path / "copied"))
+    assert set(report["added"].values()) == {0}
+    assert report["renamed"] == []
+    assert report["already_there"]["runs"] == 1
+
+
+def test_a_run_that_goes_on_stays_where_it_is(home, other):
+    ran(other, "r1", 1.0)
+    sql_write(other, "UPDATE runs SET status = 'running', finished_at = NULL")
+    sql_write(other, "UPDATE models SET run = NULL")
+    report = combined(home, other)
+    assert (report["added"]["runs"], report["left"]["runs"], report["added"]["snapshots"]) == (0, 1, 1)
+    assert check(home) == []
+
+
+def judged(home, name, model, score):
+    """A judge of a home, and its score of the home's first answer."""
+    with contextlib.closing(open_writer(home).conn) as conn:
+        db = Database(conn)
+        row = add_judge(db, name, JudgeKind.PAIRRM, model)
+        answer = conn.execute("SELECT id FROM responses ORDER BY number LIMIT 1").fetchone()[0]
+        add_scores(db, [Score(answer, row.name, score)])
+
+
+def test_a_judges_scores_follow_its_name(home, other):
+    judged(home, "judge", "owner/one", 1.0)
+    judged(home, "second", "owner/three", 3.0)
+    judged(other, "judge", "owner/two", 2.0)
+    judged(other, "third", "owner/three", 3.0)
+    report = combined(home, other, "--as", "lab2")
+    assert ["rater", "judge", "judge@lab2"] in report["renamed"]
+    assert "third" not in [old for _, old, _ in report["renamed"]], "the very same judge as `second` here"
+    assert sorted(sql(home, "SELECT scorer, score FROM scores")) == [
+        ("judge", 1.0),
+        ("judge@lab2", 2.0),
+        ("second", 3.0),
+    ]
+    assert check(home) == []
+    before = home_rows(home)
+    assert set(combined(home, other, "--as", "lab2")["added"].values()) == {0}
+    assert home_rows(home) == before
 
 
 def test_a_home_of_an_older_version_comes_in_and_stays_as_old_as_it_is(home, tmp_path):

@@ -263,7 +263,7 @@ def megabytes(size: int) -> str:
               "(default: the other home's folder).")  # fmt: skip
 @as_json
 def combine(other_home: str, label: str | None, as_json: bool) -> None:
-    """Bring another home's prompts, answers, models, campaigns, raters and votes into this one; twice adds nothing."""
+    """Bring another home's prompts, answers, models, campaigns, raters, votes and runs into this one; twice adds nothing."""
     from arena.combining import combine as run
 
     with working() as (here, db, job):
