@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -69,7 +70,11 @@ class Running:
 @contextlib.contextmanager
 def running(home: Home, **options: object) -> Iterator[Running]:
     """Serve a home on a free port until the block ends."""
-    app = create_app(home, **options)
+    gc.disable()  # or it looks for garbage among a hundred thousand new objects, none of which is any
+    try:
+        app = create_app(home, **options)
+    finally:
+        gc.enable()
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # or asyncio leaves Nagle on
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(

@@ -22,9 +22,16 @@ class StandIn(ThreadingHTTPServer):
         self.body: str | None = None
         self.key: str | None = None
         self.delay = 0.0
+        self.gate = threading.Event()
+        self.gate.set()
         self.retry_after: str | None = None
         self.answer: Callable[[str], str | None] = lambda text: f"You said {text}"
         """what it answers to the last message; None: it refuses that one request as too long"""
+
+    def hold(self) -> threading.Event:
+        """Requests from now on are answered only once this event is set; those that wait already are not concerned."""
+        self.gate = threading.Event()
+        return self.gate
 
     @property
     def url(self) -> str:
@@ -46,6 +53,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.seen.append(asked)
         self.server.headers_seen.append({k.lower(): v for k, v in self.headers.items()})
         time.sleep(self.server.delay)
+        self.server.gate.wait(60)
         wrong_key = self.server.key and self.headers.get("authorization") != f"Bearer {self.server.key}"
         status = 401 if wrong_key else self.server.statuses.pop(0) if self.server.statuses else 200
         text = self.server.answer(asked["messages"][-1]["content"])
@@ -98,6 +106,7 @@ def standing_in() -> Iterator[StandIn]:
     try:
         yield server
     finally:
+        server.gate.set()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -25,8 +25,10 @@ from labeling.live_battles import ALIKE, GUARDED, USED_UP
 from tests.factories import NOW
 from tests.serving import Running, running
 from tests.standin import StandIn, completion, standing_in
+from tests.workshop import wait_for
 
 LIVE = CampaignSettings(live=True, live_limit=5)
+QUICK, SLOW = "A short reply.", "Another reply, which took its time."
 
 
 class Arena(NamedTuple):
@@ -40,10 +42,7 @@ class Arena(NamedTuple):
 @contextlib.contextmanager
 def arena(folder: Path, settings: CampaignSettings = LIVE, third: str | None = None) -> Iterator[Arena]:
     with standing_in() as quick, standing_in() as slow:
-        quick.body, slow.body = (
-            completion("A short reply."),
-            completion("Another reply, which took its time."),
-        )
+        quick.body, slow.body = completion(QUICK), completion(SLOW)
         home = home_at(folder)
         db = open_writer(home)
         names = ["quick", "slow"]
@@ -59,9 +58,26 @@ def arena(folder: Path, settings: CampaignSettings = LIVE, third: str | None = N
 
 
 @pytest.fixture
-def live(tmp_path: Path) -> Iterator[Arena]:
+def fresh(tmp_path: Path) -> Iterator[Arena]:
+    """An arena in which nothing has happened."""
     with arena(tmp_path / "home") as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def _lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    with arena(tmp_path_factory.mktemp("live") / "home") as made:
+        yield made
+
+
+@pytest.fixture
+def live(_lasting: Arena) -> Arena:
+    """The arena of this file, whose models have been asked nothing yet and answer as they do at first."""
+    for model, text in ((_lasting.quick, QUICK), (_lasting.slow, SLOW)):
+        model.hold().set()
+        model.seen.clear()
+        model.statuses, model.body = [], completion(text)
+    return _lasting
 
 
 def ask(rater: httpx.Client, message: str = "What is a quokka?", *, after: bool = False) -> None:
@@ -101,9 +117,7 @@ def test_a_rater_asks_two_models_answer_and_the_vote_is_one_like_any_other(live:
     shown = ballot(rater)
     assert set(shown) == {"assignment", "prompt", "left", "right", "criteria"}
     assert shown["prompt"][0]["content"] == "What is a quokka?"
-    assert {shown["left"]["text"], shown["right"]["text"]} == {
-        "A short reply.", "Another reply, which took its time.",
-    }  # fmt: skip
+    assert {shown["left"]["text"], shown["right"]["text"]} == {QUICK, SLOW}
     assert rater.get("/api/next").json()["ballots"] == [shown], "the rating page shows the same ballot"
     vote(rater, shown["assignment"])
     db = live.web.app.state.web.context.readers.get()
@@ -121,12 +135,15 @@ def test_a_rater_asks_two_models_answer_and_the_vote_is_one_like_any_other(live:
 
 
 def test_what_a_browser_receives_does_not_tell_a_fast_model_from_a_slow_one(live: Arena) -> None:
-    live.slow.delay = 0.25
     for n in range(5):
+        held = live.slow.hold()
         rater = live.web.rater()
         ask(rater, f"Question number {n}")
-        *waits, last = looks(rater)
-        assert len(waits) >= 2, "the fast answer is held back until the slow one is there"
+        wait_for(lambda n=n: len(live.quick.seen) == len(live.slow.seen) == n + 1)
+        waits = [rater.get("/api/live") for _ in range(4)]
+        assert {w.json()["live"]["state"] for w in waits} == {"writing"}, "the fast answer is held back"
+        held.set()
+        last = looks(rater)[-1]
         assert len({w.content for w in waits}) == 1, "no reply says that one side is done"
         assert {w.headers["content-length"] for w in waits} == {str(len(waits[0].content))}
         text = last.text + json.dumps(dict(last.headers))
@@ -172,10 +189,10 @@ def test_only_the_side_that_failed_is_tried_again(live: Arena) -> None:
     assert (len(live.quick.seen), len(live.slow.seen)) == (1, 3)
 
 
-def test_the_owner_is_told_which_model_failed_and_why_the_rater_is_not(live: Arena) -> None:
-    context = live.web.app.state.web.context
-    raters = [live.web.rater(), live.web.rater()]
-    live.slow.statuses = [500] * 4
+def test_the_owner_is_told_which_model_failed_and_why_the_rater_is_not(fresh: Arena) -> None:
+    context = fresh.web.app.state.web.context
+    raters = [fresh.web.rater(), fresh.web.rater()]
+    fresh.slow.statuses = [500] * 4
     for n, rater in enumerate(raters):
         ask(rater, f"Question {n}")
         told = looks(rater)[-1].text + rater.get("/api/next").text
@@ -233,20 +250,20 @@ def test_a_slow_model_keeps_nobody_else_waiting(tmp_path: Path) -> None:
     with standing_in() as third:
         third.body = completion("A third way to put it.")
         with arena(tmp_path / "home", CampaignSettings(live=True), third=third.url) as live:
-            live.slow.delay = 4.0
+            held = live.slow.hold()
             raters = [live.web.rater() for _ in range(12)]
             for n, rater in enumerate(raters):
                 ask(rater, f"Question {n}")
             db = live.web.app.state.web.context.readers.get()
             turns = "SELECT ended IS NOT NULL FROM live_turns WHERE {} (SELECT id FROM models WHERE name = 'slow') IN (model_a, model_b)"
             others, stuck = turns.format("NOT"), turns.format("")
-            began = time.monotonic()
-            while not all(r[0] for r in db.execute(others).fetchall()):
-                assert time.monotonic() - began < 3.0, "they wait for a model they did not draw"
-                time.sleep(0.02)
+            wait_for(
+                lambda: all(r[0] for r in db.execute(others).fetchall())
+            )  # not on a model they did not draw
             assert len(db.execute(others).fetchall()) + len(db.execute(stuck).fetchall()) == 12
             assert not any(r[0] for r in db.execute(stuck).fetchall())
             assert {r.get("/api/live").json()["live"]["state"] for r in raters} == {"ballot", "writing"}
+            held.set()
 
 
 def test_a_talk_goes_on_from_the_answer_that_was_chosen(live: Arena) -> None:
@@ -278,15 +295,15 @@ def test_an_undone_vote_brings_its_ballot_back(live: Arena) -> None:
     assert ballot(rater)["assignment"] == again
 
 
-def test_answers_that_leave_nothing_to_compare_are_no_ballot(live: Arena) -> None:
-    rater = live.web.rater()
-    for body in (live.quick.body, completion("  ")):
-        live.slow.body = body
+def test_answers_that_leave_nothing_to_compare_are_no_ballot(fresh: Arena) -> None:
+    rater = fresh.web.rater()
+    for body in (fresh.quick.body, completion("  ")):
+        fresh.slow.body = body
         ask(rater)
         last = looks(rater)[-1].json()
         assert (last["ballots"], last["live"]["note"]) == ([], ALIKE)
     assert last["progress"]["done"] == 2
-    db = live.web.app.state.web.context.readers.get()
+    db = fresh.web.app.state.web.context.readers.get()
     assert db.execute("SELECT count(*) FROM prompts").fetchone()[0] == 0, (
         "words that no battle holds could not be taken back"
     )
@@ -352,26 +369,28 @@ def test_where_it_is_not_allowed_there_is_nothing(tmp_path: Path) -> None:
 
 def test_answers_that_were_on_the_way_when_the_server_stopped_are_written_anew(tmp_path: Path) -> None:
     with arena(tmp_path / "home") as live:
-        live.slow.delay = 0.5
+        held = live.slow.hold()
         rater = live.web.rater()
         ask(rater)
+        wait_for(lambda: len(live.slow.seen) == 1)
         token = rater.cookies["tastebench"]
         with running(live.web.home) as second:
             other = second.client()
             other.cookies.set("tastebench", token)
-            live.slow.delay = 0.0
+            live.slow.hold().set()
             assert ballot(other)["prompt"][0]["content"] == "What is a quokka?"
+        held.set()
         looks(rater)
         db = live.web.app.state.web.context.readers.get()
         assert db.execute("SELECT count(*) FROM battles").fetchone()[0] == 1
 
 
-def test_a_rater_who_withdraws_takes_their_words_along(live: Arena) -> None:
-    rater = live.web.rater()
+def test_a_rater_who_withdraws_takes_their_words_along(fresh: Arena) -> None:
+    rater = fresh.web.rater()
     ask(rater, "My name is Ada, who am I?")
     vote(rater, ballot(rater)["assignment"])
     assert rater.post("/api/forget", json={}).status_code == 200
-    db = live.web.app.state.web.context.readers.get()
+    db = fresh.web.app.state.web.context.readers.get()
     assert db.execute("SELECT messages, text FROM prompts").fetchall() == [("[]", "")]
     assert db.execute("SELECT messages FROM live_turns").fetchall() == [("[]",)]
     assert db.execute("SELECT count(*) FROM prompts_fts WHERE prompts_fts MATCH 'Ada'").fetchone()[0] == 0

@@ -37,7 +37,10 @@ def busy_run(home, db):
 
 def typed(home, *words):
     """The command in a terminal of its own."""
-    return subprocess.Popen(jobs.command_line(home, words), cwd=PROJECT, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        jobs.command_line(home, words), cwd=PROJECT, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
+    )  # fmt: skip
 
 
 def test_trainings_wait_and_one_starts_the_next_when_it_ends(home, db, busy_run):
@@ -52,7 +55,7 @@ def test_trainings_wait_and_one_starts_the_next_when_it_ends(home, db, busy_run)
     jobs.start_waiting(home, db)
     assert ended(db, second.id).exit_code == 2
     assert "nobody" in ended(db, first.id).message
-    assert runs.get_job(db, second.id).finished_at < runs.get_job(db, first.id).started_at
+    assert runs.get_job(db, second.id).finished_at <= runs.get_job(db, first.id).started_at
     assert (runs.get_job(db, first.id).slot, queueing.taken_slots(db)) == (0, set())
 
 

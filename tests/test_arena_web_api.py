@@ -34,6 +34,14 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield served
 
 
+def another(
+    web: Running, name: str, settings: CampaignSettings | None = None, prompts: int = 6
+) -> httpx.Client:
+    """A rater of one more campaign on this server."""
+    make_home(web.home.root, campaign=name, settings=settings, prompts=prompts)
+    return web.rater(name)
+
+
 def ballot(client: httpx.Client) -> dict[str, object]:
     return client.get("/api/next").json()["ballots"][0]
 
@@ -225,39 +233,34 @@ def test_without_a_session_nothing_is_given_and_nothing_taken(web: Running) -> N
 
 
 @pytest.mark.parametrize("status", [CampaignStatus.PAUSED, CampaignStatus.CLOSED])
-def test_a_campaign_that_is_not_open_takes_no_vote_and_says_so(
-    tmp_path: Path, status: CampaignStatus
-) -> None:
-    with running(make_home(tmp_path)) as web:
-        client = web.rater()
-        one = ballot(client)["assignment"]
-        web.writer.call(lambda db: set_status(db, "first", status))
-        refused = cast(client, one)
-        assert (refused.status_code, "stored" in refused.json()) == (409, False)
-        answer = client.get("/api/next").json()
-        assert (answer["ballots"], stored(web)) == ([], 0)
-        assert status.value in answer["end"]["message"]
+def test_a_campaign_that_is_not_open_takes_no_vote_and_says_so(web: Running, status: CampaignStatus) -> None:
+    client, before = another(web, status.value), stored(web)
+    one = ballot(client)["assignment"]
+    web.writer.call(lambda db: set_status(db, status.value, status))
+    refused = cast(client, one)
+    assert (refused.status_code, "stored" in refused.json()) == (409, False)
+    answer = client.get("/api/next").json()
+    assert (answer["ballots"], stored(web)) == ([], before)
+    assert status.value in answer["end"]["message"]
 
 
-def test_a_revoked_seat_is_refused(tmp_path: Path) -> None:
-    with running(make_home(tmp_path)) as web:
-        client = web.rater()
-        one = ballot(client)["assignment"]
-        web.writer.call(lambda db: revoke_seat(db, list_seats(db)[0].seat))
-        assert cast(client, one).status_code == 403
-        assert client.get("/api/next").status_code == 403
-        assert client.get("/rate/").headers["location"].startswith("/login/")
+def test_a_revoked_seat_is_refused(web: Running) -> None:
+    client = another(web, "revoked")
+    one = ballot(client)["assignment"]
+    web.writer.call(lambda db: revoke_seat(db, list_seats(db)[-1].seat))
+    assert cast(client, one).status_code == 403
+    assert client.get("/api/next").status_code == 403
+    assert client.get("/rate/").headers["location"].startswith("/login/")
 
 
-def test_the_last_ballot_is_followed_by_a_clear_end(tmp_path: Path) -> None:
-    with running(make_home(tmp_path, prompts=2)) as web:
-        client = web.rater()
-        for i in range(2):
-            assert cast(client, ballot(client)["assignment"], "skip", f"k{i}").status_code == 200
-        answer = client.get("/api/next").json()
-        assert answer["ballots"] == []
-        assert answer["progress"] == {"done": 2, "target": 2}
-        assert "saved" in answer["end"]["message"]
+def test_the_last_ballot_is_followed_by_a_clear_end(web: Running) -> None:
+    client = another(web, "short", prompts=2)
+    for i in range(2):
+        assert cast(client, ballot(client)["assignment"], "skip", f"k{i}").status_code == 200
+    answer = client.get("/api/next").json()
+    assert answer["ballots"] == []
+    assert answer["progress"] == {"done": 2, "target": 2}
+    assert "saved" in answer["end"]["message"]
 
 
 # -- undo, consent, reveal -------------------------------------------------------------------------------------
@@ -277,47 +280,41 @@ def test_undo_lends_the_battle_again_with_the_same_sides(web: Running) -> None:
     assert cast(client, again["assignment"], "right", "k2").status_code == 200
 
 
-def test_undo_that_cannot_be_is_refused(tmp_path: Path) -> None:
-    home = make_home(tmp_path, settings=CampaignSettings(undo_seconds=0))
-    with running(home) as web:
-        client = web.rater()
-        other = web.rater()
-        one = ballot(client)["assignment"]
-        ballot(other)
-        assert client.post("/api/undo", json={"assignment": one}).status_code == 409  # no vote yet
-        cast(client, one)
-        assert client.post("/api/undo", json={"assignment": one}).status_code == 409  # too late
-        assert other.post("/api/undo", json={"assignment": one}).status_code == 403
-        assert client.post("/api/undo", json={}).json()["field"] == "assignment"
+def test_undo_that_cannot_be_is_refused(web: Running) -> None:
+    client = another(web, "no undo", CampaignSettings(undo_seconds=0))
+    other = web.rater("no undo")
+    one = ballot(client)["assignment"]
+    ballot(other)
+    assert client.post("/api/undo", json={"assignment": one}).status_code == 409  # no vote yet
+    cast(client, one)
+    assert client.post("/api/undo", json={"assignment": one}).status_code == 409  # too late
+    assert other.post("/api/undo", json={"assignment": one}).status_code == 403
+    assert client.post("/api/undo", json={}).json()["field"] == "assignment"
 
 
-def test_consent_comes_before_the_first_ballot(tmp_path: Path) -> None:
+def test_consent_comes_before_the_first_ballot(web: Running) -> None:
     settings = CampaignSettings(consent_text="We store **your votes**.", consent_version="v2")
-    with running(make_home(tmp_path, settings=settings)) as web:
-        client = web.rater()
-        asked = client.get("/api/next")
-        assert asked.status_code == 403
-        assert asked.json()["error"] == "consent_required"
-        assert asked.json()["version"] == "v2"
-        assert "<strong>your votes</strong>" in asked.json()["html"]
-        assert client.post("/api/consent", json={"version": 2}).status_code == 422
-        client.post("/api/consent", json={"version": "v1"})
-        assert client.get("/api/next").status_code == 403
-        assert client.post("/api/consent", json={"version": "v2"}).status_code == 200
-        assert client.get("/api/next").status_code == 200
+    client = another(web, "consent", settings)
+    asked = client.get("/api/next")
+    assert asked.status_code == 403
+    assert asked.json()["error"] == "consent_required"
+    assert asked.json()["version"] == "v2"
+    assert "<strong>your votes</strong>" in asked.json()["html"]
+    assert client.post("/api/consent", json={"version": 2}).status_code == 422
+    client.post("/api/consent", json={"version": "v1"})
+    assert client.get("/api/next").status_code == 403
+    assert client.post("/api/consent", json={"version": "v2"}).status_code == 200
+    assert client.get("/api/next").status_code == 200
 
 
-def test_models_are_named_after_the_vote_only_where_the_campaign_says_so(
-    tmp_path: Path, web: Running
-) -> None:
+def test_models_are_named_after_the_vote_only_where_the_campaign_says_so(web: Running) -> None:
     blind = web.rater()
     assert "reveal" not in cast(blind, ballot(blind)["assignment"]).json()
-    with running(make_home(tmp_path, settings=CampaignSettings(reveal="each"))) as open_one:
-        client = open_one.rater()
-        one = ballot(client)["assignment"]
-        reveal = cast(client, one).json()["reveal"]
-        assert set(reveal.values()) == {"model-one", "model-two"}
-        assert client.post("/api/undo", json={"assignment": one}).status_code == 409
+    client = another(web, "open", CampaignSettings(reveal="each"))
+    one = ballot(client)["assignment"]
+    reveal = cast(client, one).json()["reveal"]
+    assert set(reveal.values()) == {"model-one", "model-two"}
+    assert client.post("/api/undo", json={"assignment": one}).status_code == 409
 
 
 # -- around ----------------------------------------------------------------------------------------------------
@@ -366,21 +363,20 @@ def test_under_a_proxys_prefix_every_address_has_it(tmp_path: Path) -> None:
         assert client.get("/bench/api/next").status_code == 200
 
 
-def test_the_owners_token_opens_the_studio_once(tmp_path: Path) -> None:
-    with running(make_home(tmp_path)) as web:
-        client = web.client()
-        token = web.writer.call(lambda db: owner_link_token(db, now()))
-        assert (
-            client.get(f"/login?token={token}", follow_redirects=True).status_code == 200
-        )  # looking spends nothing
-        answer = client.post("/api/login", json={"token": token})
-        assert answer.json() == {"next": "/studio/"}
-        assert "SameSite=Strict" in answer.headers["set-cookie"]
-        assert web.client().post("/api/login", json={"token": token}).status_code == 401
-        assert client.get("/").headers["location"] == "/studio/"
-        assert client.get("/api/next").status_code == 401  # an owner's session is no rater's
-        assert client.post("/api/logout", json={}).status_code == 200
-        assert client.get("/").headers["location"] == "/login/"
+def test_the_owners_token_opens_the_studio_once(web: Running) -> None:
+    client = web.client()
+    token = web.writer.call(lambda db: owner_link_token(db, now()))
+    assert (
+        client.get(f"/login?token={token}", follow_redirects=True).status_code == 200
+    )  # looking spends nothing
+    answer = client.post("/api/login", json={"token": token})
+    assert answer.json() == {"next": "/studio/"}
+    assert "SameSite=Strict" in answer.headers["set-cookie"]
+    assert web.client().post("/api/login", json={"token": token}).status_code == 401
+    assert client.get("/").headers["location"] == "/studio/"
+    assert client.get("/api/next").status_code == 401  # an owner's session is no rater's
+    assert client.post("/api/logout", json={}).status_code == 200
+    assert client.get("/").headers["location"] == "/login/"
 
 
 def test_health_says_when_there_is_something_to_rate(tmp_path: Path, web: Running) -> None:

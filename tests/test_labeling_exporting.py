@@ -121,9 +121,7 @@ def test_the_text_that_was_pressed_is_the_text_that_becomes_chosen(
             pressed.add((left, right) if choice is Choice.LEFT else (right, left))
     if pressed:
         found = gather(db, Order("first", ExportFormat.TRL, PairPolicy(method=Method.VOTE)))
-        exported = {
-            (r["chosen"][0]["content"], r["rejected"][0]["content"]) for _, r in rows_of(db, found)
-        }  # type: ignore[index]
+        exported = {(r["chosen"][0]["content"], r["rejected"][0]["content"]) for _, r in rows_of(db, found)}  # type: ignore[index]
         assert exported == pressed
         seen = {tuple(r) for r in db.execute("SELECT chosen, rejected FROM vote_pairs")}
         assert seen == pressed

@@ -17,6 +17,13 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+LOOKS = [
+    pytest.param(1280, "light"),
+    pytest.param(390, "dark"),
+    pytest.param(1280, "dark", marks=pytest.mark.slow),
+    pytest.param(390, "light", marks=pytest.mark.slow),
+]
+"""(width, colour scheme): both of each on every run, all four of them on the long one"""
 RATING = '.tb-rate[data-state="rating"]'
 HERE = Path(__file__).parent
 

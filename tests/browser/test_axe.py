@@ -15,17 +15,11 @@ from db.campaigns import battles_of, get_campaign
 from db.checks import GoldPair, add_gold_pairs
 from db.connection import open_writer
 from db.entities import CampaignSettings, QuizQuestion
-from tests.browser.conftest import RATING
+from tests.browser.conftest import LOOKS, RATING
 from tests.browser.test_rate import SETTLED
 from tests.factories import make_home, new_home
 from tests.serving import Running, running
 
-LOOKS = [
-    (1280, "light"),
-    (390, "dark"),
-    pytest.param((1280, "dark"), marks=pytest.mark.slow),
-    pytest.param((390, "light"), marks=pytest.mark.slow),
-]
 BAD = ("serious", "critical")
 FILLED = (
     2000  # ms until an owner's page has filled its tables; it keeps a connection open, so it is never idle
@@ -136,13 +130,13 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield served
 
 
-@pytest.mark.parametrize("look", LOOKS, indirect=True)
+@pytest.mark.parametrize("look", [pytest.param(p.values, marks=p.marks) for p in LOOKS], indirect=True)
 def test_the_rating_page_has_no_serious_fault_in_any_state(session: Running, look: Page) -> None:
     found = {state: wrong for state in walked(look, session) if (wrong := faults(look))}
     assert found == {}
 
 
-@pytest.mark.parametrize("look", LOOKS, indirect=True)
+@pytest.mark.parametrize("look", [pytest.param(p.values, marks=p.marks) for p in LOOKS], indirect=True)
 def test_messages_and_the_login_have_none(session: Running, look: Page) -> None:
     for path in ("/join/" + "x" * 32, "/nothing", "/login/", "/login/?from=rate"):
         look.goto(session.base + path, wait_until="networkidle")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import logged_in
+from tests.browser.conftest import LOOKS, logged_in
 from tests.serving import running
 from tests.standin import StandIn, standing_in
 from tests.workshop import endpoint_home
@@ -38,8 +38,7 @@ def ask(page: Page, text: str) -> None:
     page.locator("#chat-send").click()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_sources_and_steps(far: StandIn, opened: Page, pictures: Path, width: int, scheme: str) -> None:
     opened.emulate_media(color_scheme=scheme)
     opened.set_viewport_size({"width": width, "height": 900})

@@ -71,7 +71,6 @@ def test_a_battle_where_a_judge_and_people_differ_is_opened_and_judged(
     db = open_reader(web.home)
     [vote] = [v for v in judge_votes(db, get_campaign(db, "first").id) if v.rater_name == "llm far pair-1"]
     assert vote.battle == number
-    page.wait_for_timeout(2500)
     expect(page.locator(".tb-says[data-kind=busy]")).to_have_count(0)
     assert faults(page) == []
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from db.entities import CampaignSettings
-from tests.browser.conftest import RATING
+from tests.browser.conftest import LOOKS, RATING
 from tests.standin import completion
 from tests.test_arena_live import Arena, arena
 
@@ -37,12 +37,12 @@ def send(page: Page, text: str) -> None:
 
 
 def test_write_wait_vote_and_go_on(live: Arena, opened: Page) -> None:
-    live.slow.delay = 1.5
+    held = live.slow.hold()
     send(opened, "What is a quokka?")
     expect(opened.get_by_text("Two models are writing.")).to_be_visible()
     expect(opened.get_by_text("A short reply.")).to_have_count(0)
+    held.set()
     opened.wait_for_selector(RATING)
-    live.slow.delay = 0.0
     left = opened.locator('[data-role="left"]').inner_text()
     opened.wait_for_timeout(300)
     opened.keyboard.press("ArrowLeft")
@@ -95,18 +95,18 @@ def test_the_way_from_the_rating_page(live: Arena, opened: Page) -> None:
     expect(opened.get_by_label("Your message")).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_the_screens_fit(live: Arena, opened: Page, pictures: Path, width: int, scheme: str) -> None:
     opened.emulate_media(color_scheme=scheme)
     opened.set_viewport_size({"width": width, "height": 800})
     wide = "document.documentElement.scrollWidth - innerWidth"
-    live.slow.delay = 1.2
+    held = live.slow.hold()
     opened.screenshot(path=pictures / f"live-write-{width}-{scheme}.png")
     send(opened, "What is a quokka, and why does it smile on every picture that one sees of it?")
     expect(opened.get_by_text("Two models are writing.")).to_be_visible()
     opened.screenshot(path=pictures / f"live-wait-{width}-{scheme}.png")
     assert opened.evaluate(wide) <= 0
+    held.set()
     opened.wait_for_selector(RATING)
     opened.screenshot(path=pictures / f"live-ballot-{width}-{scheme}.png")
     opened.wait_for_timeout(300)

@@ -8,7 +8,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from arena.web.sessions import now
 from db.owners import password_hash
 from labeling.owners import hash_of, owner_link_token, set_password
-from tests.browser.conftest import look_at
+from tests.browser.conftest import LOOKS, look_at
 from tests.factories import make_home
 from tests.serving import running
 
@@ -74,8 +74,7 @@ def overflow(page: Page) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "theme"), LOOKS)
 def test_the_page_fits_and_its_fields_have_names(
     tmp_path: Path, context: BrowserContext, pictures: Path, width: int, theme: str
 ) -> None:

@@ -145,8 +145,9 @@ def test_votes_given_without_a_connection_are_sent_once_it_is_back(
     web: Running, open_rate: Open, context: BrowserContext
 ) -> None:
     page = open_rate(web)
-    vote(page, "t")
-    page.wait_for_timeout(300)  # the next two ballots are here
+    with page.expect_response("**/api/next*") as ahead:
+        vote(page, "t")
+    ahead.value.finished()  # the next two ballots are here
     context.set_offline(True)
     first = press(page, "ArrowLeft")
     expect(page.locator(".tb-rate")).not_to_have_attribute("data-assignment", first)
@@ -295,8 +296,12 @@ def test_keys_are_off_while_typing_repeating_and_reading_the_key_map(web: Runnin
 def test_a_double_press_is_one_vote(web: Running, open_rate: Open) -> None:
     page = open_rate(web)
     before = len(outcomes(web))
-    press(page, "ArrowLeft")
-    page.keyboard.press("ArrowLeft")
+    page.evaluate("""() => { const press = () => document.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowLeft'}));
+      const rate = document.querySelector('.tb-rate'), shown = rate.dataset.assignment;
+      new MutationObserver((_, seen) => { if (rate.dataset.assignment !== shown) { seen.disconnect(); press(); window.pressed = true; } })
+        .observe(rate, {attributes: true});
+      setTimeout(press, 300); }""")
+    page.wait_for_function("window.pressed")  # the second press came the moment the next ballot was there
     expect(page.locator("[data-role=saved]")).to_have_text("Saved")
     page.wait_for_timeout(300)
     assert len(outcomes(web)) == before + 1

@@ -59,11 +59,8 @@ def test_long_answers_are_folded_to_one_height_and_opened_together(
     assert len(set(heights(page))) == 1
 
 
-def tops(page: Page) -> list[float]:
-    """How far each side is scrolled, as a share of its way."""
-    return page.evaluate(
-        "['left', 'right'].map(s => { const b = document.querySelector(`[data-role=${s}]`); return b.scrollTop / (b.scrollHeight - b.clientHeight); })"
-    )
+TOPS = "['left', 'right'].map(s => { const b = document.querySelector(`[data-role=${s}]`); return b.scrollTop / (b.scrollHeight - b.clientHeight); })"
+"""how far each side is scrolled, as a share of its way"""
 
 
 def test_folded_answers_scroll_together_in_proportion(web: Running, open_rate: Open) -> None:
@@ -71,13 +68,13 @@ def test_folded_answers_scroll_together_in_proportion(web: Running, open_rate: O
     scroll = "share => { const b = document.querySelector('[data-role=left]'); b.scrollTop = share * (b.scrollHeight - b.clientHeight); }"
     for share in (0.5, 1, 0.2):
         page.evaluate(scroll, share)
-        page.wait_for_timeout(80)
-        left, right = tops(page)
-        assert (abs(left - share) < 0.01, abs(right - left) < 0.01) == (True, True)
+        page.wait_for_function(
+            f"(() => {{ const [l, r] = {TOPS}; return Math.abs(l - {share}) < .01 && Math.abs(r - l) < .01; }})()"
+        )
     page.keyboard.press("l")  # no longer together
     page.evaluate(scroll, 0.9)
     page.wait_for_timeout(80)
-    left, right = tops(page)
+    left, right = page.evaluate(TOPS)
     assert left > 0.85
     assert right < 0.3
     page.keyboard.press("l")
@@ -86,12 +83,9 @@ def test_folded_answers_scroll_together_in_proportion(web: Running, open_rate: O
 def test_space_reads_on_and_votes_nothing(web: Running, open_rate: Open) -> None:
     page = open_rate(web)
     page.keyboard.press("Space")
-    page.wait_for_timeout(80)
-    first = tops(page)
-    assert min(first) > 0
+    page.wait_for_function(f"Math.min(...{TOPS}) > 0")
     page.keyboard.press("Shift+Space")
-    page.wait_for_timeout(80)
-    assert max(tops(page)) == 0
+    page.wait_for_function(f"Math.max(...{TOPS}) === 0")
     expect(page.locator("[data-role=count]")).to_have_text("0 of 5")
 
 
