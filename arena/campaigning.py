@@ -1,4 +1,4 @@
-"""Workflow: a campaign's life after it was made: other settings, new versions, copies, check questions."""
+"""Workflow: a campaign's life: made, given other settings, in new versions, copied, with check questions."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -6,16 +6,31 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
+from arena.demo import ensure_starter
+from arena.generating import generate, settings_like
+from arena.jobs import ThisJob
+from arena.players import GenerationSettings
+from arena.registry import campaign_row, compare
 from db import campaigns, checks
 from db.campaigns import find_campaign, get_campaign
-from db.connection import transaction
-from db.entities import FROZEN, Campaign, CampaignSettings, CampaignStatus
-from db.errors import UserError
+from db.connection import Home, checked_name, transaction
+from db.entities import FROZEN, Campaign, CampaignSettings, CampaignStatus, Purpose
+from db.errors import Conflict, UserError
 from labeling import campaign_settings as settings_by_name
 from labeling import gold
+from labeling.scanning import notes as scanning_notes
+from labeling.scanning import read_ahead
 
 MADE_BY_ITSELF = 20
 """check questions made of the campaign's own answers where it wants some and has none"""
+
+
+class Made(NamedTuple):
+    """A new campaign, as it is printed."""
+
+    row: dict[str, object]
+    battles: int
+    notes: tuple[str, ...]
 
 
 class Changed(NamedTuple):
@@ -24,6 +39,51 @@ class Changed(NamedTuple):
     campaign: Campaign
     new_version: bool
     notes: tuple[str, ...]
+
+
+def create_campaign(
+    home: Home, db: Database, name: str, models: Sequence[str], prompts: str, settings: CampaignSettings, *,
+    draft: bool = False, job: ThisJob | None = None,
+) -> Made:  # fmt: skip
+    """Create a campaign; with a job, first write the responses that are missing."""
+    if find_campaign(db, checked_name(name, "campaign")) is not None:
+        raise Conflict(f"there is already a campaign named {name!r}", "choose another name")
+    for model in models:
+        ensure_starter(db, model)
+    if job is not None:
+        generate(home, db, models, prompts, _shared_settings(db, models), say=job.say,
+                 should_stop=job.should_stop)  # fmt: skip
+    status = CampaignStatus.DRAFT if draft else CampaignStatus.OPEN
+    demo = "starter" if all(m.startswith("starter-") for m in models) else None
+    read_ahead(db, models, prompts)
+    with transaction(db):
+        made = compare(db, name, models, prompts, settings, status=status, demo=demo)
+        notes = [*_notes(made), *scanning_notes(db, made.campaign.id)]
+        notes += check_questions_made(db, made.campaign)
+    return Made(campaign_row(db, made.campaign), made.battles, tuple(notes))
+
+
+def _shared_settings(db: Database, models: Sequence[str]) -> GenerationSettings:
+    """How the models' stored responses were generated, so that new ones are drawn the same way."""
+    settings = GenerationSettings()
+    for model in reversed(models):
+        settings = settings_like(db, model, settings)
+    return settings
+
+
+def _notes(made: campaigns.Created) -> list[str]:
+    notes = []
+    if made.missing:
+        notes.append(
+            f"{made.missing} pairs have no response of both models and are left out; `generate` writes them"
+        )
+    if made.identical:
+        notes.append(
+            f"{made.identical} pairs are empty or identical and are left out: there is nothing to compare"
+        )
+    if made.campaign.settings.purpose is Purpose.EVALUATE and made.battles < 10:
+        notes.append(f"only {made.battles} held-out battles: the result will be wide; import more prompts")
+    return notes
 
 
 def check_questions_made(db: Database, campaign: Campaign) -> list[str]:
@@ -63,8 +123,6 @@ def change(db: Database, name: str, typed: Mapping[str, str]) -> Changed:
 
 
 def _next_version(db: Database, old: Campaign, settings: CampaignSettings) -> Campaign:
-    from arena.registry import compare
-
     base = old.name.removesuffix(f" v{old.version}")
     made = compare(db, f"{base} v{old.version + 1}", old.models, old.prompts, settings, status=old.status,
                    lineage=old.lineage, demo=old.demo).campaign  # fmt: skip
@@ -78,8 +136,6 @@ def clone(
     typed: Mapping[str, str] | None = None,
 ) -> Changed:  # fmt: skip
     """A draft like another campaign, with its settings, check questions, models and prompts where no others are named."""
-    from arena.registry import compare
-
     with transaction(db):
         old = get_campaign(db, name)
         settings = dataclasses.replace(old.settings, starts_at=None, ends_at=None)

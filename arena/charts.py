@@ -5,18 +5,16 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from arena.beside import JudgedPair, JudgeFigures
 from arena.figure_tables import tables
 from arena.intervals import LEVEL, Interval
+from arena.report import Report
 from arena.style import features_text
 from arena.winrates import HeadToHead, percent
-
-if TYPE_CHECKING:
-    from arena.report import Report
 
 Curves = Mapping[str, Sequence[tuple[int, float]]]
 """{metric: (step, value), ...} of a run"""
@@ -140,7 +138,7 @@ class Download(NamedTuple):
 
 
 def body(
-    made: "Report", pair: int | None = None, drawn: Sequence[Drawn] = (), as_of: str | None = None,
+    made: Report, pair: int | None = None, drawn: Sequence[Drawn] = (), as_of: str | None = None,
     files: Sequence[Download] | None = None, studio: str | None = None,
 ) -> str:  # fmt: skip
     """The report as a fragment of a page. `pair`: which two models the first screen is about; `drawn`: plots to show.
@@ -165,12 +163,12 @@ def waiting(votes: int) -> str:
     return _TEMPLATES.get_template("results_waiting.html").render(votes=votes)
 
 
-def drawn_fragment(made: "Report", runs: Mapping[str, Curves] = MappingProxyType({})) -> str:
+def drawn_fragment(made: Report, runs: Mapping[str, Curves] = MappingProxyType({})) -> str:
     """The plots alone, as a fragment of a page."""
     return _TEMPLATES.get_template("results_drawn.html").render(drawn=plots_of(made, runs))
 
 
-def whole_page(made: "Report", runs: Mapping[str, Curves] = MappingProxyType({})) -> str:
+def whole_page(made: Report, runs: Mapping[str, Curves] = MappingProxyType({})) -> str:
     """One page that needs nothing else: the style in it, the plots in it, light and dark by the reader's setting."""
     style = "".join((ASSETS / name).read_text(encoding="utf-8") for name in ("base.css", "results.css"))
     return _TEMPLATES.get_template("results_page.html").render(
@@ -178,7 +176,7 @@ def whole_page(made: "Report", runs: Mapping[str, Curves] = MappingProxyType({})
     )
 
 
-def shown_pair(made: "Report", pair: int | None = None) -> HeadToHead | None:
+def shown_pair(made: Report, pair: int | None = None) -> HeadToHead | None:
     """The two models of the first screen: those asked for, else those with the most votes."""
     if pair is not None and 0 <= pair < len(made.pairs):
         return made.pairs[pair]
@@ -209,7 +207,7 @@ def points(p: HeadToHead) -> tuple[Point, ...]:
     )  # fmt: skip
 
 
-def beside(made: "Report", p: HeadToHead) -> tuple[Beside, ...]:
+def beside(made: Report, p: HeadToHead) -> tuple[Beside, ...]:
     """The judges that looked at these two models."""
     found = []
     for judge in made.judges:
@@ -238,7 +236,7 @@ def panels(p: HeadToHead) -> tuple[Panel, ...]:
     )  # fmt: skip
 
 
-def plots_of(made: "Report", runs: Mapping[str, Curves] = MappingProxyType({})) -> tuple[Drawn, ...]:
+def plots_of(made: Report, runs: Mapping[str, Curves] = MappingProxyType({})) -> tuple[Drawn, ...]:
     """Every plot as files in the page itself; takes seconds."""
     from arena.plots import pictures
 
@@ -290,7 +288,7 @@ class Scale(NamedTuple):
         return min(100.0, max(0.0, 100 * (rating - self.low) / (self.high - self.low)))
 
 
-def rating_scale(made: "Report") -> Scale | None:
+def rating_scale(made: Report) -> Scale | None:
     """An axis that holds every rating and, where they are not far out, the intervals."""
     known = [r.rating for r in made.ratings if r.rating is not None]
     if len(known) < 2:
@@ -304,7 +302,7 @@ def rating_scale(made: "Report") -> Scale | None:
 # -- files in the page -----------------------------------------------------------------------------------------
 
 
-def downloads(made: "Report") -> tuple[Download, ...]:
+def downloads(made: Report) -> tuple[Download, ...]:
     """The document and every table as links that hold their file; none that would be too large."""
     document = json.dumps(made.to_json(), ensure_ascii=False, indent=1)
     files = (

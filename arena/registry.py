@@ -6,14 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from sqlite_utils import Database
 
 from arena import jobs
 from arena.demo import ensure_starter
-from arena.generating import files_of, generate, settings_like
-from arena.players import GenerationSettings
+from arena.generating import files_of
 from db import campaigns, runs
 from db.campaigns import coverage, get_campaign, list_campaigns
 from db.catalog import add_model, find_model, get_prompt, get_response, list_models
@@ -32,7 +30,6 @@ from db.entities import (
 from db.errors import Conflict, UserError
 from db.queueing import queue
 from labeling.scanning import as_served, read_ahead, scan
-from labeling.scanning import notes as scanning_notes
 from training.merging import MergeReport
 from training.starter import STARTER_MODELS
 

@@ -9,8 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
-from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +33,6 @@ from db.campaigns import battles_of, coverage, get_campaign, list_campaigns
 from db.catalog import scores_of_campaign
 from db.checks import CheckVote, check_votes
 from db.entities import Battle, Campaign, Outcome, RaterKind, Score, Vote, content_id
-from db.errors import UserError
 from db.figures import (
     Answer,
     criteria_answers,
@@ -48,7 +45,6 @@ from db.figures import (
     texts_of,
     trained_prompts,
 )
-from db.files import written_file
 from db.grades import Graded, beside_grades
 from db.judges import Beside, JudgeKind, beside_verdicts
 from db.runs import list_runs, metrics_of
@@ -100,9 +96,7 @@ class Report:
 
     def to_json(self) -> dict[str, object]:
         """The document as `report --json` prints it."""
-        document = plain(self)
-        assert isinstance(document, dict)
-        return document
+        return as_object(self)
 
     def to_lines(self) -> list[str]:
         """The document in short, for a terminal."""
@@ -244,7 +238,8 @@ def _weighed(db: Database, campaign: Campaign) -> Iterator[Vote]:
     """A campaign's counted votes; without weights once every battle has its votes, however they were sampled."""
     covered = coverage(db, campaign)
     complete = covered.votes - covered.held_votes >= covered.battles * campaign.settings.overlap
-    return (replace(v, weight=1.0) if complete else v for v in counted_votes(db, campaign.id))
+    votes = counted_votes(db, campaign.id)
+    return (replace(v, weight=1.0) if v.weight != 1.0 else v for v in votes) if complete else votes
 
 
 def _counts(db: Database, chosen: Sequence[Campaign], verdicts: int, outside: int) -> Counts:
@@ -343,40 +338,3 @@ def curves_behind(db: Database, made: Report) -> dict[str, Curves]:
     models = [model for name in made.campaigns for model in get_campaign(db, name).models]
     behind = {run.model: run for run in list_runs(db) if run.model is not None}
     return {behind[m].name: metrics_of(db, behind[m].id) for m in models if m in behind}
-
-
-# -- files -----------------------------------------------------------------------------------------------------
-
-
-def write_html(made: Report, path: Path, runs: Mapping[str, Curves] = MappingProxyType({})) -> None:
-    """One page that needs nothing else, with the plots."""
-    from arena.charts import whole_page
-
-    _write(path, whole_page(made, runs).encode())
-
-
-def write_plots(made: Report, folder: Path, runs: Mapping[str, Curves] = MappingProxyType({})) -> None:
-    """The plots as PNG and SVG and their tables as CSV, in a folder; with the curves of runs by name, theirs too."""
-    from arena.figure_tables import tables
-    from arena.plots import pictures
-
-    for name, content in pictures(made, runs):
-        _write(folder / name, content)
-    for name, text in tables(made):
-        _write(folder / name, text.encode())
-
-
-def write_text(path: Path, text: str) -> None:
-    """A text as a file, in its place whole. UserError where it cannot be written."""
-    _write(path, text.encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_file(path) as aside:
-            aside.write_bytes(content)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}", "name a file in a folder of yours"
-        ) from None

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from arena.figure_tables import as_csv
-from arena.report import write_text
+from arena.report_files import write_text
 from db.campaigns import battles_of, get_campaign
 from db.catalog import get_prompt, scores_of_campaign
 from db.entities import Outcome

@@ -5,8 +5,7 @@ import sqlite3
 
 import pytest
 
-from arena.campaigning import change, clone
-from arena.registry import create_campaign
+from arena.campaigning import change, clone, create_campaign
 from db.campaigns import find_campaign, get_campaign, list_campaigns
 from db.checks import gold_count, gold_pairs_of
 from db.connection import open_writer, transaction

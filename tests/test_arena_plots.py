@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from arena.plots import drawings, pictures, training_curves
-from arena.report import report, write_plots
+from arena.report import report
+from arena.report_files import write_plots
 from tests.test_arena_report import filled, scored, voted
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from arena.charts import body, downloads, drawn_fragment, shown_pair, whole_page
 from arena.figure_tables import as_csv, tables
-from arena.report import report, write_html, write_text
+from arena.report import report
+from arena.report_files import write_html, write_text
 from db.campaigns import battles_of, create_campaign, get_campaign
 from db.catalog import add_model, add_prompts, add_responses, add_scores
 from db.connection import open_writer

@@ -57,6 +57,7 @@ def report(
 ) -> None:  # fmt: skip
     """What the votes say, and what machine raters say beside them."""
     from arena import report as reporting
+    from arena import report_files as files
     from arena.side_by_side import write_csv
 
     if suite_:
@@ -69,7 +70,7 @@ def report(
         with writing() as (_, db):
             table = suite(db, SuiteName(suite_), campaign, where)
         if csv_:
-            reporting.write_text(Path(csv_), table.to_csv())
+            files.write_text(Path(csv_), table.to_csv())
         show(table.to_json(), as_json, table.to_lines)
         return
     with writing() as (_, db):
@@ -78,9 +79,9 @@ def report(
         if csv_:
             write_csv(db, made.campaigns, Path(csv_))
     if html:
-        reporting.write_html(made, Path(html), behind)
+        files.write_html(made, Path(html), behind)
     if plots:
-        reporting.write_plots(made, Path(plots), behind)
+        files.write_plots(made, Path(plots), behind)
     show(made.to_json(), as_json, made.to_lines)
 
 

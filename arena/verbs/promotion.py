@@ -51,7 +51,7 @@ def rounds(csv_: str | None, count_simulated: bool, as_json: bool) -> None:
     """One record a round: snapshot, run, candidate, blind rematch, evidence, decision, next step."""
     from arena.lineage import rounds as read
     from arena.lineage import to_csv, to_json, to_lines
-    from arena.report import write_text
+    from arena.report_files import write_text
 
     with writing() as (_, db):
         found = read(db, simulated=count_simulated)

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from arena import campaigning, jobs, registry
+from arena import campaigning, jobs
 from arena.web.context import Context
 from arena.web.pages.studio import (
     campaign_form,
@@ -107,7 +107,7 @@ def create(context: Context, form: Form) -> str:
         job = start_job(context, arguments + (["--draft"] if form.draft else []))
         return f"Job {job.id} runs {jobs.shown(job.command)}; the campaign opens when its answers are there."
     read_ahead(context.readers.get(), form.models, prompts)  # so that votes do not wait for it
-    made = act(context, f"created campaign {name}", lambda db: registry.create_campaign(
+    made = act(context, f"created campaign {name}", lambda db: campaigning.create_campaign(
         context.home, db, name, form.models, prompts, settings, draft=form.draft,
     ))  # fmt: skip
     return ". ".join((f"{name}: {made.battles} battles, {made.row['status']}", *made.notes)) + "."
