@@ -36,6 +36,9 @@ ASKED_VARIABLE = "TASTEBENCH_ASKED_BY"
 """set where a verb runs for the studio or as a job: whoever started it stands in the audit log or with the job"""
 RECIPE = "a recipe"
 """who asked for a command that a recipe runs: it has the recipe's own priority"""
+WHOLE_MEMORY = "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0"
+"""GLIBC_TUNABLES of a job: without it what lies beside a freed tensor is kept for small things, so that the next tensor of the
+same size does not fit the gap (docs/log.md has what that costs); other C libraries do not read it"""
 GRACE = 30.0
 """seconds a cancelled job has to end by itself"""
 NEVER_BEGAN = "it never began: whoever started it ended before its process did; start it again"
@@ -151,7 +154,7 @@ def _with_log(home: Home, db: Database, arguments: Sequence[str]) -> Job:
 def _spawn(home: Home, call: Calls, job: Job, seen: Mapping[str, str] = MappingProxyType({})) -> None:
     """Start a job's process, or say in its row why it could not be. `seen`: the accelerators it may use, as environment."""
     environment = {
-        "OMP_NUM_THREADS": threads(), **for_command(job.command, os.environ), **seen, JOB_VARIABLE: str(job.id), ASKED_VARIABLE: "a job",
+        "OMP_NUM_THREADS": threads(), "GLIBC_TUNABLES": WHOLE_MEMORY, **for_command(job.command, os.environ), **seen, JOB_VARIABLE: str(job.id), ASKED_VARIABLE: "a job",
         "PYTHONUNBUFFERED": "1",
     }  # fmt: skip
     try:

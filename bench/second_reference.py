@@ -1,6 +1,6 @@
 """A second model as reference, as the seeds had it, beside a reference that is asked once beforehand.
 
-    python -m bench.second_reference [--times 3] [--pairs 24] [--hidden 768] [--layers 12] [--in-process] [--lean]
+    python -m bench.second_reference [--times 3] [--pairs 24] [--hidden 768] [--layers 12] [--in-process] [--cpu-clock] [--plain]
 
 Both train the same LoRA on the same random weights (about 100 M), rows and settings, two epochs, evaluated before, between
 and after. Theirs: TRL's trainer with a second model loaded as `ref_model`. Ours: `train dpo --set precompute=true`, started
@@ -9,8 +9,8 @@ its own, the two in turns; medians.
 
 Seconds are those of the steps, the evaluations and, for ours, of asking the reference. What ours does besides (answers on
 fixed prompts, checkpoints, the reading test) is left out here and stands in the last line. Memory is the most a process
-held, beyond what it holds once the libraries are imported. --lean lets the C library give back at once what ours frees
-(MALLOC_MMAP_THRESHOLD_): less memory, more work for the kernel.
+held, beyond what it holds once the libraries are imported. With --plain ours runs without the GLIBC_TUNABLES that a job gets
+(`arena.jobs.WHOLE_MEMORY`); --cpu-clock counts seconds of the processor, for a busy machine.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from arena.jobs import WHOLE_MEMORY
 from bench.votes import ROOT
 
 WORDS = [
@@ -199,11 +200,12 @@ def costs_of(run: Path, metrics: dict[str, Any], steps: int, whole: float) -> di
             "reference_seconds": metrics["reference_seconds"]}  # fmt: skip
 
 
-def child(way: str, model: Path, rows: Path, *more: str) -> Cost:
+def child(way: str, model: Path, rows: Path, *more: str, tunables: str = "") -> Cost:
     """One way in a process of its own."""
+    environment = {**os.environ, **({"GLIBC_TUNABLES": tunables} if tunables else {})}
     with tempfile.TemporaryFile("w+") as out:
         run = subprocess.Popen([sys.executable, "-m", "bench.second_reference", "--child", way, str(model), str(rows), *more],
-                               cwd=ROOT, stdout=out, stderr=subprocess.DEVNULL)  # fmt: skip
+                               cwd=ROOT, stdout=out, stderr=subprocess.DEVNULL, env=environment)  # fmt: skip
         _, status, used = os.wait4(run.pid, 0)
         if status:
             raise SystemExit(f"{way}: it ended with {status}")
@@ -285,7 +287,7 @@ def main() -> None:
         "--cpu-clock", action="store_true", help="seconds of the processor, for a busy machine; in process"
     )
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
-    parser.add_argument("--lean", action="store_true", help="ours gives freed memory back at once")
+    parser.add_argument("--plain", action="store_true", help="ours without the tunables of a job")
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.make:
@@ -308,11 +310,18 @@ def main() -> None:
         more = ["--cpu-clock"] if options.cpu_clock else []
         home = None if options.in_process or options.cpu_clock else home_with(folder, model, pairs)
         base, theirs, ours = libraries(), [], []
+        tunables = "" if options.plain else WHOLE_MEMORY
         for i in range(options.times):
-            if options.lean:
-                os.environ["MALLOC_MMAP_THRESHOLD_"] = "131072"
-            ours.append(pressed(home, f"run-{i}") if home else child("beforehand", model, rows, *more))
-            os.environ.pop("MALLOC_MMAP_THRESHOLD_", None)
+            if options.plain:
+                os.environ["GLIBC_TUNABLES"] = (
+                    "glibc.malloc.check=0"  # the default, which a job leaves as it is
+                )
+            ours.append(
+                pressed(home, f"run-{i}")
+                if home
+                else child("beforehand", model, rows, *more, tunables=tunables)
+            )
+            os.environ.pop("GLIBC_TUNABLES", None)
             rows = home / "runs" / "run-0" / "pairs.jsonl" if home else rows  # the very rows it trained on
             theirs.append(child("second", model, rows, *more))
             print(f"  {theirs[-1]}\n  {ours[-1]}", flush=True)

@@ -11,7 +11,7 @@ from transformers import LlamaForCausalLM
 
 from db.entities import RunKind, Split
 from db.errors import UserError
-from training.asking import shares_prompts
+from training.prompts_once import shares_prompts
 from training.dpo import Loaded, answer_logps, build_trainer, fit, load, train
 from training.folders import verify
 from training.loading import load_base, load_policy, load_tokenizer, stored_dtype

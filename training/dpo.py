@@ -7,20 +7,16 @@ proves it: a run whose reference is wrong stops there, and nothing of it is kept
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from datasets import Dataset
-from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import DPOConfig, DPOTrainer
-from trl.trainer.utils import use_adapter
 
 from db.entities import Split
 from db.errors import UserError
-from training.asking import answer_logps_once, shares_prompts
 from training.loading import load_policy
 from training.monitoring import (
     ROUGH,
@@ -33,6 +29,7 @@ from training.monitoring import (
     tolerance_for,
 )
 from training.preflight import Row, preflight, read_rows, tokenize, usable
+from training.prompts_once import read_once, shares_prompts
 from training.running import (
     Trained,
     begin,
@@ -45,7 +42,6 @@ from training.running import (
     result,
     save_policy,
 )
-from training.samples import evaluating
 from training.settings import DpoSettings, DpoSpec
 from training.together import gathered, processes
 
@@ -180,17 +176,31 @@ class WitnessedTrainer(DPOTrainer):  # type: ignore[misc]
 
     settings: DpoSettings
     ref_model: PreTrainedModel | None
+    precompute_ref_logps: bool
     other_reference = False
     expected: tuple[tuple[float, float], ...] = ()
 
     def compute_loss(
         self, model: PreTrainedModel, inputs: Mapping[str, torch.Tensor], *args: object, **kwargs: object
     ) -> torch.Tensor:
-        """As the trainer's own."""
+        """As the trainer's own, but where that pays each prompt is read once for both of its answers."""
         witnessed = self.other_reference or self.settings.sft_weight > 0
         if witnessed and self.state.global_step == 0 and self.model.training:
             self.expected = (*self.expected, self.reckoned(inputs))
-        return super().compute_loss(model, inputs, *args, **kwargs)
+        if not self.reads_once(inputs):
+            return super().compute_loss(model, inputs, *args, **kwargs)
+        if not self.precompute_ref_logps:
+            asked = self.compute_ref_log_probs(self.ref_model or self.model, inputs)
+            inputs = {**inputs, "ref_chosen_logps": asked[0], "ref_rejected_logps": asked[1]}
+        beforehand, self.precompute_ref_logps = self.precompute_ref_logps, True
+        try:
+            return super().compute_loss(partial(read_once, model), inputs, *args, **kwargs)
+        finally:
+            self.precompute_ref_logps = beforehand
+
+    def reads_once(self, inputs: Mapping[str, torch.Tensor]) -> bool:
+        """Whether a prompt is read once for both answers. Several processes wrap their models and read as the trainer does."""
+        return processes() == 1 and shares_prompts(self.model, inputs)
 
     def reckoned(self, inputs: Mapping[str, torch.Tensor]) -> tuple[float, float]:
         """Mean margin and mean loss of one batch, the chosen half of which comes first."""
@@ -219,15 +229,10 @@ class WitnessedTrainer(DPOTrainer):  # type: ignore[misc]
     def compute_ref_log_probs(
         self, model: PreTrainedModel, inputs: Mapping[str, torch.Tensor]
     ) -> tuple[torch.Tensor, ...]:
-        """As the trainer's own, but where that pays each prompt is read once for both of its answers."""
-        if processes() > 1 or not shares_prompts(model, inputs):
-            asked: tuple[torch.Tensor, ...] = super().compute_ref_log_probs(model, inputs)
-            return asked
-        own = self.ref_model is None and isinstance(model, PeftModel)
-        adapter = use_adapter(model, "ref" if "ref" in model.peft_config else None) if own else nullcontext()
-        with torch.no_grad(), evaluating(model), adapter:
-            chosen, rejected = answer_logps_once(model, inputs).chunk(2)
-        return chosen, rejected
+        """As the trainer's own, with each prompt read once where `compute_loss` does so too."""
+        reader = partial(read_once, model) if self.reads_once(inputs) else model
+        asked: tuple[torch.Tensor, ...] = super().compute_ref_log_probs(reader, inputs)
+        return asked
 
     def let_go_of_reference(self) -> None:
         """Drop the second model once it was asked; UserError where what it said is not what plain passes give."""
