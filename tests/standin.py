@@ -25,6 +25,8 @@ class StandIn(ThreadingHTTPServer):
         self.gate = threading.Event()
         self.gate.set()
         self.retry_after: str | None = None
+        self.repeats_key = False
+        """whether a refusal says which key it got, as some servers do"""
         self.answer: Callable[[str], str | None] = lambda text: f"You said {text}"
         """what it answers to the last message; None: it refuses that one request as too long"""
 
@@ -60,7 +62,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.path != "/v1/chat/completions":
             self.send(404, "nothing here")
         elif status != 200:
-            self.send(status, json.dumps({"error": {"message": "no\nsuch luck"}}))
+            got = f" with {self.headers.get('authorization')}" if self.server.repeats_key else ""
+            self.send(status, json.dumps({"error": {"message": f"no\nsuch luck{got}"}}))
         elif text is None:
             self.send(400, json.dumps({"error": {"message": "this model takes 8192 tokens"}}))
         elif asked.get("stream"):

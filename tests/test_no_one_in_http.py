@@ -23,6 +23,8 @@ from arena.web.sessions import BadTries, Page, address_of, now
 from db.connection import Database, Home, open_reader
 from db.entities import CampaignSettings
 from db.errors import NotFound
+from db.upkeep import backup
+from labeling.exporting import ExportFormat, export
 from labeling.joining import RATER_DAYS, hashed, join
 from labeling.owners import OWNER_DAYS, add, owner_link_token
 from tests.census import routes_of
@@ -33,7 +35,9 @@ from tests.serving import Running, awaited, running
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     home = make_home(
-        tmp_path_factory.mktemp("noone") / "home", prompts=40, settings=CampaignSettings(overlap=500)
+        tmp_path_factory.mktemp("noone") / "home",
+        prompts=40,
+        settings=CampaignSettings(overlap=500, ask_better=True),
     )
     with running(home) as served:
         yield served
@@ -195,6 +199,30 @@ def test_a_links_token_is_nowhere_but_in_the_link(
         assert secret not in said
         for file in braked.home.root.rglob("*"):
             assert not file.is_file() or secret.encode() not in file.read_bytes(), file
+
+
+def test_exports_and_copies_hold_no_token_and_no_cookie(
+    web: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HF_TOKEN", "OPENAI_API_KEY", "TASTEBENCH_METRICS_TOKEN"):
+        monkeypatch.setenv(name, f"planted-{name}")
+    link, login = web.link(), web.writer.call(lambda db: owner_link_token(db, now()))
+    rater, owner = web.client(), web.client()
+    assert rater.get(link).status_code == 303
+    assert owner.post("/api/login", json={"token": login}).status_code == 200
+    body = {"assignment": ballot(rater), "choice": "left", "key": "export", "better": "A better one"}
+    assert rater.post("/api/vote", json=body).status_code == 200
+    for shape in ExportFormat:
+        export(web.home, tmp_path / shape, format=shape)
+    backup(web.home, tmp_path / "copy.db")
+    secrets = [link.rpartition("/")[2], login, *rater.cookies.values(), *owner.cookies.values()]
+    assert len(secrets) == 4
+    files = [f for f in tmp_path.rglob("*") if f.is_file()]
+    assert len(files) > 2 * len(ExportFormat)
+    for file in files:
+        content = file.read_bytes()
+        hashes = [] if file.suffix == ".db" else [hashed(s) for s in secrets]
+        assert [s for s in (*secrets, *hashes, "planted-") if s.encode() in content] == [], file
 
 
 def test_ten_thousand_guesses_find_nothing_and_are_braked_after_ten(braked: Running) -> None:

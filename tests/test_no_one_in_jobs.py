@@ -26,7 +26,8 @@ from db.errors import UserError
 from db.runs import job_processes
 from tests import tiny
 from tests.factories import make_home
-from tests.workshop import ended
+from tests.standin import standing_in
+from tests.workshop import ended, endpoint_home
 from training.loading import load_policy, load_scorer, load_tokenizer
 from training.settings import ModelFiles
 
@@ -180,6 +181,24 @@ def test_a_jobs_process_has_no_secret_in_its_environment_its_command_or_its_log(
     done = ended(db, job.id)
     assert "planted-" not in jobs.read_log(home, done)
     db.conn.close()
+    for file in home.root.rglob("*"):
+        assert not file.is_file() or b"planted-" not in file.read_bytes(), file
+
+
+def test_a_key_that_a_server_repeats_is_in_no_log_no_row_and_no_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in PLANTED:
+        monkeypatch.setenv(name, f"planted-{name}")
+    with standing_in() as server:
+        server.statuses, server.repeats_key = [401] * 9, True
+        home = endpoint_home(tmp_path / "home", server.url)
+        db = open_writer(home)
+        done = ended(db, jobs.start(home, db, ["generate", "--models", "far", "--prompts", "asked"]).id)
+        assert done.exit_code == 2
+        assert {h["authorization"] for h in server.headers_seen} == {"Bearer planted-OPENAI_API_KEY"}
+        assert "no\\nsuch luck with Bearer (key)" in jobs.read_log(home, done)
+        db.conn.close()
     for file in home.root.rglob("*"):
         assert not file.is_file() or b"planted-" not in file.read_bytes(), file
 

@@ -35,9 +35,9 @@ class EndpointPlayer:
         self.url, self.remote_name, self._pause = url.rstrip("/"), remote_name, pause
         self.limits = limits or limits_from()
         self._meter = meter_of(self.url)
-        key = key_for(self.url)
+        self._key = key_for(self.url)
         self._client = httpx.Client(
-            timeout=self.limits.timeout, headers={"Authorization": f"Bearer {key}"} if key else {}
+            timeout=self.limits.timeout, headers={"Authorization": f"Bearer {self._key}"} if self._key else {}
         )
 
     @property
@@ -150,7 +150,8 @@ class EndpointPlayer:
 
     def _refused(self, answer: httpx.Response) -> UserError:
         kind = Unanswerable if answer.status_code in UNFIT else UserError
-        return kind(f"{self.url} answered {answer.status_code}: {answer.text[:200]}",
+        said = answer.text.replace(self._key, "(key)") if self._key else answer.text  # some servers repeat it
+        return kind(f"{self.url} answered {answer.status_code}: {said[:200]}",
                     "check the address, the remote name and the key in TASTEBENCH_API_KEY")  # fmt: skip
 
     def _unreachable(self, error: httpx.TransportError) -> UserError:
