@@ -49,15 +49,11 @@ def simulate(
     noise: float | None = None, pace: float = 0.0, seed: int = 0, file: str | None = None,
 ) -> Crowd:  # fmt: skip
     """Let `raters` simulated raters give `votes` votes in all, about as many each; ends early where no ballot is left."""
-    address = _server_address(home)
+    address = server_address(home)
     if not 1 <= raters <= 1000 or votes < 1:
         raise UserError("--raters must be 1 to 1000 and --votes 1 or more", "ask for that many")
     if noise is not None and not 0 <= noise <= 0.5:
         raise UserError("--noise is the share of votes turned round", "give a number between 0 and 0.5")
-    if profile == "replay":
-        from arena.replay import replay
-
-        return replay(home, db, campaign, job, address, file)
     if file is not None:
         raise UserError(
             f"only --profile replay reads a file ({file})", "leave the file out, or say --profile replay"
@@ -81,7 +77,8 @@ def simulate(
     return Crowd(raters, tally.done, profile, round(time.monotonic() - started, 2))
 
 
-def _server_address(home: Home) -> str:
+def server_address(home: Home) -> str:
+    """Where the home's server answers; UserError where none runs."""
     server = server_of(home)
     if server is None or not server.address:
         raise UserError(f"no server runs on {home.root}", "start `serve` on this home first")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from db.errors import UserError
 from db.files import written_file
-from training import checkpoints, samples, together
+from training import checkpoints, looks, samples, together
 from training.folders import verify
 from training.settings import DpoLoss, DpoSettings, KtoSettings, RunSpec
 
@@ -336,8 +336,6 @@ def go_on_from(monitor: Monitor, found: checkpoints.Found) -> None:
 def attach(trainer: Trainer, spec: RunSpec[Any], monitor: Monitor) -> None:
     """Let the monitor hear a trainer, whatever it trains, and look at its model; standard output stays empty."""
     from transformers.trainer_callback import PrinterCallback
-
-    from training import looks
 
     trainer.remove_callback(PrinterCallback)  # standard output belongs to --json
     trainer.add_callback(as_callback(monitor))

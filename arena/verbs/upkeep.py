@@ -132,13 +132,18 @@ def jobs_logs(job: int, as_json: bool) -> None:
 @as_json
 def simulate(campaign: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Let made-up raters vote over HTTP on the running server; their seats are marked simulated."""
+    from arena.crowd import server_address
     from arena.crowd import simulate as run
+    from arena.replay import replay
     from arena.serving import served
 
     with working() as (here, db, job), served(here) if options["serve_"] else contextlib.nullcontext():
-        made = run(here, db, campaign, job, raters=options["raters_"], votes=options["votes"],
-                   profile=options["profile"], noise=options["noise"], pace=options["pace"], seed=options["seed"],
-                   file=options["file"])  # fmt: skip
+        if options["profile"] == "replay":
+            made = replay(here, db, campaign, job, server_address(here), options["file"])
+        else:
+            made = run(here, db, campaign, job, raters=options["raters_"], votes=options["votes"],
+                       profile=options["profile"], noise=options["noise"], pace=options["pace"], seed=options["seed"],
+                       file=options["file"])  # fmt: skip
     show(
         made,
         as_json,
