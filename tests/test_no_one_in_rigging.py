@@ -95,11 +95,17 @@ def test_300_rigged_among_3000_honest_votes_move_a_rating_by_one_place_at_most(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [rigged, only_the_target])
-def test_the_same_300_over_three_seats_move_it_no_further(how: object) -> None:
-    votes = session(1, 3, how).votes
+@pytest.mark.parametrize("seats", [3, 10, 30])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_same_300_over_many_seats_move_it_no_further(seed: int, seats: int, how: object) -> None:
+    """The fewer votes a seat gives, the less there is to mark it by; what they move together stays one place."""
+    votes = session(seed, seats, how).votes
     clean = order([v for v in votes if not v.rater_name.startswith("rigger")])
     flagged = {name for name, j in judged(votes, {}).items() if j.raised}
-    assert moved(clean, order([v for v in votes if v.rater_name not in flagged])) <= 1
+    left = moved(clean, order([v for v in votes if v.rater_name not in flagged]))
+    print(f"\n300 rigged votes over {seats} seats: {sum(n.startswith('rigger') for n in flagged)} marked, "
+          f"moved {moved(clean, order(votes))}, without the marked {left}")  # fmt: skip
+    assert left <= 1
 
 
 def test_a_rigger_who_votes_for_one_model_is_told_with_the_numbers() -> None:
