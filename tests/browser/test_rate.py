@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, Request, expect
@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Page, Request, expect
 from db.assignments import get_assignment
 from db.campaigns import set_status
 from db.connection import open_reader
-from db.entities import CampaignSettings, CampaignStatus, Choice
+from db.entities import CampaignSettings, CampaignStatus, Choice, Message
 from db.seats import list_seats, revoke_seat
 from labeling.ballot import outcome_of
 from tests.browser.conftest import RATING
@@ -27,6 +27,17 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("browser") / "home"
     with running(make_home(folder, prompts=8, settings=CampaignSettings(overlap=50))) as served:
         yield served
+
+
+def another(web: Running, open_rate: Open, name: str, *, ready: bool = True, **home: Any) -> Page:
+    """The first ballot of one more campaign on this server."""
+    make_home(web.home.root, campaign=name, **home)
+    return open_rate(web, name, ready=ready)
+
+
+def asks(word: str) -> Callable[[int], list[Message]]:
+    """Prompts that no other campaign here has."""
+    return lambda i: [{"role": "user", "content": f"Question {i}, {word}?"}]
 
 
 def assignment(page: Page) -> str:
@@ -198,79 +209,77 @@ def test_unsent_votes_survive_closing_the_tab(web: Running, open_rate: Open, con
     assert one in outcomes(web)
 
 
-def test_the_end_is_clear(tmp_path: Path, open_rate: Open) -> None:
-    with running(make_home(tmp_path, prompts=2)) as web:
-        page = open_rate(web)
-        vote(page, "t")
-        vote(page, "t")
-        expect(page.locator("[data-role=title]")).to_have_text("All done")
-        expect(page.locator("[data-role=words]")).to_contain_text("Every vote you gave is saved")
-        expect(page.locator(".tb-bar")).to_be_hidden()
-        page.click(".tb-screen [data-do=undo]")
-        page.wait_for_selector(RATING)
-        vote(page, "g")
-        expect(page.locator("[data-role=title]")).to_have_text("All done")
-        assert sorted(o for o, _ in outcomes(web).values()) == ["both_good", "tie"]
+def test_the_end_is_clear(web: Running, open_rate: Open) -> None:
+    page = another(web, open_rate, "short", prompts=2)
+    before = outcomes(web)
+    vote(page, "t")
+    vote(page, "t")
+    expect(page.locator("[data-role=title]")).to_have_text("All done")
+    expect(page.locator("[data-role=words]")).to_contain_text("Every vote you gave is saved")
+    expect(page.locator(".tb-bar")).to_be_hidden()
+    page.click(".tb-screen [data-do=undo]")
+    page.wait_for_selector(RATING)
+    vote(page, "g")
+    expect(page.locator("[data-role=title]")).to_have_text("All done")
+    given = {a: o for a, (o, _) in outcomes(web).items() if a not in before}
+    assert sorted(given.values()) == ["both_good", "tie"]
 
 
 def test_a_pause_a_closed_seat_and_a_lost_session_are_said(
-    tmp_path: Path, open_rate: Open, context: BrowserContext
+    web: Running, open_rate: Open, context: BrowserContext
 ) -> None:
-    with running(make_home(tmp_path)) as web:
-        page = open_rate(web)
-        web.writer.call(lambda db: set_status(db, "first", CampaignStatus.PAUSED))
-        press(page, "t")
-        expect(page.locator("[data-role=alert]")).to_contain_text("This session is paused")
-        page.reload()
-        expect(page.locator("[data-role=words]")).to_contain_text("The owner has paused this session")
-        web.writer.call(lambda db: set_status(db, "first", CampaignStatus.OPEN))
-        page.click("[data-do=again]")
-        page.wait_for_selector(RATING)
-        web.writer.call(lambda db: revoke_seat(db, list_seats(db)[0].seat))
-        press(page, "t")
-        expect(page.locator("[data-role=alert]")).to_contain_text("closed by the owner")
-        context.clear_cookies()
-        page.reload()
-        expect(page.locator(".tb-login")).to_contain_text("Came here to rate?")
+    page = another(web, open_rate, "paused")
+    web.writer.call(lambda db: set_status(db, "paused", CampaignStatus.PAUSED))
+    press(page, "t")
+    expect(page.locator("[data-role=alert]")).to_contain_text("This session is paused")
+    page.reload()
+    expect(page.locator("[data-role=words]")).to_contain_text("The owner has paused this session")
+    web.writer.call(lambda db: set_status(db, "paused", CampaignStatus.OPEN))
+    page.click("[data-do=again]")
+    page.wait_for_selector(RATING)
+    web.writer.call(lambda db: revoke_seat(db, list_seats(db)[-1].seat))
+    press(page, "t")
+    expect(page.locator("[data-role=alert]")).to_contain_text("closed by the owner")
+    context.clear_cookies()
+    page.reload()
+    expect(page.locator(".tb-login")).to_contain_text("Came here to rate?")
 
 
 def test_a_vote_without_a_session_is_kept_and_said(
-    tmp_path: Path, open_rate: Open, context: BrowserContext
+    web: Running, open_rate: Open, context: BrowserContext
 ) -> None:
-    with running(make_home(tmp_path)) as web:
-        page = open_rate(web)
-        cookies = context.cookies()
-        context.clear_cookies()
-        one = press(page, "t")
-        expect(page.locator("[data-role=title]")).to_have_text("You are not signed in here")
-        expect(page.locator("[data-role=words]")).to_contain_text("Your unsent votes are kept")
-        page.wait_for_timeout(400)
-        expect(page.locator("[data-role=title]")).to_be_visible()
-        context.add_cookies(cookies)
-        page.on("dialog", lambda dialog: dialog.accept())
-        page.reload()
-        expect(page.locator("[data-role=saved]")).to_have_text("Saved")
-        assert one in outcomes(web)
+    page = open_rate(web)
+    cookies = context.cookies()
+    context.clear_cookies()
+    one = press(page, "t")
+    expect(page.locator("[data-role=title]")).to_have_text("You are not signed in here")
+    expect(page.locator("[data-role=words]")).to_contain_text("Your unsent votes are kept")
+    page.wait_for_timeout(400)
+    expect(page.locator("[data-role=title]")).to_be_visible()
+    context.add_cookies(cookies)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.reload()
+    expect(page.locator("[data-role=saved]")).to_have_text("Saved")
+    assert one in outcomes(web)
 
 
-def test_consent_is_asked_before_the_first_ballot(tmp_path: Path, open_rate: Open) -> None:
+def test_consent_is_asked_before_the_first_ballot(web: Running, open_rate: Open) -> None:
     settings = CampaignSettings(
         consent_text="We keep **your votes**.", consent_version="1", guidelines="Be *fair*."
     )
-    with running(make_home(tmp_path, settings=settings)) as web:
-        page = open_rate(web, ready=False)
-        expect(page.locator("[data-role=words] strong")).to_have_text("your votes")
-        page.click("[data-do=agree]")
-        page.wait_for_selector(RATING)
-        # shown the first time, a key away ever after
-        expect(page.locator("[data-role=guide-text] em")).to_be_visible()
-        page.click("[data-do=guide]")
-        expect(page.locator("[data-role=guide-text]")).to_be_hidden()
-        page.reload()
-        page.wait_for_selector(RATING)
-        expect(page.locator("[data-role=guide-text]")).to_be_hidden()
-        page.keyboard.press("i")
-        expect(page.locator("[data-role=guide-text] em")).to_have_text("fair")
+    page = another(web, open_rate, "consent", ready=False, settings=settings)
+    expect(page.locator("[data-role=words] strong")).to_have_text("your votes")
+    page.click("[data-do=agree]")
+    page.wait_for_selector(RATING)
+    # shown the first time, a key away ever after
+    expect(page.locator("[data-role=guide-text] em")).to_be_visible()
+    page.click("[data-do=guide]")
+    expect(page.locator("[data-role=guide-text]")).to_be_hidden()
+    page.reload()
+    page.wait_for_selector(RATING)
+    expect(page.locator("[data-role=guide-text]")).to_be_hidden()
+    page.keyboard.press("i")
+    expect(page.locator("[data-role=guide-text] em")).to_have_text("fair")
 
 
 def test_keys_are_off_while_typing_repeating_and_reading_the_key_map(web: Running, open_rate: Open) -> None:
@@ -307,23 +316,23 @@ def test_a_double_press_is_one_vote(web: Running, open_rate: Open) -> None:
     assert len(outcomes(web)) == before + 1
 
 
-def test_raw_text_shows_what_was_written(tmp_path: Path, open_rate: Open) -> None:
-    with running(make_home(tmp_path, answer=lambda model, i: f"**bold** {i} of {model[-3:]}")) as web:
-        page = open_rate(web)
-        expect(page.locator("[data-role=left] strong")).to_have_text("bold")
-        page.keyboard.press("r")
-        expect(page.locator("[data-role=left] pre.tb-raw")).to_contain_text("**bold**")
-        page.keyboard.press("r")
-        expect(page.locator("[data-role=left] strong")).to_have_text("bold")
+def test_raw_text_shows_what_was_written(web: Running, open_rate: Open) -> None:
+    page = another(
+        web, open_rate, "bold", messages=asks("raw"), answer=lambda model, i: f"**bold** {i} of {model[-3:]}"
+    )
+    expect(page.locator("[data-role=left] strong")).to_have_text("bold")
+    page.keyboard.press("r")
+    expect(page.locator("[data-role=left] pre.tb-raw")).to_contain_text("**bold**")
+    page.keyboard.press("r")
+    expect(page.locator("[data-role=left] strong")).to_have_text("bold")
 
 
-def test_earlier_turns_are_told_apart_from_the_last(tmp_path: Path, open_rate: Open) -> None:
+def test_earlier_turns_are_told_apart_from_the_last(web: Running, open_rate: Open) -> None:
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "One?"},
              {"role": "assistant", "content": "Yes."}, {"role": "user", "content": "Two?"}]  # fmt: skip
-    with running(make_home(tmp_path, prompts=1, messages=lambda _: turns)) as web:
-        page = open_rate(web)
-        assert page.locator(".tb-earlier").count() == 3
-        expect(page.locator(".tb-asked .tb-text")).to_have_text("Two?")
+    page = another(web, open_rate, "turns", prompts=1, messages=lambda _: turns)
+    assert page.locator(".tb-earlier").count() == 3
+    expect(page.locator(".tb-asked .tb-text")).to_have_text("Two?")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -350,28 +359,26 @@ def test_the_two_answers_have_equal_rank_and_everything_fits(
         assert button.bounding_box()["height"] >= 44
 
 
-def test_hostile_texts_run_nothing_load_nothing_and_cover_nothing(tmp_path: Path, open_rate: Open) -> None:
+def test_hostile_texts_run_nothing_load_nothing_and_cover_nothing(web: Running, open_rate: Open) -> None:
     texts = [t for t in PAYLOADS if len(t) < 3000 and t.strip()]
     per = 12
     packs = ["\n\n".join(texts[i : i + per]) for i in range(0, len(texts), per)]
-    home = make_home(tmp_path, prompts=len(packs), answer=lambda model, i: packs[i] + f"\n\n{model[-3:]}",
-                     messages=lambda i: [{"role": "user", "content": packs[i]}])  # fmt: skip
-    with running(home) as web:
-        page = open_rate(web)
-        for _ in packs:
-            assert page.evaluate("window.hit") is None
-            assert (
-                page.evaluate(
-                    "document.querySelectorAll('.tb-text :is(script, img, iframe, video, audio, form, button, input, style, svg, [id], [style])').length"
-                )
-                == 0
+    page = another(web, open_rate, "hostile", prompts=len(packs), answer=lambda model, i: packs[i] + f"\n\n{model[-3:]}",
+                   messages=lambda i: [{"role": "user", "content": packs[i]}])  # fmt: skip
+    for _ in packs:
+        assert page.evaluate("window.hit") is None
+        assert (
+            page.evaluate(
+                "document.querySelectorAll('.tb-text :is(script, img, iframe, video, audio, form, button, input, style, svg, [id], [style])').length"
             )
-            assert page.locator("#tb-bar").count() == 1
-            page.wait_for_timeout(SETTLED)
-            shown = assignment(page)
-            page.click('button[data-choice="tie"]')
-            page.wait_for_function(
-                "a => document.querySelector('.tb-rate').dataset.assignment !== a || document.querySelector('.tb-rate').dataset.state === 'screen'",
-                arg=shown,
-            )
-        expect(page.locator("[data-role=title]")).to_have_text("All done")
+            == 0
+        )
+        assert page.locator("#tb-bar").count() == 1
+        page.wait_for_timeout(SETTLED)
+        shown = assignment(page)
+        page.click('button[data-choice="tie"]')
+        page.wait_for_function(
+            "a => document.querySelector('.tb-rate').dataset.assignment !== a || document.querySelector('.tb-rate').dataset.state === 'screen'",
+            arg=shown,
+        )
+    expect(page.locator("[data-role=title]")).to_have_text("All done")
