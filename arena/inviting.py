@@ -4,6 +4,7 @@ import ipaddress
 import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import psutil
@@ -130,8 +131,15 @@ def revoke_link(db: Database, name: str, link: int) -> None:
     open_links.revoke_link(db, found.campaign, link)
 
 
-def revoke_all(db: Database, name: str) -> tuple[list[int], list[int]]:
-    """Close every seat and stop every open link of a campaign but the owner's own seat; (seats, open links) by number."""
+class Revoked(NamedTuple):
+    """What was closed, by number."""
+
+    seats: list[int]
+    open_links: list[int]
+
+
+def revoke_all(db: Database, name: str) -> Revoked:
+    """Close every seat but the owner's own, and every open link of a campaign; votes stay."""
     found = listing(db, name)
     seats = sorted(s.seat for s in found.seats if s.status is not SeatStatus.CLOSED)
     links = sorted((x for x in found.open_links if x.revoked_at is None), key=lambda x: x.id)
@@ -140,7 +148,7 @@ def revoke_all(db: Database, name: str) -> tuple[list[int], list[int]]:
             revoke_seat(db, seat)
         for link in links:
             open_links.revoke_link(db, link.campaign, link.id)
-    return seats, [link.id for link in links]
+    return Revoked(seats, [link.id for link in links])
 
 
 def forget(db: Database, name: str) -> str:

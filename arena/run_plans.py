@@ -71,13 +71,13 @@ def request_from(home: Home, options: Mapping[str, Any], kind: RunKind = RunKind
         data = ", --data" if "data" in options else ""
         raise UserError("say once what to train on", f"give one of --campaign, --pairs{data} or --snapshot")
     _check_meant(kind, options)
-    pairs, data = options["pairs"], options.get("data")
+    pairs, answers = options["pairs"], options.get("data")
     if kind is not RunKind.SFT:
-        pairs, data = pairs or data, None
+        pairs, answers = pairs or answers, None
     source = Source(
         tuple(options["campaigns"]),
         _pairs_named(home, pairs),
-        _data_named(home, data),
+        _data_named(home, answers),
         options.get("replay") or 0.0,
     )
     if options["snapshot"] and (options.get("replay") or options.get("without")):

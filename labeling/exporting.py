@@ -106,7 +106,8 @@ def order_of(
     """What is wanted, from words; UserError where there is no such format."""
     if format_name not in list(ExportFormat):
         raise UserError(
-            f"there is no export format {format_name!r}", f"use one of: {', '.join(ExportFormat)}"
+            f"there is no export format {format_name!r}",
+            f"use one of: {', '.join(ExportFormat)}, mtbench, alpaca_eval",
         )
     policy = policy or PairPolicy(method=Method.VOTE)
     return Order(campaign, ExportFormat(format_name), policy, comments, exact_times)

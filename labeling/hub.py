@@ -57,6 +57,18 @@ def check_push(repo: str) -> None:
         )
 
 
+def own_repo(name: str) -> str:
+    """The repository of this name under the account that the token belongs to; UserError where that is not known."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+    check_push(name)
+    try:
+        return f"{HfApi().whoami()['name']}/{name}"
+    except (HTTPError, OSError) as error:
+        raise failure("cannot ask the hub whose token this is", error) from None
+
+
 def push_folder(folder: Path, repo: str, *, public: bool = False) -> str:
     """Upload a dataset folder to a dataset repository, made (private unless `public`) where missing; its address.
 

@@ -149,6 +149,9 @@ class Handler(BaseHTTPRequestHandler):
             content = self.hub.repos.get(repo, {}).get(rest.partition("/")[2])
             self._file(content)
             return
+        if path == "/api/whoami-v2":
+            self._answer({"type": "user", "name": "me"})
+            return
         kind = "model" if path.startswith("/api/models/") else "dataset"
         parts = path.removeprefix(f"/api/{kind}s/").split("/", 2)
         repo = "/".join(parts[:2])

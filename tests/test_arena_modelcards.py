@@ -19,7 +19,7 @@ from db.entities import ModelKind, RaterKind
 from tests.hubstand import standin
 from tests.serving import running
 from tests.test_arena_promoting import give
-from tests.workshop import QUICK, ended, give_votes, refused, run, trainable_home
+from tests.workshop import QUICK, ended, give_votes, run, trainable_home
 from training.folders import MARKER, put_card, seal, verify
 
 
@@ -185,6 +185,10 @@ def test_the_merged_model_goes_once_there_is_one(made):
         assert run(home, "merge", "one-r1", "--as", "one-r1-merged").code == 0
         done = push(home, hub, "one-r1", "--repo", "me/whole", "--what", "merged", "--public", "--json")
         assert done.returncode == 0, done.stderr
+        own = push(home, hub, "one-r1-merged", "--json")
+        assert own.returncode == 0, own.stderr
+        assert json.loads(own.stdout)["address"] == f"{hub.address}/me/one-r1-merged"
+        assert b"me/one-r1-merged" in hub.repos["me/one-r1-merged"]["README.md"]
         sent = hub.repos["me/whole"]
         assert "model.safetensors" in sent
         assert hub.private["me/whole"] is False
@@ -227,4 +231,4 @@ def test_what_a_push_refuses_in_one_line(made):
         assert "has no weights here" in push(home, hub, "far", "--repo", "me/new").stderr
         assert "is no adapter" in push(home, hub, "two", "--repo", "me/new", "--what", "adapter").stderr
         assert hub.types == ["model"], "only the public one was asked for"
-    assert "--repo" in refused(run(home, "models", "push", "one-r1"))
+        assert "no hub token is set" in push(home, hub, "one-r1", token=False).stderr

@@ -308,18 +308,18 @@ def campaign_links(name: str, as_json: bool) -> None:
 @as_json
 def campaign_revoke(name: str, seat: int | None, as_json: bool) -> None:
     """Close a seat of a campaign, or, where none is named, all its seats and open links; votes stay."""
-    from arena.inviting import revoke, revoke_all
+    from arena.inviting import Revoked, revoke, revoke_all
 
     with writing() as (_, db):
         if seat is not None:
             revoke(db, name, seat)
-            seats, links = [seat], []
+            made = Revoked([seat], [])
         else:
-            seats, links = revoke_all(db, name)
-    closed = [f"seat {n} is closed; its votes stay" for n in seats]
-    stopped = [f"open link {n} lets nobody new in" for n in links]
-    row = {"name": name, "seats": seats, "open_links": links}
-    show(row, as_json, lambda: [*closed, *stopped] or [f"{name} has no seat or open link to close"])
+            made = revoke_all(db, name)
+    lines = [f"seat {n} is closed; its votes stay" for n in made.seats]
+    lines += [f"open link {n} lets nobody new in" for n in made.open_links]
+    row = {"name": name, **made._asdict()}
+    show(row, as_json, lambda: lines or [f"{name} has no seat or open link to close"])
 
 
 @campaign.command("revoke-link")

@@ -73,7 +73,9 @@ def models_card(name: str) -> None:
 @models.command("push")
 @click.argument("name")
 @click.option(
-    "--repo", required=True, metavar="OWNER/NAME", help="The model repository; made where missing, private."
+    "--repo",
+    metavar="OWNER/NAME",
+    help="The model repository, made where missing, private; your own NAME by default.",
 )
 @click.option("--what", type=click.Choice(["adapter", "merged"]),
               help="Of an adapter model: itself (default), or the checkpoint it was merged into.")  # fmt: skip
@@ -83,12 +85,14 @@ def models_card(name: str) -> None:
 @click.option("--public", is_flag=True, help="The repository may be public, and is made so where missing.")
 @as_json
 def models_push(
-    name: str, repo: str, what: str | None, base: str | None, public: bool, as_json: bool
+    name: str, repo: str | None, what: str | None, base: str | None, public: bool, as_json: bool
 ) -> None:
     """Send a model (adapter, merged or reward model) with its card to a hub: private unless --public."""
     from arena.modelcards import push
+    from labeling.hub import own_repo
 
     with working(writes=False) as (here, db, job):
+        repo = repo or own_repo(name)
         job.say(0.0, f"sending {name} to {repo}")
         made = push(db, here, name, repo, what=what, base=base, public=public)
     show(made._asdict(), as_json, lambda: [f"{made.model} ({made.what}) is at {made.address}"])

@@ -65,8 +65,8 @@ def serve(open_: bool | None, backup_minutes: float, log: str, a: str | None, b:
         click.echo(f"Tastebench, home {home().root}")
         for line in (*told, *links.scanned):
             click.echo(f"  {line}")
-        if links.rate:
-            click.echo(f"  rate    {links.rate}")
+        later = "not yet: `owner link` prints it once a campaign is open"
+        click.echo(f"  rate    {links.rate or later}")
         click.echo(f"  studio  {links.studio}")
         where = "by that address" if at.told else "on this machine"
         click.echo(
