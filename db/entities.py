@@ -94,10 +94,11 @@ class Outcome(StrEnum):
     BOTH_BAD = "both_bad"
     SKIP = "skip"
 
-    @property
-    def decisive(self) -> bool:
-        """Whether one response won."""
-        return self in (Outcome.A, Outcome.B)
+    decisive: bool
+    """whether one response won; kept, for it is asked of every vote many times"""
+
+    def __init__(self, value: str) -> None:
+        self.decisive = value in ("a", "b")
 
 
 class Strength(StrEnum):

@@ -81,9 +81,9 @@ def battle_key(vote: Vote) -> tuple[str, bool]:
     The first of the two is the one of the model that comes first by name, so that a label means one model throughout:
     kappa and alpha depend on how often each label is given.
     """
-    sides = ((vote.model_a, vote.response_a), (vote.model_b, vote.response_b))
-    first, second = sorted(sides)
-    return f"{first[1]}-{second[1]}", sides[0] != first
+    a, b = vote.response_a, vote.response_b
+    swapped = vote.model_b < vote.model_a or (vote.model_a == vote.model_b and b < a)
+    return (f"{b}-{a}", True) if swapped else (f"{a}-{b}", False)
 
 
 def label_of(outcome: Outcome, swapped: bool = False) -> int:
@@ -238,5 +238,5 @@ def krippendorff_alpha(counts: Ints) -> tuple[float | None, str]:
 
 def majority(counts: Sequence[int]) -> int:
     """The label with strictly the most opinions, else TIE."""
-    top = max(counts)
-    return list(counts).index(top) if list(counts).count(top) == 1 else TIE
+    a, b, tie = counts
+    return A if a > max(b, tie) else B if b > max(a, tie) else TIE

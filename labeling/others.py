@@ -51,8 +51,8 @@ def press_of(vote: Vote, swapped: bool | None = None) -> Press:
 
 def _cell(vote: Vote, lengths: Mapping[str, float], swapped: bool) -> Cell:
     gap = lengths.get(vote.response_a, 0.0) - lengths.get(vote.response_b, 0.0)
-    longer = int(np.sign(-gap if swapped else gap))
-    return (vote.model_b, vote.model_a, longer) if swapped else (vote.model_a, vote.model_b, longer)
+    longer = (gap > 0) - (gap < 0)
+    return (vote.model_b, vote.model_a, -longer) if swapped else (vote.model_a, vote.model_b, longer)
 
 
 def shared(
@@ -77,8 +77,10 @@ def _counts(given: Mapping[str, Mapping[str, Given]], crowd: Collection[str]) ->
 
 
 def _less(counts: Sequence[int] | None, label: int, own: bool) -> tuple[int, int, int]:
-    a, b, tie = (n - (own and i == label) for i, n in enumerate(counts or (0, 0, 0)))
-    return a, b, tie
+    a, b, tie = counts or (0, 0, 0)
+    if not own:
+        return a, b, tie
+    return a - (label == A), b - (label == B), tie - (label == TIE)
 
 
 def matches(rows: Sequence[Shared]) -> tuple[int, int]:

@@ -77,7 +77,7 @@ class RaterFigures:
 
 
 class _Rater(NamedTuple):
-    """Everything one rater did: standing votes and check questions, in order of arrival."""
+    """Everything one rater did: standing votes and check questions, each in order of arrival."""
 
     votes: Sequence[Vote]
     checks: Sequence[CheckVote]
@@ -86,7 +86,7 @@ class _Rater(NamedTuple):
     def every(self) -> list[Vote]:
         """Votes and check questions together, in order of arrival; practice left out."""
         checks = [c.vote for c in self.checks if c.kind is not BallotKind.PRACTICE]
-        return sorted([*self.votes, *checks], key=lambda v: v.id)
+        return sorted([*self.votes, *checks], key=lambda v: v.id) if checks else list(self.votes)
 
 
 class _Acts(NamedTuple):
@@ -230,7 +230,7 @@ def _repeats(r: _Rater) -> list[Check]:
     last: dict[str, int] = {}
     found = []
     again = [c.vote for c in r.checks if c.kind is BallotKind.REPEAT]
-    for vote in sorted([*r.votes, *again], key=lambda v: v.id):
+    for vote in sorted([*r.votes, *again], key=lambda v: v.id) if again else r.votes:
         battle, swapped = battle_key(vote)
         press = press_of(vote, swapped)
         if battle in last:

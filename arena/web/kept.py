@@ -4,6 +4,7 @@ Small reports are made when asked. A large one takes seconds of work that would 
 process, so a child makes it; what is kept is shown, with its time, until the newer one is there.
 """
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -139,6 +140,13 @@ class KeptReports:
         """End the child."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _child() -> ProcessPoolExecutor:
+    """A child to work in. It looks for garbage seldom: a large report makes millions of objects and hardly any cycle."""
+    return ProcessPoolExecutor(
+        1, mp_context=get_context("spawn"), initializer=gc.set_threshold, initargs=(200_000, 20, 20)
+    )
 
 
 def _read_in() -> None:
