@@ -110,6 +110,7 @@ def test_an_owner_makes_a_session_watches_it_and_takes_the_data_home(
     studio.screenshot(path=pictures / "owner-3-live.png", full_page=True)
     rater.reload()
     expect(rater.get_by_text("paused this session")).to_be_visible()
+    expect(rater.locator("[data-role=title]")).to_have_text("This session is paused")
 
     # with votes, a change makes a new version
     fold(studio, "Settings of this campaign")

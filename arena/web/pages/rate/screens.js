@@ -76,9 +76,15 @@ const finishWords = (url) => {
   return /mturk/i.test(url.hostname) ? t("Return to MTurk") : t("Go on");
 };
 
+const overTitle = () => {
+  if (/has paused/.test(end.message)) return t("This session is paused");
+  if (/not begun/.test(end.message)) return t("Not yet");
+  return /is closed|is over/.test(end.message) ? t("This session is over") : t("All done");
+};
+
 const over = async () => {
   const message = told(end.message);
-  screen("\u2713", shut() ? t("This session is not open") : t("All done"), paragraph(message), { again: true });
+  screen("\u2713", overTitle(), paragraph(message), { again: true });
   if (end.code) {
     part("code-box").hidden = false;
     part("code").textContent = end.code;

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from arena.comparing import MOST, Comparison, compare, result_rows, row_rows, setting_rows
+from arena.comparing import FEWEST, MOST, Comparison, compare, result_rows, row_rows, setting_rows
 from arena.web.context import Context
 from arena.web.pages.studio.acts import Part, panel
 from arena.web.pages.studio.markup import HEIGHT, WIDTH, Cell, note, render, table, turns
@@ -92,8 +92,11 @@ def _short(value: float) -> str:
 
 def shown(context: Context, names: Sequence[str]) -> str:
     """The comparison as HTML; what is missing stands in its place."""
+    db = context.readers.get()
+    if len(list_runs(db)) < FEWEST:
+        return note("Two runs make a comparison: train a second one first.")
     try:
-        made = compare(context.readers.get(), names)
+        made = compare(db, names)
     except UserError as error:
         return note(str(error))
     charts = [o for d in CHARTS if (o := overlay(made, d)) is not None]
