@@ -1,7 +1,7 @@
 """Workflow: the files that MT-Bench and AlpacaEval read and write, from a home's prompts, answers and verdicts.
 
-MT-Bench: question.jsonl, model_answer/MODEL.jsonl, model_judgment/JUDGE_pair.jsonl. AlpacaEval: MODEL/model_outputs.json,
-and annotations/JUDGE.json. Both: results.csv, the benchmark's table. Each file comes back in through `import`.
+MT-Bench: question.jsonl, model_answer/MODEL.jsonl, model_judgment/JUDGE_pair.jsonl and, of judges that
+give marks, JUDGE_single.jsonl. AlpacaEval: MODEL/model_outputs.json and annotations/JUDGE.json. Both: results.csv, the benchmark's table. Each file comes back in through `import`.
 """
 
 import csv
@@ -24,6 +24,8 @@ from db.files import aside_of, put_folder
 from db.votes import counted_votes
 
 WON = {Outcome.A: "model_1", Outcome.B: "model_2"}
+LOWEST, HIGHEST = 1, 10
+"""marks of MT-Bench"""
 PREFERENCE = {Outcome.A: 1.0, Outcome.B: 2.0}
 
 
@@ -42,8 +44,13 @@ class _Found(NamedTuple):
     """{model: {prompt: response id}}"""
     texts: Mapping[str, str]
     votes: Sequence[Vote]
-    judged: bool
-    """whether people or machines said anything of the answers"""
+    marks: Mapping[str, Mapping[str, float]]
+    """{scorer: {response id: what it scored}}"""
+
+    @property
+    def judged(self) -> bool:
+        """Whether people or machines said anything of the answers."""
+        return bool(self.votes or self.marks)
 
     def question_id(self, prompt: str) -> int | str:
         """The prompt's own id in the benchmark where it has one."""
@@ -86,8 +93,10 @@ def _read(db: Database, campaign: str | None) -> _Found:
     texts = texts_of(db, {r for given in answers.values() for r in given.values()})
     votes = [v for c in chosen for v in (*counted_votes(db, c.id), *judge_votes(db, c.id))]
     tags = {p: t for c in chosen for p, t in tags_of(db, c.id).items()}
-    judged = bool(votes) or any(scores_of_campaign(db, c.id) for c in chosen)
-    return _Found(asked_of(db, prompts), refs_of(db, prompts), tags, answers, texts, votes, judged)
+    marks: dict[str, dict[str, float]] = defaultdict(dict)
+    for scorer, given in (s for c in chosen for s in scores_of_campaign(db, c.id).items()):
+        marks[scorer] |= {response: score.score for response, score in given.items()}
+    return _Found(asked_of(db, prompts), refs_of(db, prompts), tags, answers, texts, votes, marks)
 
 
 def _write(path: Path, rows: Sequence[object]) -> int:
@@ -137,6 +146,15 @@ def _mtbench(found: _Found) -> Iterator[tuple[str, list[object]]]:
              "g1_winner": WON.get(v.outcome, "tie"), "g2_winner": WON.get(v.outcome, "tie"), "judge": judge,
              "turn": v.turn or 1} for v in votes
         ]  # fmt: skip
+    for judge, marks in sorted(found.marks.items()):
+        if all(
+            LOWEST <= mark <= HIGHEST for mark in marks.values()
+        ):  # the rewards of a model are none of its marks
+            yield f"model_judgment/{_safe(judge)}_single.jsonl", [
+                {"question_id": found.question_id(p), "model": model, "judge": judge, "score": marks[given[p]],
+                 "turn": len(_turns(found, p, "user")), "tstamp": 0.0}
+                for model, given in sorted(found.answers.items()) for p in prompts if given.get(p) in marks
+            ]  # fmt: skip
 
 
 def _alpaca_eval(found: _Found) -> Iterator[tuple[str, list[object]]]:

@@ -2,9 +2,10 @@
 
     python -m bench.trl_cli [--times 3] [--pairs 64] [--hidden 256] [--layers 6] [--full]
 
-Each run is a process of its own with one thread, the two in turns; medians. Losses, margins and gradient norms are compared
-step by step. Steps a second are those of the steps alone; the whole process is shown too, because ours does more (it proves
-the reference, keeps ten verified checkpoints, answers fixed prompts three times, reads the neutral set ten times). With
+Each run is a process of its own with one thread, the two in turns; medians. Ours gets the GLIBC_TUNABLES of a job. Losses,
+margins and gradient norms are compared step by step. Steps a second are those of the steps alone; the whole process is shown
+too, by the clock and in seconds of the processor, because ours does more (it proves the reference, keeps ten verified
+checkpoints, answers fixed prompts three times, reads the neutral set ten times). With
 --full every weight is trained instead of LoRA, with a second model as reference in both.
 """
 
@@ -21,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from arena.jobs import WHOLE_MEMORY
 from bench.second_reference import libraries, make_model, make_pairs
 from bench.votes import ROOT
 
@@ -29,11 +31,23 @@ COMPARED = ("loss", "rewards/margins", "rewards/chosen", "logps/chosen", "learni
 
 
 class Run(NamedTuple):
-    """What a process logged at each step, how long its steps and all of it took, and the most memory it held (MiB)."""
+    """What a process logged at each step, how long its steps and all of it took, its seconds of the processor, and the most
+    memory it held (MiB).
+    """
 
     steps: list[dict[str, float]]
     step_seconds: float
     whole: float
+    processor: float
+    memory: float
+
+
+class Ended(NamedTuple):
+    """What a process printed, its seconds by the clock and of the processor, and the most memory it held (MiB)."""
+
+    printed: str
+    whole: float
+    processor: float
     memory: float
 
 
@@ -75,41 +89,41 @@ def train_ours(model: Path, rows: Path, out: Path, full: bool) -> None:
     train_here(RunSpec(RunKind.DPO, out, rows, ModelFiles(str(model)), None, settings))
 
 
-def timed(command: Sequence[str]) -> tuple[str, float, float]:
-    """Run it; (what it printed, seconds, most memory in MiB)."""
+def timed(command: Sequence[str], **more: str) -> Ended:
+    """Run a command to its end, with `more` in its environment."""
     began = time.monotonic()
     with tempfile.TemporaryFile("w+") as said:
         run = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT,
-                               env={**os.environ, "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1"})  # fmt: skip
+                               env={**os.environ, "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1", **more})  # fmt: skip
         _, status, used = os.wait4(run.pid, 0)
         seconds = time.monotonic() - began
         said.seek(0)
         printed = said.read()
     if status:
         raise SystemExit(printed[-3000:])
-    return printed, seconds, used.ru_maxrss / 1024
+    return Ended(printed, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 def run_theirs(model: Path, data: Path, out: Path, full: bool) -> Run:
-    printed, whole, memory = timed(theirs(model, data, out, full))
-    found = re.search(r"'train_runtime': '?([0-9.e+-]+)", printed)
-    assert found, printed[-2000:]
+    ended = timed(theirs(model, data, out, full))
+    found = re.search(r"'train_runtime': '?([0-9.e+-]+)", ended.printed)
+    assert found, ended.printed[-2000:]
     state = next(out.glob("checkpoint-*/trainer_state.json"))
     history = json.loads(state.read_text(encoding="utf-8"))["log_history"]
-    return Run([e for e in history if "loss" in e], float(found[1]), whole, memory)
+    return Run([e for e in history if "loss" in e], float(found[1]), *ended[1:])
 
 
 def run_ours(model: Path, rows: Path, out: Path, full: bool) -> Run:
     from training.monitoring import read_metrics
 
     words = [sys.executable, "-m", "bench.trl_cli", "--child", str(model), str(rows), str(out)]
-    _, whole, memory = timed([*words, *(["--full"] if full else [])])
+    ended = timed([*words, *(["--full"] if full else [])], GLIBC_TUNABLES=WHOLE_MEMORY)
     logged = [m.values for m in read_metrics(out / "metrics.jsonl") if "loss" in m.values]
     seconds = before = 0.0
     for values in logged:
         seconds += (values["num_tokens"] - before) / values["tokens_per_second"]
         before = values["num_tokens"]
-    return Run(logged, seconds, whole, memory)
+    return Run(logged, seconds, *ended[1:])
 
 
 def differences(a: Sequence[Mapping[str, float]], b: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -121,7 +135,8 @@ def line(name: str, runs: Sequence[Run], base: float) -> str:
     rates = [len(r.steps) / r.step_seconds for r in runs]
     return (f"{name:12} {statistics.median(rates):.3f} steps/s ({min(rates):.3f} to {max(rates):.3f})   "
             f"{statistics.median(r.memory for r in runs):.0f} MiB ({statistics.median(r.memory - base for r in runs):.0f} beyond the libraries)   "
-            f"whole process {statistics.median(r.whole for r in runs):.0f} s")  # fmt: skip
+            f"whole process {statistics.median(r.whole for r in runs):.0f} s, of the processor "
+            f"{statistics.median(r.processor for r in runs):.1f}")  # fmt: skip
 
 
 def main() -> None:

@@ -10,6 +10,9 @@ import pytest
 from arena import suite_files
 from arena.suite_files import write_files
 from arena.suites import PEOPLE, SuiteName, suite
+from db.campaigns import battles_of
+from db.catalog import add_scores
+from db.entities import Score
 from db.errors import UserError
 from labeling.importing import ImportKind, import_file
 from tests.test_arena_report import filled, scored, voted
@@ -110,3 +113,32 @@ def test_the_files_of_a_benchmark_come_back_in_with_the_same_table(home, db, tmp
     assert {m: r.win_rate for (_, m), r in after.items()} == {m: r.win_rate for (_, m), r in before.items()}
     with pytest.raises(UserError, match="is not empty"):
         write_files(db, tmp_path / "files", name, "first")
+
+
+def test_marks_are_written_as_the_benchmark_names_them_and_come_back_in(home, db, tmp_path):
+    campaign = filled(db, prompts=20)
+    scored(db, campaign, lambda model, i: 3.0 + 4 * (model == "dpo") + i % 3)
+    add_scores(db, [Score(b.response_a, "a reward model", -1.0) for b in battles_of(db, campaign.id)])
+    before = {
+        (r.model, r.category): r.score for r in suite(db, SuiteName.MTBENCH, "first").rows if r.judge == "rm"
+    }
+    made = write_files(db, tmp_path / "files", SuiteName.MTBENCH, "first")
+    assert [f for f in made.files if "judgment" in f] == ["model_judgment/rm_single.jsonl"]
+    file = tmp_path / "files" / "model_judgment" / "rm_single.jsonl"
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert len(rows) == made.files["model_judgment/rm_single.jsonl"] == 40
+    assert {(r["model"], r["score"], r["turn"]) for r in rows} == {
+        (m, x + 3 + 4 * (m == "dpo"), 1) for m in ("dpo", "sft") for x in (0.0, 1.0, 2.0)
+    }
+    renamed = tmp_path / "again.jsonl"
+    renamed.write_text(
+        "".join(json.dumps({**r, "judge": ["again", "single-v1"]}) + "\n" for r in rows), encoding="utf-8"
+    )
+    import_file(home, ImportKind.PROMPTS, str(tmp_path / "files" / "question.jsonl"), format="mtbench")
+    import_file(home, ImportKind.SCORES, str(renamed), format="mtbench")
+    after = {
+        (r.model, r.category): r.score
+        for r in suite(db, SuiteName.MTBENCH, "first").rows
+        if r.judge == "again" and r.category != "general"  # what a prompt without a tag is called in the file
+    }
+    assert after == before

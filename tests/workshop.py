@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 from sqlite_utils import Database
 
 import launch
@@ -27,6 +28,7 @@ from labeling import joining, lending, rating
 from labeling.submission import parse_submission
 from tests.factories import NOW, new_home
 from tests.tiny import tiny_llama, tiny_reward
+from training.processes import runs_still
 
 SHORT = {"temperature": 0.8, "top_p": 1.0, "max_new_tokens": 8, "system": ""}
 QUICK = ["--preset", "smoke"]
@@ -128,14 +130,17 @@ def refused(ran: Ran) -> str:
 
 
 def ended(db: Database, job: int) -> Job:
-    """The job once it is over."""
+    """The job once it is over, and its process, which prints its last words after it has ended its row."""
 
     def over() -> bool:
         jobs.reconcile(db)
         return runs.get_job(db, job).status.over
 
     wait_for(over)
-    return runs.get_job(db, job)
+    done = runs.get_job(db, job)
+    mine = [child.pid for child in psutil.Process().children() if child.pid == done.pid]
+    wait_for(lambda: not any(runs_still(pid, None) for pid in mine))
+    return done
 
 
 def wait_for(it: Callable[[], bool], seconds: float = 90) -> None:
