@@ -8,6 +8,7 @@ Time (UTC), level, the id of the request it belongs to (or a dash), who speaks, 
 import logging
 import re
 import sys
+from asyncio import CancelledError
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -42,6 +43,12 @@ class Plain(logging.Formatter):
         return f"{at} {record.levelname.lower()} {request_id.get()} {record.name}: {said}"
 
 
+def _worth_telling(record: logging.LogRecord) -> bool:
+    """Whether it is more than a page that was open when the server was stopped: its stream of events is cut then."""
+    cut = record.exc_info is not None and isinstance(record.exc_info[1], CancelledError)
+    return not cut and "timeout graceful shutdown exceeded" not in record.getMessage()
+
+
 def set_up(chatter: Chatter) -> None:
     """Let everything of this process that logs do it in one form on stderr."""
     handler = logging.StreamHandler(sys.stderr)
@@ -52,4 +59,5 @@ def set_up(chatter: Chatter) -> None:
     logging.getLogger("tastebench").setLevel(logging.INFO if chatter is Chatter.REQUESTS else logging.WARNING)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_worth_telling)
     logging.captureWarnings(capture=True)
