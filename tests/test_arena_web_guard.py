@@ -44,6 +44,7 @@ def test_the_census_of_every_route_is_the_committed_table(web: Running) -> None:
     own, pages = own_rows(web), page_rows(web)
     assert len(own) > 20
     assert len(pages) > 300, "or Gradio's own routers were missed"
+    print(f"\nS1: {len(own) + len(pages)} routes asked by five kinds of visitor, held against docs/routes.md")
     assert document(own, pages) == TARGET.read_text(encoding="utf-8"), "read it, then: python -m tests.census"
 
 

@@ -64,6 +64,8 @@ def test_whatever_the_clock_does_votes_are_kept_once_in_their_order(tmp_path_fac
         "SELECT battle, rater, count(*) FROM votes GROUP BY 1, 2 HAVING count(*) > 1"
     ).fetchall()
     assert rows == []
+    back = sum(step.total_seconds() < 0 for _, step in acts)
+    print(f"R9: {len(table.given)} votes, the clock {back} times set back: lost 0, doubled 0, order kept")
     table.db.conn.close()
 
 

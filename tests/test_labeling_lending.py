@@ -540,6 +540,8 @@ def test_two_hundred_raters_one_in_ten_walks_away_and_every_battle_gets_its_thre
         now += timedelta(seconds=8)
     per_battle = [r[0] for r in db.execute("SELECT votes FROM battle_cover")]
     assert len(walked) == 20
+    print(f"\nR13: {len(per_battle)} battles of 3 votes, 20 of 200 raters gone: {min(per_battle)} votes at least, "
+          f"{sum(per_battle) / 3000 - 1:.1%} too many")  # fmt: skip
     assert min(per_battle) >= settings.overlap
     assert sum(per_battle) <= 3000 * 1.02
     assert check(session.home) == []

@@ -168,6 +168,7 @@ def test_fifty_at_once_a_replay_after_a_restart_and_another_rater_make_one_row(t
         assert stranger.post("/api/vote", json=body).status_code == 403
         assert web.client().post("/api/vote", json=body).status_code == 401
         assert rows(home)["votes"] == 1
+        print("\nS5: 50 at once, one after a restart, one by another rater: 1 row")
 
 
 # -- guessed links -----------------------------------------------------------------------------------------------
@@ -263,6 +264,9 @@ def test_ten_thousand_guesses_find_nothing_and_are_braked_after_ten(braked: Runn
 
         assert braked.writer.call(guess) == 0
         assert guesser.get("/join/" + token).status_code == 303, "a good link is let in all the same"
+        print(
+            f"\nS5: {len(statuses)} guesses over the line, {statuses.count(429)} braked; 10,000 past the brake: 0 hits"
+        )
 
 
 # -- climbing paths and fetched addresses ------------------------------------------------------------------------

@@ -274,3 +274,4 @@ def test_killed_at_any_step_the_run_ends_where_the_unbroken_one_does(tmp_path, b
     same_end(spec, unbroken)
     notes = json.loads((spec.folder / "result.json").read_text())["notes"]
     assert any("passed over" in note for note in notes) == (how != "whole")
+    print(f"\nR11: killed at a step, the newest checkpoint {how}: ends as the unbroken run does")

@@ -138,6 +138,7 @@ def test_nothing_a_rater_receives_names_a_model(tmp_path: Path, context: Browser
             page.goto(web.base + path, wait_until="networkidle")
             ear.listen(page)
         assert {place: where for place, words in CANARY.items() if (where := ear.found(words))} == {}
+        print(f"\nS2: {len(CANARY)} canaries, {len(ear.heard)} answers heard, 0 found")
 
 
 def test_ids_a_rater_sees_are_random_and_say_nothing(tmp_path: Path, context: BrowserContext) -> None:

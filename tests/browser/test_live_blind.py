@@ -140,6 +140,9 @@ def test_nothing_of_a_live_talk_names_a_model_or_times_it(tmp_path: Path, contex
     ports = {f"the {name} server's port": str(s.server_port) for name, s in (("fast", fast), ("slow", slow))}
     assert {p: where for p, words in (PLACES | ports).items() if (where := ear.found(words))} == {}
 
+    print(
+        f"\nS2, live: {len(PLACES) + len(ports)} canaries, {len(ear.heard)} parts of answers heard, 0 found"
+    )
     said = answers(ear)
     heard = b"\n".join(
         data for where, data in ear.heard if "/api/" in where or where in ("page", "storage")
