@@ -41,6 +41,7 @@ def test_sft_on_a_file_registers_a_candidate_and_opens_its_rematch(home, db, tmp
     assert made.json["reference_proof"] is None
     assert made.json["rematch"] == "taught rematch"
     model = get_model(db, "taught")
+    assert run(home, "models", "show", "taught", "--json").json["run"] == "taught"
     assert (model.kind, model.adapter) == (ModelKind.ADAPTER, "runs/taught/model")
     verify(Path(home.locate(model.adapter)))
     snapshot = runs.get_snapshot(db, made.json["snapshot"])

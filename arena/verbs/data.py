@@ -62,10 +62,13 @@ def models_list(as_json: bool) -> None:
 def models_show(name: str, as_json: bool) -> None:
     """One model."""
     from arena.demo import ensure_starter
+    from db.runs import list_runs
 
     with writing() as (_, db):
         model = ensure_starter(db, name)
-        show(model, as_json, lambda: told(asdict(model)))
+        made_by = next((run.name for run in list_runs(db) if run.id == model.run), None)
+    row = asdict(model) | {"run": made_by}
+    show(row, as_json, lambda: told(row))
 
 
 @models.command("remove")
