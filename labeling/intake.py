@@ -32,6 +32,7 @@ from db.entities import (
     Outcome,
     Prompt,
     Purpose,
+    RaterKind,
     Response,
     Score,
     Split,
@@ -54,6 +55,8 @@ from labeling.formats.records import (
 )
 
 PAIRS_AT_ONCE = 500  # some 20 ms
+MOST_REMEMBERED = 50_000
+"""prompts of which an import remembers that they are stored"""
 _Meeting = tuple[str, int | None, frozenset[int]]
 
 
@@ -91,6 +94,11 @@ class Intake:
         self._repeated = 0
         self._prompts: dict[str, None] = {}
         self._row_prompts: list[str] = []
+        self._stored_prompts: set[str] = set()
+        """some of the prompts that are stored: a file names one again and again, mostly close together"""
+        self._row_stored: list[str] = []
+        self._raters: dict[tuple[str, RaterKind], int] = {}
+        self._row_raters: dict[tuple[str, RaterKind], int] = {}
         self._row_battles: list[tuple[_Meeting, int, int]] = []
         self._met: set[int] = set()
         self._battles: dict[_Meeting, dict[int, int]] = {}
@@ -111,6 +119,10 @@ class Intake:
             self.notes, self._repeated = notes, repeated
             raise
         self._prompts |= dict.fromkeys(self._row_prompts)
+        if len(self._stored_prompts) > MOST_REMEMBERED:
+            self._stored_prompts.clear()
+        self._stored_prompts.update(self._row_stored)
+        self._raters |= self._row_raters
         self._models |= self._row_models
         self._pairs |= self._row_pairs
         for meeting, battle, model_a in self._row_battles:
@@ -121,6 +133,7 @@ class Intake:
     def _new_row(self) -> None:
         """What a row learns counts only once the row is stored: forget the last one's."""
         self._row_prompts, self._row_models, self._row_pairs, self._row_battles = [], {}, {}, []
+        self._row_stored, self._row_raters = [], {}
 
     def battles_met(self) -> list[int]:
         """The battles of the rows since this was last asked, made now or there already."""
@@ -184,7 +197,11 @@ class Intake:
     def _store_prompt(self, given: GivenPrompt, *, in_set: bool = True) -> str:
         prompt = self._prompt_of(given)
         wanted = given.split or self.target.split
-        there = add_prompts(self.db, [prompt]).already_there
+        if wanted is not None or prompt.tags or prompt.id not in self._stored_prompts:
+            there = add_prompts(self.db, [prompt]).already_there
+            self._row_stored.append(prompt.id)
+        else:
+            there = 1
         if there and wanted and exchange.splits_of(self.db, [prompt.id])[prompt.id] is not wanted:
             self.notes["prompts keep the split they are stored with"] += 1
         if given.ref is not None:
@@ -321,11 +338,14 @@ class Intake:
 
     def _rater(self, given: GivenVote) -> int:
         name = rater_name(given.rater)
+        if (name, given.kind) in self._raters:
+            return self._raters[name, given.kind]
         known = exchange.rater_kind(self.db, name)
         if known is not None and (known.kind is not given.kind or known.seated):
             what = "with a seat" if known.seated else f"as a {known.kind}"
             raise BadRow(f"a rater {name!r} is here already, {what}")
-        return add_rater(self.db, name, given.kind)
+        self._row_raters[name, given.kind] = add_rater(self.db, name, given.kind)
+        return self._row_raters[name, given.kind]
 
     def _battle(self, given: GivenVote) -> tuple[int, bool]:
         """(battle, whether its slots are the other way round) of a vote, made where it is new."""
