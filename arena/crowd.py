@@ -21,9 +21,10 @@ from sqlite_utils import Database
 
 from arena.jobs import ThisJob
 from db.campaigns import get_campaign
-from db.connection import Home, server_of, transaction
+from db.connection import Home, transaction
 from db.entities import Choice
 from db.errors import UserError
+from db.lock import server_of
 from labeling import joining
 from training.starter.votes import honest_margin
 from training.starter.world import is_world_prompt

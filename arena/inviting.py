@@ -13,9 +13,10 @@ from sqlite_utils import Database
 from arena.hosting import LOOPBACK, PORT, address_of
 from db import open_links
 from db.campaigns import get_campaign, list_campaigns
-from db.connection import Home, server_of, transaction
+from db.connection import Home, transaction
 from db.entities import CampaignSettings, Recruit
 from db.errors import NotFound, UserError
+from db.lock import server_of
 from db.open_links import OpenLink
 from db.raters import get_rater
 from db.seats import SeatState, SeatStatus, get_seat, owner_seat, revoke_seat, seat_states

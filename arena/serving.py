@@ -17,8 +17,9 @@ from arena.hosting import address_of
 from arena.registry import register
 from db.campaigns import find_campaign
 from db.catalog import set_setting
-from db.connection import PROJECT, Home, Lock, open_writer, server_of
+from db.connection import PROJECT, Home, open_writer
 from db.errors import NotFound, UserError
+from db.lock import Lock, server_of
 from labeling.joining import owner_invitation
 from labeling.owners import owner_link_token
 from labeling.scanning import scan_unscanned

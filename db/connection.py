@@ -1,20 +1,16 @@
 """Opening a home: its folders, the database with its pragmas and migrations, transactions, and the writer thread."""
 
 import contextlib
-import fcntl
-import json
-import os
 import queue
 import re
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeVar
 
 from sqlite_utils import Database as Database  # re-exported: pages name it in annotations and never open one
 
@@ -316,89 +312,3 @@ def _plain(error: BaseException) -> BaseException:
         if "locked" in text or "busy" in text:
             return Busy("not saved: the database is busy", "try again in a moment")
     return error
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """Who holds the home's lock."""
-
-    pid: int
-    address: str
-
-
-LOOKS = 100
-"""times that a lock is tried again while nobody but those who look holds it"""
-
-
-class Lock:
-    """The home's lock, held by `serve` while it runs."""
-
-    def __init__(self, home: Home) -> None:
-        self._home = home
-        try:
-            self._file = home.lock.open("a+")
-        except OSError as error:
-            raise _no_lock(home, error) from None
-        holder = None
-        for _ in range(LOOKS):
-            if _locked(self._file, fcntl.LOCK_EX):
-                self._file.truncate(0)  # what a killed server left says nothing of this one
-                return
-            holder = server_of(home)
-            if holder is not None:
-                break
-            time.sleep(0.01)  # somebody only looked
-        self._file.close()
-        where = f" (process {holder.pid}, {holder.address})" if holder and holder.pid else ""
-        raise UserError(
-            f"another server runs on {home.root}{where}", "stop it first, or name another folder with --home"
-        )
-
-    def announce(self, address: str) -> None:
-        """Write down where the server listens, for verbs that run beside it."""
-        try:
-            self._file.seek(0)
-            self._file.truncate()
-            json.dump({"pid": os.getpid(), "address": address}, self._file)
-            self._file.flush()
-        except OSError as error:
-            raise _no_lock(self._home, error) from None
-
-    def release(self) -> None:
-        """Let go of the home."""
-        with contextlib.suppress(OSError):  # a full disk: what could not be written is still in the buffer
-            self._file.seek(0)
-            self._file.truncate()
-        with contextlib.suppress(OSError):
-            self._file.close()
-
-
-def _locked(file: IO[str], how: int) -> bool:
-    """Whether the file's lock could be had at once."""
-    try:
-        fcntl.flock(file, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _no_lock(home: Home, error: OSError) -> UserError:
-    """Why the lock's file cannot be written."""
-    return UserError(
-        f"cannot write {home.lock}: {error.strerror}",
-        "free some disk space, or name another home with --home",
-    )
-
-
-def server_of(home: Home) -> Server | None:
-    """The running server of the home, or None; a stale file of a dead one does not count."""
-    if not home.lock.exists():
-        return None
-    with home.lock.open() as file:
-        if _locked(file, fcntl.LOCK_SH):  # shared: two that look see each other no server
-            return None
-        text = file.read()
-    if not text:
-        return Server(0, "")
-    held = json.loads(text)
-    return Server(int(held["pid"]), str(held["address"]))

@@ -12,10 +12,11 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from db import copies
-from db.connection import APPLICATION_ID, Home, Lock, open_reader, open_writer
+from db.connection import APPLICATION_ID, Home, open_reader, open_writer
 from db.entities import content_id
 from db.errors import UserError
 from db.files import sync
+from db.lock import Lock
 
 BESIDE = ("", "-wal", "-shm")
 """the files a SQLite database may consist of"""

@@ -12,9 +12,10 @@ from sqlite_utils import Database
 
 from db import exchange
 from db.campaigns import find_campaign, order_models_by_name
-from db.connection import Home, open_writer, server_of, transaction
+from db.connection import Home, open_writer, transaction
 from db.entities import Campaign, CampaignSettings, CampaignStatus, Split
 from db.errors import UserError
+from db.lock import server_of
 from db.votes import ImportCounts, begin_import, finish_import
 from labeling.formats.naming import file_name, safe_name
 from labeling.formats.reading import ReadRow, Source, read_rows, source_of

@@ -12,10 +12,11 @@ from arena.upkeep import check
 from db import runs
 from db.campaigns import create_campaign
 from db.catalog import add_model, add_prompts, add_responses, add_scores
-from db.connection import Home, Lock, home_at, open_writer
+from db.connection import Home, home_at, open_writer
 from db.entities import CampaignSettings, ModelKind, Prompt, Response, RunKind, Score, Split
 from db.guarding import mark_scanned
 from db.judges import JudgeKind, add_judge
+from db.lock import Lock
 from labeling.pairs import PairPolicy
 from tests.factories import make_home
 from tests.test_db_eras import home_of

@@ -10,9 +10,10 @@ from arena.crowd import Client, Tally, decision, drawn_elapsed_ms, simulate, tas
 from arena.jobs import this_job
 from arena.serving import served as served_by
 from db.campaigns import coverage, get_campaign, set_status
-from db.connection import Lock, open_writer, server_of
+from db.connection import open_writer
 from db.entities import CampaignSettings, CampaignStatus, Choice, QuizQuestion, RaterKind
 from db.errors import UserError
+from db.lock import Lock, server_of
 from db.raters import list_raters
 from db.seats import list_seats
 from db.votes import counted_votes
@@ -199,7 +200,7 @@ def test_a_paused_campaign_and_a_server_that_went_away(tmp_path):
 
 
 def test_a_link_that_lets_nobody_in(home):
-    from db.connection import server_of
+    from db.lock import server_of
 
     with pytest.raises(UserError, match="let no rater in"):
         Client(server_of(home).address, "no-such-token", None)

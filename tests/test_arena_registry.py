@@ -8,7 +8,7 @@ from arena.registry import NothingToCompare, add, compare, register, weights_at
 from db import runs
 from db.campaigns import create_campaign, find_campaign, get_campaign
 from db.catalog import add_model, add_prompts, add_responses, find_model, get_model, list_models, prompts_of
-from db.connection import Lock, open_writer
+from db.connection import open_writer
 from db.entities import (
     CampaignSettings,
     CampaignStatus,
@@ -20,6 +20,7 @@ from db.entities import (
     Split,
 )
 from db.errors import Conflict, UserError
+from db.lock import Lock
 from db.seats import list_seats
 from tests.factories import make_home
 from tests.tiny import tiny_adapter

@@ -5,8 +5,9 @@ import threading
 
 import pytest
 
-from db.connection import Home, Lock, Server, Writer, server_of
+from db.connection import Home, Writer
 from db.errors import UserError
+from db.lock import Lock, Server, server_of
 
 
 def test_one_who_no_longer_waits_stops_no_other(home: Home):

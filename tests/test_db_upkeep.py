@@ -9,8 +9,9 @@ from sqlite_utils import Database
 from db import upkeep
 from db.campaigns import get_campaign
 from db.catalog import list_models
-from db.connection import Lock, open_writer
+from db.connection import open_writer
 from db.errors import UserError
+from db.lock import Lock
 from db.migrations import migrations
 from db.votes import counts
 from tests.factories import make_home

@@ -20,7 +20,8 @@ from arena.verbs.shared import shortened, told
 from bench.votes import free_port
 from db.campaigns import get_campaign, list_campaigns
 from db.catalog import list_models, prompt_sets, prompts_of
-from db.connection import PROJECT, Lock, home_at, open_writer
+from db.connection import PROJECT, home_at, open_writer
+from db.lock import Lock
 from tests.factories import make_home
 from tests.workshop import give_votes, refused, run, trainable_home, wait_for, weights
 from training.settings import Schedule

@@ -12,7 +12,8 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from arena.demo import SIMULATED, seed
 from db import runs
-from db.connection import Home, Lock, open_reader, open_writer
+from db.connection import Home, open_reader, open_writer
+from db.lock import Lock
 from db.promotions import promotions
 from tests.browser.conftest import logged_in, look_at
 from tests.factories import new_home
