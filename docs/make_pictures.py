@@ -16,7 +16,7 @@ from pathlib import Path
 from shutil import which
 from time import sleep
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = Path(__file__).parent / "pictures"
@@ -29,6 +29,8 @@ ARGUMENTS = [
 ]
 PORT = 7899
 BASE = f"http://127.0.0.1:{PORT}"
+PATIENCE = 180_000
+"""milliseconds that anything may take: models are loaded on the way"""
 WIDE, NARROW = (1280, 800), (390, 844)
 IN_THE_DOCS = {("rate", NARROW, "light"), ("rate", WIDE, "dark")}
 """beside each screen as it is wide and light"""
@@ -67,8 +69,8 @@ def main() -> None:
     browser_path = which("chromium") or which("chromium-browser") or which("google-chrome")
     with tempfile.TemporaryDirectory() as home, sync_playwright() as play, _served(home) as (rate, studio):
         browser = play.chromium.launch(executable_path=browser_path, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": WIDE[0], "height": WIDE[1]}, device_scale_factor=1)
-        page.set_default_timeout(60_000)
+        expect.set_options(timeout=PATIENCE)
+        page = _page(browser)
         _rating(page, rate, camera)
         _run(home, "simulate", "SFT vs DPO", "--raters", "6", "--votes", "150")
         _before_training(page, studio, camera)
@@ -77,6 +79,13 @@ def main() -> None:
         _after_training(page, camera)
         _live(browser, home, camera)
         browser.close()
+
+
+def _page(browser: Browser) -> Page:
+    """A browser profile of its own, as patient as a busy machine wants."""
+    page = browser.new_page(viewport={"width": WIDE[0], "height": WIDE[1]}, device_scale_factor=1)
+    page.set_default_timeout(PATIENCE)
+    return page
 
 
 def _run(home: str, *words: str) -> str:
@@ -105,7 +114,7 @@ def _served(home: str) -> Iterator[tuple[str, str]]:
         yield rate, studio
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(PATIENCE / 1000)
 
 
 def _wait() -> None:
@@ -137,21 +146,27 @@ def _tab(page: Page, name: str, part: str = "") -> None:
     page.wait_for_timeout(3000)
 
 
+def _choose(page: Page, label: str, option: str) -> None:
+    """Choose from a list, and wait until the list is gone: another one may have an option of the same name."""
+    page.get_by_label(label, exact=True).first.click()
+    page.get_by_role("option", name=option, exact=True).click()
+    expect(page.get_by_role("option")).to_have_count(0)
+
+
 def _before_training(page: Page, link: str, camera: Camera) -> None:
     page.goto(link)
     page.wait_for_url(re.compile("/studio"))
-    page.wait_for_timeout(4000)
+    page.locator("#loop .tb-node").first.wait_for()
     camera.take(page, "loop")
     _tab(page, "campaigns")
-    page.get_by_label("Campaign", exact=True).first.click()
-    page.get_by_role("option", name="SFT vs DPO", exact=True).click()
-    page.locator(".tb-live").wait_for()
+    _choose(page, "Campaign", "SFT vs DPO")
+    page.locator(".tb-live", has_text="SFT vs DPO").wait_for()
     camera.take(page, "session", ".tb-live")
     _tab(page, "raters", "table")
     camera.take(page, "raters")
     _tab(page, "train", "#retrain")
     page.get_by_label("Also simulated votes").first.check()
-    page.wait_for_timeout(2500)
+    page.locator("#look .tb-pair").first.wait_for()
     camera.take(page, "train")
     _chat(page, camera)
 
@@ -161,12 +176,11 @@ def _after_training(page: Page, camera: Camera) -> None:
     page.locator("#run").scroll_into_view_if_needed()
     camera.take(page, "run", "#run")
     page.get_by_role("tab", name="Rounds").click()
-    page.wait_for_timeout(2500)
+    page.locator("#round-shown .tb-way").wait_for()
     camera.take(page, "rounds")
     page.goto(f"{BASE}/results")
-    page.get_by_label("Campaign", exact=True).first.click()
-    page.get_by_role("option", name="second rematch", exact=True).click()
-    page.wait_for_timeout(5000)
+    _choose(page, "Campaign", "second rematch")
+    page.get_by_text(re.compile("^second rematch: ")).first.wait_for()
     camera.take(page, "results")
     _tab(page, "data", "table")
     camera.take(page, "data")
@@ -175,13 +189,12 @@ def _after_training(page: Page, camera: Camera) -> None:
 def _chat(page: Page, camera: Camera) -> None:
     page.goto(f"{BASE}/chat/")
     for field, model in (("Talk to", "starter-dpo"), ("Beside it", "starter-sft")):
-        page.get_by_label(field).click()
-        page.get_by_role("option", name=model, exact=True).click()
+        _choose(page, field, model)
     page.wait_for_timeout(2000)
     page.locator("#chat-text textarea").fill("What is the capital of Switzerland?")
     page.locator("#chat-send").click()
-    page.locator("#chat").get_by_text("Switzerland").nth(3).wait_for()
-    page.wait_for_timeout(1000)
+    expect(page.locator("#chat [data-who=assistant] .tb-text")).to_have_count(2)
+    page.wait_for_timeout(3000)  # the rest of the words
     camera.take(page, "chat")
 
 
@@ -189,7 +202,7 @@ def _live(browser: Browser, home: str, camera: Camera) -> None:
     """A rater's own prompt, answered by two hidden models."""
     _run(home, "campaign", "create", "your own", "--models", "starter-sft,second", "--prompts", "train", "--set", "live=yes")  # fmt: skip
     link = _run(home, "campaign", "invite", "your own", "--seats", "1").split()[-1]
-    page = browser.new_page(viewport={"width": WIDE[0], "height": WIDE[1]}, device_scale_factor=1)
+    page = _page(browser)
     page.goto(link)
     page.get_by_role("button", name=re.compile("Left is better")).wait_for()
     page.goto(f"{BASE}/live")
