@@ -12,6 +12,7 @@ from db.answers import snapshot_answers
 from db.catalog import get_prompt, get_response
 from db.entities import Message, Run
 from db.errors import UserError
+from db.snapshots import get_snapshot, snapshot_pairs
 from db.sweeps import Point
 from training.alarms import Curves
 
@@ -88,7 +89,7 @@ Key = tuple[str, str, str]
 
 def _keys(db: Database, snapshot: str) -> list[Key]:
     """The rows of a snapshot as what they say, whether they train or are held out."""
-    pairs = [(p.prompt, p.chosen, p.rejected) for p in runs.snapshot_pairs(db, snapshot)]
+    pairs = [(p.prompt, p.chosen, p.rejected) for p in snapshot_pairs(db, snapshot)]
     return pairs + [
         (a.prompt, a.response if a.good else "", "" if a.good else a.response)
         for a in snapshot_answers(db, snapshot)
@@ -102,7 +103,7 @@ def _rows(db: Database, found: Sequence[Run]) -> dict[str, Rows]:
     for run in found:
         others = set().union(*(keys[s] for s in keys if s != run.snapshot))
         only = [k for k in keys[run.snapshot] if k not in others] if len(keys) > 1 else []
-        held = runs.get_snapshot(db, run.snapshot)
+        held = get_snapshot(db, run.snapshot)
         made[run.name] = Rows(held.id, held.source, held.train, held.heldout, len(common), len(only),
                               tuple(_example(db, k) for k in only[:EXAMPLES]))  # fmt: skip
     return made

@@ -16,6 +16,7 @@ from db.campaigns import coverage, list_campaigns
 from db.catalog import list_models
 from db.entities import Campaign, CampaignStatus, Model, Purpose, Run, RunKind, RunStatus, Snapshot
 from db.promotions import Promotion, promotions
+from db.snapshots import get_snapshot
 from db.sweeps import swept_runs
 
 
@@ -127,7 +128,7 @@ def _round(
     db: Database, run: Run, number: int, models: Mapping[str, Model], campaigns: Sequence[Campaign],
     made: Sequence[Promotion], simulated: bool,
 ) -> Round:  # fmt: skip
-    snapshot = runs.get_snapshot(db, run.snapshot)
+    snapshot = get_snapshot(db, run.snapshot)
     own = [c for c in campaigns if c.parent_run == run.id]
     rematch = _counted(db, [c for c in own if c.settings.purpose is Purpose.EVALUATE])
     candidate = run.model if run.model in models else None

@@ -24,6 +24,7 @@ from db.entities import (
     RunStatus,
 )
 from db.promotions import promotions
+from db.snapshots import get_snapshot
 from db.sweeps import swept_runs
 from db.votes import Counts, Tally, counts, tallies, trained_votes
 
@@ -133,7 +134,7 @@ def where(db: Database) -> Loop:
         people_votes=sum(t.votes for t in found if t.kind is RaterKind.PERSON),
         simulated_votes=sum(t.votes for t in found if t.kind is RaterKind.SIMULATED),
         pairs=_trainable_pairs(campaigns, found), fresh=fresh,
-        snapshot_pairs=runs.get_snapshot(db, last.snapshot).train if last else None, run=last, steps=steps, job=job,
+        snapshot_pairs=get_snapshot(db, last.snapshot).train if last else None, run=last, steps=steps, job=job,
         candidate=last.model if last else None, rematch=rematch, rematch_coverage=covered,
         champion=runs.champion(db), demo=any(c.demo for c in campaigns), next=step,
     )  # fmt: skip

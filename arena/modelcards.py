@@ -21,6 +21,7 @@ from db.connection import Home
 from db.entities import Model, ModelKind, RaterKind, Run, RunKind, Snapshot
 from db.errors import UserError
 from db.promotions import Promotion, promotions
+from db.snapshots import get_snapshot, raters_of_snapshot
 from labeling.agreement import agreement, opinions
 from labeling.hub import check_push, push_model
 from labeling.pairs import read_votes
@@ -143,7 +144,7 @@ def facts(db: Database, home: Home, name: str) -> Facts:
     model = ensure_starter(db, name)
     taught = _taught(db, model)
     run = runs.run_by_id(db, taught.run) if taught.run is not None else None
-    snapshot = runs.get_snapshot(db, run.snapshot) if run else None
+    snapshot = get_snapshot(db, run.snapshot) if run else None
     metrics: Mapping[str, Any] = (run.metrics if run else None) or {}
     scores = run is not None and run.kind is RunKind.REWARD
     rivals, words, judges = _people(db, name) if not scores else ((), "", ())
@@ -238,7 +239,7 @@ def _data(db: Database, snapshot: Snapshot | None) -> dict[str, Any]:
         db, () if names == "all" else tuple(names.split(",")), training=True, until=snapshot.created_at
     )
     kept = [v for v in read.votes if policy.takes(v)]
-    of = runs.raters_of_snapshot(db, snapshot.id)
+    of = raters_of_snapshot(db, snapshot.id)
     made_up = {v.rater_name for v in read.votes if v.rater_kind is RaterKind.SIMULATED}
     found = agreement(opinions(kept))
     said = (

@@ -22,7 +22,7 @@ from db.connection import Home, checked_name
 from db.entities import Outcome, Prompt, Response, Split, bare
 from db.errors import Conflict, UserError
 from db.judges import Word, twos, words
-from db.runs import add_pairs, pair_sets
+from db.snapshots import add_pairs, pair_sets
 
 
 class Which(StrEnum):

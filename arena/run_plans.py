@@ -25,6 +25,7 @@ from db.entities import (
     Snapshot,
 )
 from db.errors import Conflict, UserError
+from db.snapshots import get_snapshot, raters_of_snapshot
 from labeling.policy import PairPolicy, policy_from, policy_of
 from training.folders import count_parameters
 from training.presets import default_preset, preset_of
@@ -162,7 +163,7 @@ def plan(db: Database, home: Home, request: Request) -> Plan:
     if find_model(db, name) is not None:
         raise Conflict(f"there is already a model named {name!r}", "choose another --name")
     snapshot = (
-        runs.get_snapshot(db, request.snapshot)
+        get_snapshot(db, request.snapshot)
         if request.snapshot
         else kinds.frozen(db, request.kind, _seeded(request.source, seed), request.policy)
     )
@@ -271,7 +272,7 @@ def dry_run(db: Database, home: Home, request: Request) -> DryRun:
 
 def plan_of(db: Database, run: Run) -> Plan:
     """The plan a run was begun with, as its row tells it."""
-    snapshot, settings = runs.get_snapshot(db, run.snapshot), settings_of(run)
+    snapshot, settings = get_snapshot(db, run.snapshot), settings_of(run)
     return Plan(
         run.name, run.kind, get_model(db, run.parent), get_model(db, str(run.settings["reference"])), snapshot,
         settings, str(run.settings["preset"]), _campaign_of(db, snapshot), _like_of(run),
@@ -300,12 +301,12 @@ def again(
     votes taken back since stay out. UserError where it did not learn from votes, or from none of such a rater.
     """
     run = runs.get_run(db, name)
-    snapshot = runs.get_snapshot(db, run.snapshot)
+    snapshot = get_snapshot(db, run.snapshot)
     kind, _, names = snapshot.source.partition(":")
     if kind != "votes":
         raise UserError(f"{name} did not learn from votes of a campaign ({snapshot.source})",
                         "start a new run with `train`")  # fmt: skip
-    known = runs.raters_of_snapshot(db, snapshot.id)
+    known = raters_of_snapshot(db, snapshot.id)
     for rater in without:
         if rater not in known:
             shown = ", ".join(sorted(known)[:12])

@@ -17,6 +17,7 @@ from db.catalog import list_models
 from db.connection import Home, open_reader, open_writer
 from db.entities import RunStatus
 from db.errors import Conflict, UserError
+from db.snapshots import list_snapshots, snapshot_pairs
 from training.folders import verify
 from training.snapshots import answers_id, differs, snapshot_id
 
@@ -33,13 +34,11 @@ def check(home: Home) -> list[str]:
 
 def _snapshots(db: Database) -> Iterator[str]:
     """Snapshots whose rows are not those their id was made of."""
-    for snapshot in runs.list_snapshots(db):
+    for snapshot in list_snapshots(db):
         policy = json.loads(snapshot.policy)
         answers = snapshot_answers(db, snapshot.id)
         made = (
-            answers_id(answers, policy)
-            if answers
-            else snapshot_id(runs.snapshot_pairs(db, snapshot.id), policy)
+            answers_id(answers, policy) if answers else snapshot_id(snapshot_pairs(db, snapshot.id), policy)
         )
         if made != snapshot.id:
             yield f"altered: snapshot {snapshot.id} does not hold the rows it was made of"

@@ -11,7 +11,7 @@ from db.catalog import find_model, prompt_sets
 from db.connection import transaction
 from db.entities import Snapshot, Split
 from db.errors import NotFound
-from db.runs import add_snapshot_row, find_snapshot, get_snapshot
+from db.snapshots import add_snapshot_row, find_snapshot, get_snapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ from db.entities import (
     split_of,
 )
 from db.raters import add_rater
-from db.runs import add_pairs
+from db.snapshots import add_pairs
 from db.votes import ImportedVote, add_imported_votes
 from labeling.formats.naming import rater_name, safe_name
 from labeling.formats.records import (

@@ -9,6 +9,7 @@ from db.campaigns import battles_of, create_campaign, get_campaign
 from db.catalog import get_prompt
 from db.entities import CampaignSettings, Purpose, Split
 from db.errors import NotFound, UserError
+from db.snapshots import get_snapshot, raters_of_snapshot
 from labeling.pairs import PairPolicy, read_votes
 from labeling.policy import Method, policy_from, policy_of
 from labeling.replaying import older_campaigns, replay
@@ -42,7 +43,7 @@ def test_a_snapshot_without_a_rater_says_so_and_holds_none_of_their_votes(two_ra
     without = frozen(two_raters, "bob")
     assert without.train == 10
     assert json.loads(without.policy)["without"] == ["bob"]
-    assert runs.raters_of_snapshot(two_raters, without.id) == {"ann": 10}
+    assert raters_of_snapshot(two_raters, without.id) == {"ann": 10}
     assert policy_from(json.loads(without.policy)).without == ("bob",)
     assert freeze_answers(two_raters, Source(("first",)), PairPolicy(without=("ann",))).train == 8
 
@@ -105,7 +106,7 @@ def test_a_share_of_the_older_battles_is_mixed_in_and_recorded(two_rounds):
     kept = json.loads(half.policy)["replay"]
     assert kept == {"share": 0.5, "seed": 3, "campaigns": ["first"], "battles": 8, "of_battles": 16, "votes": 8,
                     "of_votes": 16}  # fmt: skip
-    assert runs.raters_of_snapshot(two_rounds, half.id) == {"ann": 8, "bob": 4}
+    assert raters_of_snapshot(two_rounds, half.id) == {"ann": 8, "bob": 4}
     assert freeze(two_rounds, Source(("later",), replay=0.5, seed=3), PairPolicy()) == half
     assert freeze(two_rounds, Source(("later",), replay=0.5, seed=4), PairPolicy()).id != half.id
 
@@ -158,7 +159,7 @@ def test_replay_needs_a_campaign(home, two_rounds):
         freeze(two_rounds, Source(replay=0.5), PairPolicy())
     made = run(home, "train", "dpo", "--from", "one", "--campaign", "later", "--replay", "0.5", "--set", "seed=3",
                *QUICK, "--dry-run", "--json").json  # fmt: skip
-    assert json.loads(runs.get_snapshot(two_rounds, made["snapshot"]).policy)["replay"]["seed"] == 3
+    assert json.loads(get_snapshot(two_rounds, made["snapshot"]).policy)["replay"]["seed"] == 3
 
 
 # -- the same run again ----------------------------------------------------------------------------------------
@@ -174,7 +175,7 @@ def test_a_run_again_and_without_a_rater(home, two_raters):
     other = run(home, "train", "again", first["run"], "--without", "bob", "--no-rematch", "--json").json
     assert other["run"] == "one-r1-without-bob"
     made = runs.get_run(two_raters, other["run"])
-    assert runs.raters_of_snapshot(two_raters, made.snapshot) == {"ann": 10}, "late came after the run"
+    assert raters_of_snapshot(two_raters, made.snapshot) == {"ann": 10}, "late came after the run"
     assert made.settings == {**runs.get_run(two_raters, "one-r1").settings, "like": "one-r1", "against": None}
     assert (made.settings["beta"], made.parent) == (0.3, "one")
 

@@ -10,6 +10,7 @@ from db import runs
 from db.connection import transaction
 from db.entities import ModelKind, RunKind
 from db.errors import NotFound, UserError
+from db.snapshots import get_snapshot
 from labeling import joining, lending, rating
 from labeling.pairs import PairPolicy
 from labeling.submission import parse_submission
@@ -89,7 +90,7 @@ def test_curves_and_results_of_each(two):
 
 
 def test_the_same_rows_are_said_to_be_the_same(two):
-    made(two, "c", runs.get_snapshot(two, runs.get_run(two, "a").snapshot), [0.69, 0.3])
+    made(two, "c", get_snapshot(two, runs.get_run(two, "a").snapshot), [0.69, 0.3])
     found = compare(two, ["a", "c"])
     assert found.same_rows
     assert [r.only for r in found.rows.values()] == [0, 0]

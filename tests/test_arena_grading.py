@@ -14,7 +14,7 @@ from db.catalog import add_model, add_prompts, add_responses, get_response, scor
 from db.entities import CampaignSettings, ModelKind, Prompt, Response, Split
 from db.errors import UserError
 from db.figures import judge_votes
-from db.runs import pairs_of_set
+from db.snapshots import pairs_of_set
 from tests.workshop import give_votes, refused, run, trainable_home
 
 NAME = f"llm far {SINGLE_VERSION}"

@@ -15,6 +15,7 @@ from db.catalog import get_model
 from db.entities import CampaignSettings, ModelKind, RunKind, Split
 from db.errors import UserError
 from db.figures import trained_prompts
+from db.snapshots import get_snapshot, pair_sets
 from tests.workshop import give_votes, refused, run, trainable_home, weights
 from training.folders import verify
 from training.snapshots import flip_rate
@@ -44,7 +45,7 @@ def test_sft_on_a_file_registers_a_candidate_and_opens_its_rematch(home, db, tmp
     assert run(home, "models", "show", "taught", "--json").json["run"] == "taught"
     assert (model.kind, model.adapter) == (ModelKind.ADAPTER, "runs/taught/model")
     verify(Path(home.locate(model.adapter)))
-    snapshot = runs.get_snapshot(db, made.json["snapshot"])
+    snapshot = get_snapshot(db, made.json["snapshot"])
     assert snapshot.source == "answers:facts"
     answers = snapshot_answers(db, snapshot.id)
     assert len(answers) == 12
@@ -127,7 +128,7 @@ def test_every_kind_takes_the_options_of_every_other(home, db, tmp_path, kind):
     words = ("train", kind, *QUICK, "--data", pairs, "--reference", "parent", "--against", "parent")
     ran = run(home, *words, "--no-rematch", "--preflight")
     assert ran.code == 0, ran.err
-    assert [name for name, *_ in runs.pair_sets(db)] == ["polite"]
+    assert [name for name, *_ in pair_sets(db)] == ["polite"]
     assert ran.json["trained"] > 0
 
 

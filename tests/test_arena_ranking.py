@@ -11,7 +11,7 @@ from db.catalog import add_model, add_prompts, add_responses, get_response, resp
 from db.entities import Message, ModelKind, Outcome, Prompt, Response, Split
 from db.errors import UserError
 from db.judges import JudgeKind, Word
-from db.runs import get_snapshot, pair_sets, pairs_of_set
+from db.snapshots import get_snapshot, pair_sets, pairs_of_set
 from tests.standin import standing_in
 from tests.workshop import QUICK, run, trainable_home, weights
 

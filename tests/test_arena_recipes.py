@@ -19,6 +19,7 @@ from db import runs
 from db.connection import PROJECT, checked_name
 from db.entities import JobStatus
 from db.errors import NotFound, UserError
+from db.snapshots import pair_sets
 from labeling.formats.records import ImportKind
 from labeling.importing import import_file
 from tests.factories import make_home
@@ -307,7 +308,7 @@ def refine(home, db, told):
 
 def prefer(home, db, told):
     assert "judge starter-reward" in told
-    assert {name for name, _, n in runs.pair_sets(db) if n} >= {
+    assert {name for name, _, n in pair_sets(db) if n} >= {
         "prefer-smoke-by-judge",
         "prefer-smoke-by-ranker",
     }

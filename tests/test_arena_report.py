@@ -30,7 +30,8 @@ from db.entities import (
 )
 from db.errors import NotFound, UserError
 from db.raters import add_rater, decide_rater
-from db.runs import add_run, add_snapshot, finish_run
+from db.runs import add_run, finish_run
+from db.snapshots import add_snapshot
 from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from labeling.importing import ImportKind, import_file
 

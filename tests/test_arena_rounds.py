@@ -45,6 +45,7 @@ from db.entities import (
     Split,
 )
 from db.errors import Conflict, NotFound, UserError
+from db.snapshots import find_snapshot, get_snapshot, snapshot_rows
 from tests.workshop import QUICK, ended, give_votes, refused, run, trainable_home, wait_for, weights
 from training.folders import verify
 from training.snapshots import Source
@@ -91,7 +92,7 @@ def test_a_whole_turn(home, voted):
     assert candidate.source == str(weights() / "one")
     assert candidate.adapter == "runs/one-r1/model"
     verify(Path(home.locate(candidate.adapter)))
-    snapshot = runs.get_snapshot(voted, run_.snapshot)
+    snapshot = get_snapshot(voted, run_.snapshot)
     assert (snapshot.train, snapshot.heldout, snapshot.source) == (8, 0, "votes:first")
 
 
@@ -203,7 +204,7 @@ def test_pairs_of_a_file_train(home, db, tmp_path):
     pairs.write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
     ran = run(home, "train", "dpo", "--from", "one", "--pairs", pairs, *QUICK, "--no-rematch", "--json")
     assert ran.code == 0, ran.err
-    snapshot = runs.get_snapshot(db, ran.json["snapshot"])
+    snapshot = get_snapshot(db, ran.json["snapshot"])
     assert snapshot.source == "pairs:polite"
     assert snapshot.train + snapshot.heldout == 12
     again = run(home, "train", "dpo", "--from", "one", "--pairs", "polite", *QUICK, "--no-rematch", "--json")
@@ -389,7 +390,7 @@ def test_held_out_prompts_never_train_and_are_measured_on(home, db):
     votes_of(db, "both")
     snapshot = plan(db, home, replace(FIRST, source=Source(("both",)))).snapshot
     assert (snapshot.train, snapshot.heldout) == (8, 12)
-    for row in runs.snapshot_rows(db, snapshot.id):
+    for row in snapshot_rows(db, snapshot.id):
         assert row.part == get_prompt(db, row.prompt_id).split
     heldout = prompts_of(db, "heldout")[0]
     a, b = (r.id for m in ("one", "two") for r in responses_of(db, m) if r.prompt == heldout.id)
@@ -576,7 +577,7 @@ def test_train_as_a_script_calls_it(home, voted):
     assert made["reference_proof"]["ok"] is True
     assert {"loss", "rewards/margins", "counts"} <= set(made["metrics"])
     assert made["seconds"] > 0
-    assert runs.find_snapshot(voted, made["snapshot"]).train == 8
+    assert find_snapshot(voted, made["snapshot"]).train == 8
     assert "step 3 of 3" in ran.stderr
 
 

@@ -47,6 +47,7 @@ from db.entities import CampaignSettings, CampaignStatus, JobStatus, ModelKind, 
 from db.errors import Conflict, UserError
 from db.raters import get_rater
 from db.seats import list_seats
+from db.snapshots import add_pairs, snapshot_pairs
 from labeling.owners import open_studio
 from labeling.pairs import PairPolicy
 from tests.factories import make_home, seat
@@ -536,8 +537,8 @@ def test_rows_frozen_before_or_named_are_trained_on(demo):
     assert retraining.picks(db, retraining.From.SNAPSHOT, RunKind.DPO)[0][1] == snapshot.id
     assert retraining.arguments(db, again)[4:] == ["--snapshot", snapshot.id, "--preset", "starter"]
     assert would_train.look(demo.home, db, again).train == snapshot.train
-    demo.writer.call(lambda w: runs.add_pairs(w, "named", "a file", [
-        (p.prompt, p.chosen, p.rejected) for p in runs.snapshot_pairs(w, snapshot.id)]))  # fmt: skip
+    demo.writer.call(lambda w: add_pairs(w, "named", "a file", [
+        (p.prompt, p.chosen, p.rejected) for p in snapshot_pairs(w, snapshot.id)]))  # fmt: skip
     named = form(demo, rows=retraining.From.PAIRS, picked="named")
     assert retraining.arguments(db, named)[4:6] == ["--pairs", "named"]
     assert would_train.look(demo.home, db, named).train == snapshot.train

@@ -18,7 +18,8 @@ from db.catalog import get_prompt
 from db.connection import Readers, Writer
 from db.errors import UserError
 from db.judges import Comparison, JudgeKind, Two, add_comparisons, add_judge
-from db.runs import list_jobs, pair_sets
+from db.runs import list_jobs
+from db.snapshots import pair_sets
 from tests.test_arena_report import voted
 from tests.workshop import ended, trainable_home
 

@@ -10,6 +10,15 @@ from db.catalog import find_model, get_model, prompts_of, responses_of
 from db.connection import open_writer, transaction
 from db.entities import JobStatus, ModelKind, RunKind, RunStatus, Split
 from db.errors import Conflict, NotFound
+from db.snapshots import (
+    add_pairs,
+    find_snapshot,
+    get_snapshot,
+    pair_sets,
+    pairs_of_set,
+    snapshot_pairs,
+    snapshot_rows,
+)
 from db.sweeps import add_sweep
 from labeling.pairs import PairPolicy
 from tests.factories import make_home
@@ -55,32 +64,32 @@ def pairs(db, n=4):
 
 
 def test_pairs_are_kept_under_a_name_once(db):
-    assert runs.add_pairs(db, "ranked", "a judge", pairs(db)) == (4, 0)
-    assert runs.add_pairs(db, "ranked", "a judge", pairs(db, 5)) == (1, 4)
-    assert [(p.prompt, p.chosen, p.rejected) for p in runs.pairs_of_set(db, "ranked")] == pairs(db, 5)
-    assert [(s[0], s[2]) for s in runs.pair_sets(db)] == [("ranked", 5)]
+    assert add_pairs(db, "ranked", "a judge", pairs(db)) == (4, 0)
+    assert add_pairs(db, "ranked", "a judge", pairs(db, 5)) == (1, 4)
+    assert [(p.prompt, p.chosen, p.rejected) for p in pairs_of_set(db, "ranked")] == pairs(db, 5)
+    assert [(s[0], s[2]) for s in pair_sets(db)] == [("ranked", 5)]
 
 
 def test_an_unknown_pair_set_says_which_there_are(db):
     with pytest.raises(NotFound, match="use one of: none yet"):
-        runs.pairs_of_set(db, "ranked")
-    runs.add_pairs(db, "ranked", "a judge", pairs(db))
+        pairs_of_set(db, "ranked")
+    add_pairs(db, "ranked", "a judge", pairs(db))
     with pytest.raises(NotFound, match="use one of: ranked"):
-        runs.pairs_of_set(db, "other")
+        pairs_of_set(db, "other")
 
 
 # -- snapshots -------------------------------------------------------------------------------------------------
 
 
 def test_a_snapshot_is_found_by_its_first_digits(db, snapshot):
-    assert runs.get_snapshot(db, snapshot.id) == runs.get_snapshot(db, snapshot.id[:6]) == snapshot
+    assert get_snapshot(db, snapshot.id) == get_snapshot(db, snapshot.id[:6]) == snapshot
     for wrong in (snapshot.id[:5], "", "______", "%%%%%%", snapshot.id + "0", "f" * 32):
-        assert runs.find_snapshot(db, wrong) is None
+        assert find_snapshot(db, wrong) is None
 
 
 def test_a_snapshot_gives_back_what_was_frozen(db, snapshot):
-    frozen = runs.snapshot_pairs(db, snapshot.id)
-    rows = list(runs.snapshot_rows(db, snapshot.id))
+    frozen = snapshot_pairs(db, snapshot.id)
+    rows = list(snapshot_rows(db, snapshot.id))
     assert [(p.prompt, p.votes, p.split) for p in frozen] == [
         (r.prompt_id, tuple(r.votes), r.part) for r in rows
     ]

@@ -23,8 +23,8 @@ from db.connection import Home, open_reader, open_writer
 from db.entities import CampaignSettings, Choice, Guard, Message, Outcome, Purpose, Score, Split
 from db.errors import NotFound, UserError
 from db.raters import decide_rater
-from db.runs import add_snapshot, snapshot_rows
 from db.sessions import Session
+from db.snapshots import add_snapshot, snapshot_rows
 from db.votes import counted_votes
 from labeling.briefing import withdraw
 from labeling.exporting import ExportFormat, export, hash_of_votes, preview

@@ -34,7 +34,7 @@ from db.entities import CampaignSettings, CampaignStatus, ModelKind, Outcome, Pu
 from db.errors import NotFound, UserError
 from db.guarding import unscanned
 from db.raters import list_raters
-from db.runs import pair_sets, pairs_of_set
+from db.snapshots import pair_sets, pairs_of_set
 from db.votes import ImportedVote, add_imported_votes, begin_import, counted_votes, counts
 from labeling.formats.naming import rater_name, safe_name
 from labeling.formats.reading import ReadRow

@@ -21,7 +21,7 @@ from db.connection import transaction
 from db.entities import Outcome, PreferencePair, Response, Snapshot, Split, Vote, content_id
 from db.errors import UserError
 from db.files import written_file
-from db.runs import add_snapshot, pairs_of_set, snapshot_rows
+from db.snapshots import add_snapshot, pairs_of_set, snapshot_rows
 from labeling.pairs import PairPolicy, Pairs, Read, check_raters, pairs_of, read_votes
 from labeling.replaying import replay, together
 from labeling.unpaired import judged_answers

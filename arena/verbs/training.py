@@ -351,7 +351,7 @@ def snapshot_freeze(campaigns: Sequence[str], pairs: str | None, as_json: bool, 
 @as_json
 def snapshot_show(snapshot_id: str | None, as_json: bool) -> None:
     """Every snapshot, or the pairs of one."""
-    from db.runs import get_snapshot, list_snapshots, snapshot_rows
+    from db.snapshots import get_snapshot, list_snapshots, snapshot_rows
 
     with writing() as (_, db):
         if snapshot_id is None:

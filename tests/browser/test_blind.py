@@ -12,7 +12,8 @@ from db.catalog import add_model, add_prompts, add_responses, add_scores
 from db.connection import Home, home_at, open_writer
 from db.entities import CampaignSettings, ModelKind, Prompt, RunKind, Score, Split
 from db.entities import Response as Answer
-from db.runs import add_metrics, add_run, add_snapshot, finish_run, note_rematch
+from db.runs import add_metrics, add_run, finish_run, note_rematch
+from db.snapshots import add_snapshot
 from tests.serving import running
 
 PLACES = (

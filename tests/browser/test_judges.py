@@ -11,7 +11,8 @@ from db.catalog import add_model, add_responses
 from db.connection import open_reader, open_writer
 from db.entities import ModelKind, Response
 from db.figures import judge_votes
-from db.runs import list_jobs, pair_sets
+from db.runs import list_jobs
+from db.snapshots import pair_sets
 from tests.browser.conftest import RATING, look_at
 from tests.browser.test_axe import faults
 from tests.browser.test_studio import field, fold, wait_until

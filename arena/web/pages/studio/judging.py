@@ -13,7 +13,7 @@ from arena.web.pages.studio.markup import Cell, note, table
 from db.campaigns import find_campaign, get_campaign
 from db.catalog import list_models
 from db.entities import ModelKind
-from db.runs import pair_sets
+from db.snapshots import pair_sets
 
 SINGLE = "llm single"
 """the choice that is not one word on the command line"""

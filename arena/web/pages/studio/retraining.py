@@ -13,7 +13,8 @@ from db.catalog import get_model, list_models, prompt_sets
 from db.connection import Database, Home
 from db.entities import Campaign, CampaignStatus, Purpose, RunKind, RunStatus
 from db.errors import UserError
-from db.runs import champion, list_runs, list_snapshots, pair_sets
+from db.runs import champion, list_runs
+from db.snapshots import list_snapshots, pair_sets
 from db.sweeps import swept_runs
 from labeling.pairs import Method, PairPolicy
 from training.folders import count_parameters

@@ -17,7 +17,7 @@ from arena.web.pages.studio.acts import Part, act, first_panel, may_act, panel, 
 from arena.web.pages.studio.markup import Cell, Chip, note, render, table
 from arena.winrates import percent
 from db.promotions import standing_promotion
-from db.runs import raters_of_snapshot
+from db.snapshots import raters_of_snapshot
 
 EVERY = 8.0
 HEADS = (

@@ -12,7 +12,8 @@ from arena.web.pages.studio.markup import Cell, Chart, Chip, chart, chip, render
 from db.campaigns import Coverage, coverage, find_campaign
 from db.connection import Database, Home
 from db.entities import Job, JobStatus, Run, RunStatus
-from db.runs import get_snapshot, last_metrics, list_jobs, list_runs, metrics_of, run_by_id, run_progress
+from db.runs import last_metrics, list_jobs, list_runs, metrics_of, run_by_id, run_progress
+from db.snapshots import get_snapshot
 from training.alarms import Alarm, Course, alarms
 from training.samples import Sample, read_samples
 

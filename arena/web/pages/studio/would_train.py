@@ -20,7 +20,7 @@ from db.catalog import get_model, get_prompt, get_response
 from db.connection import Database, Home
 from db.entities import Message, PreferencePair, RunKind, Split
 from db.errors import UserError
-from db.runs import get_snapshot, snapshot_pairs
+from db.snapshots import get_snapshot, snapshot_pairs
 from db.voices import longest_row, voices
 from labeling.pairs import Effect, effects_of_campaigns
 from training.balance import balance
