@@ -31,10 +31,14 @@ def base(tmp_path_factory):
     return tiny.tiny_llama(tmp_path_factory.mktemp("base"))
 
 
+def spec_in(folder, base):
+    rows = tiny.write_rows(folder / "rows.jsonl", tiny.some_pairs(16, 4))
+    return RunSpec(RunKind.DPO, folder / "run", rows, ModelFiles(str(base)), None, SETTINGS)
+
+
 @pytest.fixture
 def spec(base, tmp_path):
-    rows = tiny.write_rows(tmp_path / "rows.jsonl", tiny.some_pairs(16, 4))
-    return RunSpec(RunKind.DPO, tmp_path / "run", rows, ModelFiles(str(base)), None, SETTINGS)
+    return spec_in(tmp_path, base)
 
 
 class Full:
@@ -55,12 +59,18 @@ def losses(spec):
     return [m.values["loss"] for m in logged]
 
 
+@pytest.fixture(scope="module")
+def unbroken(base, tmp_path_factory):
+    """What a run with memory enough loses, step by step."""
+    spec = spec_in(tmp_path_factory.mktemp("unbroken"), base)
+    train(spec)
+    return losses(spec)
+
+
 @pytest.mark.parametrize("steps", [(1,), (5,), (3, 6)])
-def test_it_goes_on_with_half_the_batch_and_learns_the_same(spec, steps, capfd):
-    unbroken = replace(spec, folder=spec.folder.with_name("unbroken"))
-    train(unbroken)
+def test_it_goes_on_with_half_the_batch_and_learns_the_same(spec, unbroken, steps, capfd):
     trained = train(spec, Full(*steps))
-    assert losses(spec) == pytest.approx(losses(unbroken), rel=1e-3, abs=1e-5)
+    assert losses(spec) == pytest.approx(unbroken, rel=1e-3, abs=1e-5)
     said = [n for n in trained.notes if n.startswith("out of memory")]
     assert said[0] == "out of memory: it goes on with batches of 2 instead of 4, and 2 of them a step"
     assert len(said) == len(steps)
