@@ -503,7 +503,7 @@ def test_the_preview_shows_three_pairs_the_command_and_no_needless_warning(demo)
     assert "suits only models of a few million" not in html
     assert "Only 20 pairs" in html
     assert "is out of range" in new_run.preview(demo, form(demo, values={"beta": 99.0}))
-    assert "no campaign is ticked" in new_run.preview(demo, form(demo, campaigns=[]))
+    assert "No campaign is ticked" in new_run.preview(demo, form(demo, campaigns=[]))
 
 
 def test_every_kind_has_its_command_and_its_rows(demo):

@@ -69,8 +69,9 @@ def serve(open_: bool | None, backup_minutes: float, log: str, a: str | None, b:
         click.echo(f"  rate    {links.rate or later}")
         click.echo(f"  studio  {links.studio}")
         where = "by that address" if at.told else "on this machine"
+        opens = "Both links open" if links.rate else "The link opens"
         click.echo(
-            f"Both links open {where} once it says Ready, in some seconds. Ctrl-C stops the server; no vote is lost by it."
+            f"{opens} {where} once it says Ready, in some seconds. Ctrl-C stops the server; no vote is lost by it."
         )
         sys.stdout.flush()
         from arena.upkeep import copied_every

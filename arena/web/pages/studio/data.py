@@ -23,7 +23,8 @@ def vote_table(context: Context, campaign: str | None, words: str | None) -> str
          chip(v.state), v.created_at[:16].replace("T", " "))
         for v in browse_votes(context.readers.get(), named(campaign), typed(words))
     ]  # fmt: skip
-    return table(HEADS, rows, empty="No vote fits.", caption="Votes, the newest 100")
+    empty = "No vote fits." if named(campaign) or typed(words) else "No votes yet."
+    return table(HEADS, rows, empty=empty, caption="Votes, the newest 100")
 
 
 def _said(outcome: str, model_a: str, model_b: str) -> str:

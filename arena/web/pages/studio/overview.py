@@ -58,7 +58,7 @@ def nodes(loop: Loop) -> list[Node]:
     """The ten stations, in order, with what each holds now."""
     drawn = (
         (Stage.START, "Prompts and models", f"{_n(loop.prompts.train + loop.prompts.heldout)}",
-         f"prompts, {_n(loop.prompts.heldout)} held out; {loop.models} models"),
+         f"prompts, {_n(loop.prompts.heldout)} held out; {loop.models} model{'' if loop.models == 1 else 's'}"),
         (Stage.RESPONSES, "Responses", _n(loop.responses), "stored, one a model and prompt"),
         (Stage.BALLOTS, "Blind ballots", _n(loop.battles), f"open to vote on; {_n(loop.counts.shown)} shown"),
         (Stage.VOTES, "Votes", _n(loop.people_votes), f"by people; {_n(loop.simulated_votes)} simulated"),

@@ -42,9 +42,8 @@ def found(context: Context, words: str | None) -> str:
         (p.text[:300], len(p.messages), p.split.value, ", ".join(p.tags))
         for p in search_prompts(context.readers.get(), typed(words), limit=30)
     ]
-    return table(
-        ("Last turn", "Turns", "Split", "Tags"), rows, empty="No prompt holds these words.", caption="Prompts"
-    )
+    empty = "No prompt holds these words." if typed(words) else "No prompts yet."
+    return table(("Last turn", "Turns", "Split", "Tags"), rows, empty=empty, caption="Prompts")
 
 
 def file_of(context: Context, pasted: str | None, name: str | None, path: str | None) -> str:
