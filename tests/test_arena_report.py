@@ -5,6 +5,7 @@ import io
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +15,7 @@ from arena.report import report
 from arena.report_files import write_html, write_text
 from db.campaigns import battles_of, create_campaign, get_campaign
 from db.catalog import add_model, add_prompts, add_responses, add_scores
-from db.connection import open_writer
+from db.connection import open_writer, transaction
 from db.entities import (
     CampaignSettings,
     ModelKind,
@@ -24,6 +25,7 @@ from db.entities import (
     RaterKind,
     Response,
     RunKind,
+    Sampling,
     Score,
     Split,
     content_id,
@@ -33,7 +35,12 @@ from db.raters import add_rater, decide_rater
 from db.runs import add_run, finish_run
 from db.snapshots import add_snapshot
 from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
+from labeling.assignment import Drawn
 from labeling.importing import ImportKind, import_file
+from labeling.lending import assign
+from labeling.scanning import decide
+from tests.factories import NOW
+from tests.test_labeling_lending import Session
 
 PAIR_FIELDS = {
     "model_a", "model_b", "n", "wins_a", "wins_b", "ties", "both_good", "both_bad", "win_rate_a", "se", "ci95",
@@ -513,3 +520,21 @@ def test_a_file_of_the_report_that_cannot_be_written_is_one_line(tmp_path):
 @pytest.mark.parametrize("text", ["=1+1", "  =1+1", "\t=1+1", "@SUM(A1)", "\uff1d1+1"])
 def test_no_table_hands_a_formula_to_a_spreadsheet(text):
     assert list(csv.reader(io.StringIO(as_csv([[text, -0.5]])))) == [[f"'{text}", "-0.5"]]
+
+
+def test_votes_on_held_battles_do_not_make_up_for_those_that_are_missing(tmp_path):
+    """Eight of twelve battles are voted on and four of them held since: sampling still decides what was seen."""
+    session = Session(tmp_path, CampaignSettings(sampling=Sampling.MOST_UNCERTAIN))
+    db, rater = session.db, session.rater()
+    rater.next()
+    battles = battles_of(db, session.campaign.id)[:8]
+    for battle, (winner, chance) in zip(battles, [("a", 0.9), ("b", 0.1)] * 4, strict=True):
+        drawn = Drawn(battle.id, chance, 12)
+        with transaction(db):
+            lent = assign(db, session.campaign, rater.seat.rater, battle.id, NOW, drawn=drawn)
+        rater.vote(SimpleNamespace(assignment=lent.id), "left" if lent.left_is == winner else "right")
+    for battle in battles[:4]:
+        decide(db, "first", battle.id, "me", held=True, reason="a test")
+    (pair,) = report(db, "first").pairs
+    assert (pair.n, pair.wins_a) == (8, 4)
+    assert pair.win_rate_a == pytest.approx(0.1), "a win drawn with 0.9 weighs a ninth of one drawn with 0.1"
