@@ -1,6 +1,7 @@
 """Copies of a home's database, putting one back, and checking that nothing in it contradicts itself."""
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from db.entities import content_id
 from db.errors import UserError
 from db.files import sync
 from db.lock import Lock
+from db.migrations import migrations
 
 BESIDE = ("", "-wal", "-shm")
 """the files a SQLite database may consist of"""
@@ -205,6 +207,10 @@ def problems(db: Database) -> Iterator[str]:
     """What is wrong with an open database, one sentence each; also within a transaction."""
     damage = [str(row[0]) for row in db.conn.execute("PRAGMA integrity_check") if row[0] != "ok"]
     yield from (f"integrity: {line}" for line in damage)
+    there = _schema(db)
+    for (kind, name), text in _own_schema().items():
+        if there.get((kind, name)) != text:
+            yield f"schema: {kind} {name} is {'not what it was made as' if (kind, name) in there else 'gone'}"
     for table, row, parent, _ in db.conn.execute("PRAGMA foreign_key_check"):
         yield f"foreign key: {table} row {row} names no {parent}"
     for sentence, query in INVARIANTS:
@@ -214,6 +220,21 @@ def problems(db: Database) -> Iterator[str]:
     for (name,) in db.conn.execute("SELECT name FROM campaigns WHERE status = 'open' AND scanned_at IS NULL"):
         yield f"unscanned: campaign {name} is open and the blinding guard has not looked at it (start `serve`)"
     yield from _altered(db)
+
+
+def _schema(db: Database) -> dict[tuple[str, str], str]:
+    """{(table, index, trigger or view; its name): how it was made}; what SQLite makes by itself left out."""
+    rows = db.conn.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    return {(str(r[0]), str(r[1])): str(r[2]) for r in rows}
+
+
+@functools.cache
+def _own_schema() -> dict[tuple[str, str], str]:
+    """What the migrations make: the rules that keep votes as they were given are triggers, which any tool can drop."""
+    new = Database(memory=True)
+    with contextlib.closing(new.conn):
+        migrations.apply(new)
+        return _schema(new)
 
 
 def _altered(db: Database) -> Iterator[str]:

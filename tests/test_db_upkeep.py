@@ -269,6 +269,15 @@ def test_planted_damage_is_found(home, sentence):
     assert any(sentence in problem for problem in found), found
 
 
+def test_a_rule_that_was_taken_out_of_the_database_is_found(home):
+    with contextlib.closing(sqlite3.connect(home.database)) as conn:
+        conn.executescript("""DROP TRIGGER votes_no_delete; DROP VIEW vote_pairs;
+            CREATE VIEW vote_pairs AS SELECT 1 AS prompt; CREATE TABLE mine (x TEXT) STRICT""")
+    assert upkeep.check(home) == [
+        "schema: trigger votes_no_delete is gone", "schema: view vote_pairs is not what it was made as",
+    ]  # fmt: skip
+
+
 def test_a_run_that_succeeded_without_a_model_is_found(home):
     with contextlib.closing(sqlite3.connect(home.database)) as conn:
         conn.executescript(
