@@ -56,6 +56,7 @@ class PairKappa:
     rater_2: str
     kappa: float | None
     n: int
+    why: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +183,14 @@ def cohen_kappas(pairs: RaterPairs, most: int = MOST_PAIRS) -> tuple[PairKappa, 
     place = np.searchsorted(np.sort(kept), two[inside])
     tables = np.bincount(place * 9 + cell[inside], minlength=9 * len(kept)).reshape(-1, 3, 3)
     by_code = dict(zip(np.sort(kept).tolist(), tables, strict=True))
+    kappas = {code: kappa_of(by_code[code]) for code in kept.tolist()}
     return tuple(
         PairKappa(
-            names[code // len(names)],
-            names[code % len(names)],
-            kappa_of(by_code[code]),
-            int(by_code[code].sum()),
+            names[code // len(names)], names[code % len(names)], kappa, int(by_code[code].sum()),
+            {"kappa": "both gave one same answer throughout"} if kappa is None else {},
         )
-        for code in kept.tolist()
-    )
+        for code, kappa in kappas.items()
+    )  # fmt: skip
 
 
 def kappa_of(table: NDArray[np.int64]) -> float | None:

@@ -165,8 +165,6 @@ OPTIONAL = {
     ".where",  # no condition was given
     ".ratings.unbounded",  # null says that it is bounded
     ".win_matrix.wins",  # null says that the two never met
-    ".agreement.cohen_kappa.kappa",
-    ".human_agreement.cohen_kappa.kappa",
     ".robustness.without_flagged.win_rate_a",  # the row's own why says that every rater is flagged
 }
 

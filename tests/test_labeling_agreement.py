@@ -154,6 +154,7 @@ def test_one_label_only_leaves_the_chance_corrected_figures_undefined():
     assert found.percent == 1.0
     assert found.percent_decided is None
     assert found.cohen_kappa[0].kappa is None
+    assert found.cohen_kappa[0].why == {"kappa": "both gave one same answer throughout"}
     assert found.why["krippendorff_alpha"] == found.why["fleiss_kappa"] == "everyone gave the same label"
 
 
