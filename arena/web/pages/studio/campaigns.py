@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
@@ -20,6 +19,7 @@ from arena.web.pages.studio import (
 )
 from arena.web.pages.studio.acts import Part, act, first_panel, panel, start_job, told, typed, wanted
 from arena.web.pages.studio.markup import Cell, Meter, chip, note, table
+from arena.web.pages.studio.together import Together
 from db.campaigns import coverage, find_campaign, get_campaign, list_campaigns
 from db.catalog import list_models, prompt_sets
 from db.entities import CampaignSettings, CampaignStatus, Purpose
@@ -161,11 +161,12 @@ def build(context: Context) -> Part:
             buttons = [gr.Button(word, min_width=90) for word in ("Open", "Pause", "Close")]
     acted = panel()
     timer = gr.Timer(EVERY, active=False)
-    live.build(context, chosen, timer)
-    links.build(context, chosen)
-    planner.build(context, chosen)
-    look_first.build(context, chosen)
-    judging.build(context, chosen)
+    changed = Together()
+    live.build(context, chosen, timer, changed)
+    links.build(context, chosen, changed)
+    planner.build(context, chosen, changed)
+    look_first.build(context, chosen, changed)
+    judging.build(context, chosen, changed)
     with gr.Accordion("Settings of this campaign", open=False):
         panel(note("Once there are votes, what raters are asked, read and are checked by stays as it is: a change then "
                    "makes a new version of the campaign, and the old one is closed. Times, targets, codes and addresses "
@@ -176,8 +177,8 @@ def build(context: Context) -> Part:
             new_name = gr.Textbox(label="Name of the copy", info="Left empty: NAME copy.", max_length=80)
             copy = gr.Button("Clone as a draft", min_width=140)
         kept = panel()
-    check_questions.build(context, chosen)
-    guarding.build(context, chosen)
+    check_questions.build(context, chosen, changed)
+    guarding.build(context, chosen, changed)
     with gr.Accordion("Create a campaign", open=False):
         with gr.Row():
             name = gr.Textbox(label="Name", info="Raters do not see it.", max_length=80)
@@ -228,7 +229,6 @@ def build(context: Context) -> Part:
             acted,
             api_visibility="private",
         ).success(lambda: campaign_table(context), outputs=shown, api_visibility="private")
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     go.click(told(lambda n, m, p, w, o, d, g, *f: note(create(context, Form(n, m, p, w, o, d, g, f)), "good")),
              [name, models, prompts, purpose, overlap, draft, generate, *created], said, api_visibility="private",
              ).success(lambda n: refresh(n), name, outputs, api_visibility="private")  # fmt: skip
@@ -243,7 +243,8 @@ def build(context: Context) -> Part:
 
     save.click(told(saved), [chosen, *fields], [kept, *outputs], api_visibility="private")
     copy.click(told(cloned), [chosen, new_name], [kept, *outputs], api_visibility="private")
-    chosen.change(look, chosen, fields, **quiet)
+    changed(look, chosen, fields)
+    changed.on(chosen.change)
     timer.tick(
         lambda: campaign_table(context), outputs=shown, show_progress="hidden", api_visibility="private"
     )

@@ -7,6 +7,7 @@ import gradio as gr
 from arena.web.context import Context
 from arena.web.pages.studio.acts import act, panel, told, wanted
 from arena.web.pages.studio.markup import Cell, note, table
+from arena.web.pages.studio.together import Together
 from db.campaigns import find_campaign, get_campaign
 from db.catalog import get_prompt
 from db.checks import gold_count, gold_pairs_of
@@ -33,7 +34,7 @@ def checks_shown(context: Context, name: str | None) -> str:
                  empty="No check questions yet. Make some here, or add a file of pairs with `campaign gold NAME --file FILE`.")  # fmt: skip
 
 
-def build(context: Context, chosen: gr.Dropdown) -> None:
+def build(context: Context, chosen: gr.Dropdown, changed: Together) -> None:
     """The accordion for the campaign in `chosen`."""
     with gr.Accordion("Check questions", open=False) as opened:
         with gr.Row(elem_classes="tb-buttons"):
@@ -45,7 +46,7 @@ def build(context: Context, chosen: gr.Dropdown) -> None:
     def look(name: str | None) -> str:
         return checks_shown(context, name)
 
-    for event in (chosen.change, opened.expand):
+    for event in (changed, opened.expand):
         event(look, chosen, shown, show_progress="hidden", api_visibility="private")
     make.click(told(lambda c, n: note(make_checks(context, c, n), "good")), [chosen, how_many], made,
                api_visibility="private").success(look, chosen, shown, api_visibility="private")  # fmt: skip

@@ -7,6 +7,7 @@ import gradio as gr
 from arena.web.context import Context
 from arena.web.pages.studio.acts import act, may_act, panel, run_verb, told, typed, wanted
 from arena.web.pages.studio.markup import note, render
+from arena.web.pages.studio.together import Together
 from db.campaigns import find_campaign
 from db.entities import FindingKind, Guard
 from db.errors import UserError
@@ -101,7 +102,7 @@ def save_words(context: Context, text: str) -> str:
     return f"{n} names and {len(words.phrases)} phrases are looked for from now on. Scan campaigns that are there already again."
 
 
-def build(context: Context, chosen: gr.Dropdown) -> None:
+def build(context: Context, chosen: gr.Dropdown, changed: Together) -> None:
     """The accordion for the campaign in `chosen`, drawn anew when it is opened and when another one is chosen."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     with gr.Accordion("Blinding guard", open=False) as opened:
@@ -124,7 +125,7 @@ def build(context: Context, chosen: gr.Dropdown) -> None:
         return guard_view(context, name), battles(context, name)
 
     outputs = [view, battle]
-    for event in (chosen.change, opened.expand):
+    for event in (changed, opened.expand):
         event(refresh, chosen, outputs, **quiet)
     listed.expand(lambda: scanning.words_text(context.readers.get()), outputs=words, **quiet)
     for button, held in ((release, False), (hold, True)):

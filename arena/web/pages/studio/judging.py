@@ -10,6 +10,7 @@ from arena.charts import judge_word
 from arena.web.context import Context
 from arena.web.pages.studio.acts import panel, start_job, told, typed, wanted
 from arena.web.pages.studio.markup import Cell, note, table
+from arena.web.pages.studio.together import Together
 from db.campaigns import find_campaign, get_campaign
 from db.catalog import list_models
 from db.entities import ModelKind
@@ -105,7 +106,7 @@ def _models(context: Context) -> list[str]:
     return [m.name for m in list_models(context.readers.get())]
 
 
-def build(context: Context, chosen: gr.Dropdown) -> None:
+def build(context: Context, chosen: gr.Dropdown, changed: Together) -> None:
     """The accordion for the campaign in `chosen`."""
     with gr.Accordion("Machine judges", open=False) as opened:
         panel(note("A judge reads the same battles as people. Its word stands beside theirs on the Results page and never "
@@ -126,7 +127,7 @@ def build(context: Context, chosen: gr.Dropdown) -> None:
     def look(name: str | None) -> tuple[str, gr.Dropdown]:
         return judge_table(context, name), gr.Dropdown(choices=judges(context))
 
-    for event in (chosen.change, opened.expand):
+    for event in (changed, opened.expand):
         event(
             look,
             chosen,

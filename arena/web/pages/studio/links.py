@@ -12,6 +12,7 @@ from arena.sheet import sheet
 from arena.web.context import Context
 from arena.web.pages.studio.acts import act, panel, told, typed, wanted
 from arena.web.pages.studio.markup import Cell, Chip, note, render, table
+from arena.web.pages.studio.together import Together
 from db.campaigns import find_campaign
 from db.errors import UserError
 from db.open_links import OpenLink
@@ -170,7 +171,7 @@ def _renewable(seat: SeatState) -> bool:
     return not seat.withdrew
 
 
-def build(context: Context, chosen: gr.Dropdown) -> None:
+def build(context: Context, chosen: gr.Dropdown, changed: Together) -> None:
     """The accordion for the campaign in `chosen`."""
     with gr.Accordion("Invite raters", open=False) as opened:
         with gr.Row(elem_classes="tb-buttons"):
@@ -206,7 +207,7 @@ def build(context: Context, chosen: gr.Dropdown) -> None:
     outputs = [listed, seat, link]
     opened.expand(refresh, chosen, outputs, **quiet)
     # links of the campaign looked at before must not stand under the name of another
-    chosen.change(lambda n: ("", "", *refresh(n)), chosen, [links, after, *outputs], **quiet)
+    changed(lambda n: ("", "", *refresh(n)), chosen, [links, after, *outputs], **quiet)
     for button, handler, inputs, target in (
         (go, told(lambda *a: make(context, *a)), [chosen, kind, seats, days], [links, after]),
         (fresh, told(lambda *a: renew(context, *a)), [chosen, seat, days], [links, after]),

@@ -11,6 +11,7 @@ import gradio as gr
 from arena.web.context import Context
 from arena.web.pages.studio.acts import panel
 from arena.web.pages.studio.markup import chip, render
+from arena.web.pages.studio.together import Together
 from arena.web.sessions import now
 from db.campaigns import find_campaign
 from db.entities import Campaign, CampaignStatus
@@ -124,10 +125,10 @@ def ago(stamped: str, time_now: datetime) -> str:
     return f"{past // timedelta(days=1)} days ago"
 
 
-def build(context: Context, chosen: gr.Dropdown, clock: gr.Timer) -> None:
+def build(context: Context, chosen: gr.Dropdown, clock: gr.Timer, changed: Together) -> None:
     """The card for the campaign in `chosen`, drawn anew with every tick of the tab's clock."""
     looks = Looks(context)
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     view = panel()
-    for event in (chosen.change, clock.tick):
+    for event in (changed, clock.tick):
         event(lambda n: live_view(context, looks, n), chosen, view, **quiet)

@@ -5,6 +5,7 @@ import gradio as gr
 from arena.web.context import Context
 from arena.web.pages.studio.acts import panel
 from arena.web.pages.studio.markup import render, turns
+from arena.web.pages.studio.together import Together
 from db.campaigns import battles_of, find_campaign
 from db.catalog import get_prompt, get_response
 
@@ -24,11 +25,11 @@ def preview(context: Context, name: str | None) -> str:
     return render("ballots", ballots=ballots, guidelines=guidelines)
 
 
-def build(context: Context, chosen: gr.Dropdown) -> None:
+def build(context: Context, chosen: gr.Dropdown, changed: Together) -> None:
     """The accordion for the campaign in `chosen`."""
     with gr.Accordion("Preview: ballots as raters read them", open=False) as opened:
         shown = panel()
-    for event in (chosen.change, opened.expand):
+    for event in (changed, opened.expand):
         event(
             lambda name: preview(context, name),
             chosen,

@@ -11,6 +11,7 @@ from arena.planning import Ground, Plan, Wish, as_ratio, plan
 from arena.web.context import Context
 from arena.web.pages.studio.acts import panel
 from arena.web.pages.studio.markup import Cell, note, render, table
+from arena.web.pages.studio.together import Together
 from db.campaigns import find_campaign
 from db.errors import UserError
 from db.live import newest_vote
@@ -71,7 +72,7 @@ def _row(made: Plan) -> Sequence[Cell]:
             None if made.minutes_each is None else round(made.minutes_each), cost)  # fmt: skip
 
 
-def build(context: Context, chosen: gr.Dropdown) -> None:
+def build(context: Context, chosen: gr.Dropdown, changed: Together) -> None:
     """The accordion for the campaign in `chosen`; every field reckons anew, so none refuses what is half typed."""
     grounds = Grounds(context)
     with gr.Accordion("Plan: how many votes, people, minutes and how much money", open=False) as opened:
@@ -96,7 +97,7 @@ def build(context: Context, chosen: gr.Dropdown) -> None:
     def draw(name: str | None, *values: Any) -> str:  # noqa: ANN401 - as the fields hold them
         return plan_view(grounds, name, wish_of(*values))
 
-    for event in (chosen.change, opened.expand, *(f.change for f in fields)):
+    for event in (changed, opened.expand, *(f.change for f in fields)):
         event(
             draw,
             [chosen, *fields],
