@@ -7,7 +7,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Error,
+    Locator,
+    Page,
+    TimeoutError,  # noqa: A004
+    expect,
+    sync_playwright,
+)
 
 from arena.web.sessions import now
 from labeling.owners import owner_link_token
@@ -109,6 +118,17 @@ def look_at(page: Page, web: Running, tab: str) -> None:
     page.goto("about:blank")
     page.goto(f"{web.base}/studio/#{tab}")
     expect(page.get_by_role("tab", name=tab.title(), exact=True)).to_have_attribute("aria-selected", "true")
+
+
+def choose_in(box: Locator, option: Locator) -> None:
+    """Choose in one of Gradio's lists; it is opened once more where the page drew it anew in between."""
+    for _ in range(5):
+        box.click()
+        with contextlib.suppress(TimeoutError):
+            option.click(timeout=4000)
+            return
+        box.press("Escape")
+    raise AssertionError(f"{option} was never there to be clicked")
 
 
 @pytest.fixture

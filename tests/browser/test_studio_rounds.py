@@ -15,7 +15,7 @@ from db import runs
 from db.connection import Home, open_reader, open_writer
 from db.lock import Lock
 from db.promotions import promotions
-from tests.browser.conftest import logged_in, look_at
+from tests.browser.conftest import choose_in, logged_in, look_at
 from tests.factories import new_home
 from tests.serving import Running, running
 from tests.test_arena_promoting import candidate, give
@@ -40,8 +40,7 @@ def open_rounds(page: Page, web: Running) -> None:
 
 def choose_round(page: Page, words: str) -> None:
     page.wait_for_timeout(1000)  # a tab that was just opened draws its lists once more
-    page.locator("#round input").click()
-    page.get_by_role("option", name=words).click()
+    choose_in(page.locator("#round input"), page.get_by_role("option", name=words))
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from arena.web.sessions import now
 from db.connection import open_reader
 from db.entities import CampaignSettings
 from db.seats import list_seats
-from tests.browser.conftest import logged_in, look_at
+from tests.browser.conftest import RATING, logged_in, look_at
 from tests.browser.test_axe import faults
+from tests.browser.test_rate import vote
 from tests.browser.test_studio import field, fold, wait_until
 from tests.factories import make_home
 from tests.serving import Running, running
@@ -63,10 +64,9 @@ def test_a_session_is_prepared_watched_and_paused_without_leaving_the_tab(
 
     person = context.browser.new_context().new_page()
     person.goto(web.base + "/join/" + first.split("/join/")[1])
+    person.wait_for_selector(RATING)
     for _ in range(3):
-        person.keyboard.press("ArrowLeft")
-        expect(person.locator(".tb-rate")).to_have_attribute("data-state", "rating")
-        person.wait_for_timeout(400)
+        vote(person, "ArrowLeft")
     expect(page.locator(".tb-live")).to_contain_text(re.compile(r"Here now\s*1"), timeout=20_000)
     expect(page.locator(".tb-live tbody tr").first).to_contain_text("here now")
     expect(page.locator(".tb-live")).to_contain_text("of 120")
@@ -107,7 +107,10 @@ def test_nothing_moves_on_the_page_where_nothing_happens(campaigns: Page, web: R
     page.evaluate("""() => { window.changes = 0;
       new MutationObserver(seen => window.changes += seen.length).observe(
         document.querySelector('.tb-live').parentElement, {subtree: true, childList: true, characterData: true}); }""")
-    page.wait_for_timeout(11_000)
+    for _ in range(2):  # the second of two is surely the tab's clock
+        with page.expect_request("**/queue/join*", timeout=20_000):
+            pass
+    page.wait_for_timeout(1500)
     assert page.evaluate("window.changes") == 0
 
 

@@ -17,7 +17,7 @@ from db.connection import open_reader, open_writer
 from db.entities import CampaignStatus
 from db.raters import get_rater
 from labeling.owners import owner_link_token
-from tests.browser.conftest import RATING, look_at
+from tests.browser.conftest import RATING, choose_in, look_at
 from tests.browser.test_rate import press
 from tests.browser.test_studio import field, fold, wait_until
 from tests.factories import new_home
@@ -45,8 +45,7 @@ def log_in(web: Running, context: BrowserContext) -> Page:
 
 def choose(page: Page, label: str, name: str) -> None:
     page.wait_for_timeout(1000)  # a tab that was just opened draws its lists once more
-    field(page, label).click()
-    page.get_by_role("option", name=name, exact=True).click()
+    choose_in(field(page, label), page.get_by_role("option", name=name, exact=True))
 
 
 def test_an_owner_makes_a_session_watches_it_and_takes_the_data_home(
