@@ -11,13 +11,13 @@ from transformers import LlamaForCausalLM
 
 from db.entities import RunKind, Split
 from db.errors import UserError
-from training.prompts_once import shares_prompts
 from training.dpo import Loaded, answer_logps, build_trainer, fit, load, train
 from training.folders import verify
 from training.loading import load_base, load_policy, load_tokenizer, stored_dtype
 from training.monitoring import Cancelled, read_metrics, refuse_not_a_number
 from training.preflight import read_rows
 from training.presets import PRESETS
+from training.prompts_once import shares_prompts
 from training.settings import DpoLoss, ModelFiles, RunSpec, from_mapping, with_overrides
 
 SETTINGS = with_overrides(PRESETS["starter"].settings, ["batch_size=4", "epochs=2", "sft_weight=0"])
