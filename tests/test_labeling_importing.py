@@ -225,6 +225,16 @@ def test_verdicts_meet_the_same_battles_even_when_texts_came_in_between(home: Ho
     }
 
 
+def test_who_came_with_a_refused_row_is_stored_with_the_next_good_one(home: Home, tmp_path: Path) -> None:
+    """A refused row leaves nothing, so what it would have stored must not be taken as there."""
+    good = vote()
+    rows = [{**good, "model_b": good["model_a"]}, good, {**good, "turn": 2}]
+    report = import_file(home, ImportKind.VOTES, write(tmp_path, "v.jsonl", rows))
+    assert (report.added, report.refused) == (2, 1)
+    db = open_reader(home)
+    assert [db.conn.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in ("raters", "votes")] == [1, 2]
+
+
 def test_machine_and_person_of_one_name_are_kept_apart(home: Home, tmp_path: Path) -> None:
     import_file(home, ImportKind.VOTES, write(tmp_path, "v.jsonl", [vote(rater="gpt")]))
     report = import_file(
