@@ -135,11 +135,16 @@ def test_a_sweep_that_is_not_there_names_those_that_are(home, db):
     assert "no sweep 'nope'" in refused(run(home, "train", "sweep", "show", "nope"))
 
 
-def test_a_dry_run_says_how_many_runs_there_would_be(voted, home):
-    would = run(home, *WORDS, "--sweep", "beta=0.1,0.2", "--sweep", "seed=1,2", "--dry-run", "--json").json
+@pytest.mark.parametrize("again", [["--sweep"], []])
+def test_a_dry_run_says_how_many_runs_there_would_be(voted, home, again):
+    would = run(home, *WORDS, "--sweep", "beta=0.1,0.2", *again, "seed=1,2", "--dry-run", "--json").json
     assert len(would["runs"]) == 4
     assert would["seconds"] is None
     assert runs.list_runs(voted) == []
+
+
+def test_a_word_with_no_option_before_it_is_refused(voted, home):
+    assert "after --set" in refused(run(home, *WORDS, "seed=1,2"))
 
 
 # -- which is best ---------------------------------------------------------------------------------------------

@@ -526,7 +526,7 @@ def test_check_prints_problems_and_ends_with_exit_2(home):
     ran = run(home, "check", "--json")
     assert ran.code == 2
     assert len(ran.json["problems"]) == 1
-    assert ran.err.splitlines()[-1].startswith(f"error: 1 problems in {home.root}; ")
+    assert ran.err.splitlines()[-1].startswith(f"error: problems in {home.root}: 1; ")
 
 
 def test_a_record_is_told_in_plain_words():

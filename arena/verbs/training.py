@@ -32,8 +32,9 @@ def run_options(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
                      help="starter, lora, qlora, full or smoke; the one that suits the model by default."),
         click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
                      help="Change a setting; may be given again."),
-        click.option("--sweep", "sweeps", multiple=True, metavar="KEY=A,B",
-                     help="Try each value of a setting; given again, every combination. A table at the end."),
+        click.option("--sweep", "sweeps", multiple=True, metavar="KEY=A,B ...",
+                     help="Try each value of a setting; of several settings, every combination. A table at the end."),
+        click.argument("more_sweeps", nargs=-1, metavar=""),
         click.option("--no-wait", is_flag=True, help="Where another training runs: end at once instead of waiting."),
         pairs_made("majority"),
         click.option("--replay", type=click.FloatRange(0.0, 1.0), default=0.0, metavar="SHARE",
@@ -71,7 +72,12 @@ def train_kind(kind: str, as_json: bool, preflight_: bool, options: dict[str, An
     from arena.run_plans import dry_run, preflight, request_from
     from db.entities import RunKind
 
-    sweeps, wait = options.pop("sweeps"), not options.pop("no_wait")
+    sweeps, more, wait = options.pop("sweeps"), options.pop("more_sweeps"), not options.pop("no_wait")
+    if more and not sweeps:
+        raise click.UsageError(
+            f"unexpected: {' '.join(more)}; settings go after --set, values to try after --sweep"
+        )
+    sweeps += more
     if sweeps and not preflight_:
         sweep_kind(kind, sweeps, options, wait=wait, as_json=as_json)
         return

@@ -218,7 +218,7 @@ def check(as_json: bool) -> None:
     found = run(home())
     show({"problems": found}, as_json, lambda: found or ["no problem found"])
     if found:
-        raise UserError(f"{len(found)} problems in {home().root}", "restore a backup, or report them")
+        raise UserError(f"problems in {home().root}: {len(found)}", "restore a backup, or report them")
 
 
 @click.command()
