@@ -151,7 +151,7 @@ def _run_here(home: Bringing, old: Mapping[str, object], name: str, snapshot: ob
 def _folder_here(home: Bringing, folder: str, name: str) -> str:
     """Where a run's folder lies here: around its model, where that was copied; else where a run of this name has it."""
     for there, here in home.places.items():
-        inner = there.removeprefix(folder)
-        if inner != there and here.endswith(inner):
-            return here.removesuffix(inner)
+        inner = there.removeprefix(f"{folder}/")
+        if inner != there and here.endswith(f"/{inner}"):
+            return here.removesuffix(f"/{inner}")
     return f"runs/{name}"

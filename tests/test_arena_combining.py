@@ -300,6 +300,19 @@ def test_runs_come_along_with_the_votes_they_were_trained_on(home, other):
     assert check(home) == []
 
 
+def test_a_run_whose_name_begins_another_runs_keeps_a_folder_of_its_own(home, other):
+    ran(home, "r1", 1.0)
+    ran(other, "r1", 2.0)
+    ran(other, "r1-longer", 3.0)
+    combined(home, other, "--as", "lab2")
+    assert sql(home, "SELECT name, folder FROM runs ORDER BY id") == [
+        ("r1", "runs/r1"),
+        ("r1@lab2", "runs/r1@lab2"),
+        ("r1-longer", "runs/r1-longer"),
+    ]
+    assert check(home) == []
+
+
 def test_a_run_of_a_copied_home_is_the_same_run(home, tmp_path):
     ran(home, "r1", 1.0)
     shutil.copytree(home.root, tmp_path / "copied")

@@ -1,5 +1,6 @@
 """Upkeep that knows of jobs, snapshots and model folders."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -9,10 +10,11 @@ import pytest
 from arena import jobs
 from arena.upkeep import check, restore
 from db import runs, upkeep
-from db.catalog import add_model, list_models
-from db.connection import open_writer
+from db.catalog import add_model, get_prompt, list_models
+from db.connection import open_writer, transaction
 from db.entities import ModelKind, RunKind
 from db.errors import Conflict
+from db.open_links import withdraw
 from labeling.pairs import PairPolicy
 from tests.tiny import tiny_adapter
 from tests.workshop import give_votes, run, trainable_home, weights
@@ -107,6 +109,29 @@ def test_rows_of_a_run_that_are_not_its_snapshots_are_found(home, db):
     assert check(home) == [f"run r1: {file} is missing"]
     file.write_text(whole, encoding="utf-8")
     assert check(home) == []
+
+
+def test_words_of_a_rater_who_withdrew_are_not_missed_in_the_rows_of_a_run(home, db):
+    file = a_finished_run(home, db)
+    whole = file.read_text(encoding="utf-8")
+    first = json.loads(whole.splitlines()[0])
+    with transaction(db):  # as if the rater had asked this one themselves
+        db.execute("DELETE FROM prompt_set_members WHERE prompt = ?", (first["prompt_id"],))
+        db.execute(
+            """INSERT INTO live_turns SELECT 'a turn of twenty-two signs', b.campaign, v.rater, '[]', b.model_a, b.model_b, 1, 1, 0,
+            v.created_at, b.id, 'battle' FROM votes v JOIN battles b ON b.id = v.battle WHERE v.id = ?""",
+            (first["votes"][0],),
+        )
+        withdraw(db, db.execute("SELECT rater FROM live_turns").fetchone()[0])
+    assert not get_prompt(db, first["prompt_id"]).messages
+    assert check(home) == []
+    file.write_text(whole.replace('"content": "', '"content": "!', 1), encoding="utf-8")
+    assert check(home) == []  # nobody can tell any more
+    answer = json.dumps(first["chosen"], ensure_ascii=False)
+    file.write_text(whole.replace(answer, "[]", 1), encoding="utf-8")
+    assert check(home) == [f"run r1: {file} is not what was written, from row 1 on"]
+    file.write_text(whole.replace("{", "", 1), encoding="utf-8")
+    assert check(home) == [f"run r1: {file} is not what was written, from row 1 on"]
 
 
 def test_a_checkpoint_elsewhere_that_is_gone_is_found_and_a_hub_id_is_not_looked_up(home, db):

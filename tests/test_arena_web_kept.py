@@ -1,5 +1,6 @@
 """Large reports are kept: made once, by a child; shown with their time while a newer one is made."""
 
+import gc
 import subprocess
 import sys
 import tempfile
@@ -69,6 +70,10 @@ def test_after_a_restart_the_last_page_is_shown_at_once_without_raters_or_texts(
     assert again.before(None) is None
     (home.root / "cache").rename(home.root / "elsewhere")
     assert again.before("first") is None
+
+
+def test_the_child_looks_for_garbage_seldom(home, reports):
+    assert reports.submit(gc.get_threshold).result(timeout=60)[0] == 200_000
 
 
 def test_a_home_that_takes_no_file_has_its_reports_all_the_same(home, db, reports):

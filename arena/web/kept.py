@@ -129,11 +129,11 @@ class KeptReports:
         """Do some work in the child, after what waits there already."""
         with self._lock:
             if self._pool is None:
-                self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+                self._pool = _child()
             try:
                 return self._pool.submit(work, *args, **named)
             except BrokenProcessPool:  # the child was killed, by want of memory say: another takes its place
-                self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+                self._pool = _child()
                 return self._pool.submit(work, *args, **named)
 
     def close(self) -> None:
