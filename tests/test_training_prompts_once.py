@@ -1,5 +1,6 @@
 """A pair in one row against the same pair in two rows, for every family that is read so, and for rows that must not be."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -139,6 +140,23 @@ def test_a_run_that_reads_once_learns_as_one_that_reads_twice(tmp_path, monkeypa
         assert once.keys() == twice.keys()
         for key in once.keys() & compared:
             assert once[key] == pytest.approx(twice[key], rel=1e-3, abs=1e-4), key
+
+
+@pytest.mark.parametrize("told", [[], ["precompute=true"]])
+def test_a_reference_of_another_make_is_asked_as_it_must_be(tmp_path, told):
+    """Its tokens see the last four alone, which no mask of a pair in one row says."""
+    base = tiny.tiny_llama(tmp_path / "base")
+    other = tiny.tiny_llama(tmp_path / "other", seed=3)
+    config = json.loads((other / "config.json").read_text())
+    config |= {"model_type": "mistral", "architectures": ["MistralForCausalLM"], "sliding_window": 4}
+    (other / "config.json").write_text(json.dumps(config))
+    rows = tiny.write_rows(tmp_path / "rows.jsonl", tiny.some_pairs())
+    settings = with_overrides(SETTINGS, ["max_steps=1", *told])
+    spec = RunSpec(
+        RunKind.DPO, tmp_path / "run", rows, ModelFiles(str(base)), ModelFiles(str(other)), settings
+    )
+    train_here(spec)  # it proves its reference by plain passes, or ends
+    assert read_metrics(tmp_path / "run" / "metrics.jsonl")
 
 
 def test_a_prompt_goes_through_the_model_once(tmp_path):

@@ -199,8 +199,12 @@ class WitnessedTrainer(DPOTrainer):  # type: ignore[misc]
             self.precompute_ref_logps = beforehand
 
     def reads_once(self, inputs: Mapping[str, torch.Tensor]) -> bool:
-        """Whether a prompt is read once for both answers. Several processes wrap their models and read as the trainer does."""
-        return processes() == 1 and shares_prompts(self.model, inputs)
+        """Whether a prompt is read once for both answers, by the reference as by the policy: a second model may be of another make.
+
+        Several processes wrap their models and read as the trainer does.
+        """
+        models = [self.model, *([self.ref_model] if self.ref_model is not None else [])]
+        return processes() == 1 and all(shares_prompts(model, inputs) for model in models)
 
     def reckoned(self, inputs: Mapping[str, torch.Tensor]) -> tuple[float, float]:
         """Mean margin and mean loss of one batch, the chosen half of which comes first."""
