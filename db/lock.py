@@ -29,19 +29,19 @@ class Lock:
 
     def __init__(self, home: Home) -> None:
         self._home = home
+        holder = None
         try:
             self._file = home.lock.open("a+")
-        except OSError as error:
+            for _ in range(LOOKS):
+                if _locked(self._file, fcntl.LOCK_EX):
+                    self._file.truncate(0)  # what a killed server left says nothing of this one
+                    return
+                holder = server_of(home)
+                if holder is not None:
+                    break
+                time.sleep(0.01)  # somebody only looked
+        except OSError as error:  # no place, no right to, or a file system without locks
             raise _no_lock(home, error) from None
-        holder = None
-        for _ in range(LOOKS):
-            if _locked(self._file, fcntl.LOCK_EX):
-                self._file.truncate(0)  # what a killed server left says nothing of this one
-                return
-            holder = server_of(home)
-            if holder is not None:
-                break
-            time.sleep(0.01)  # somebody only looked
         self._file.close()
         where = f" (process {holder.pid}, {holder.address})" if holder and holder.pid else ""
         raise UserError(
@@ -79,8 +79,8 @@ def _locked(file: IO[str], how: int) -> bool:
 def _no_lock(home: Home, error: OSError) -> UserError:
     """Why the lock's file cannot be written."""
     return UserError(
-        f"cannot write {home.lock}: {error.strerror}",
-        "free some disk space, or name another home with --home",
+        f"cannot write and lock {home.lock}: {error.strerror}",
+        "free some disk space, or name another home with --home, on a disk of this machine",
     )
 
 

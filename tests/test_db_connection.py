@@ -1,6 +1,8 @@
 """The writer's thread when somebody no longer waits, and the home's lock when somebody only looks."""
 
+import errno
 import fcntl
+import os
 import threading
 
 import pytest
@@ -54,3 +56,14 @@ def test_a_server_that_is_starting_is_not_known_by_the_address_of_a_killed_one(h
         Lock(home)
     lock.release()
     assert found == Server(0, "")
+
+
+def test_a_file_system_without_locks_is_one_line(home: Home, monkeypatch: pytest.MonkeyPatch):
+    def none(_file: object, _how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.raises(
+        UserError, match=r"cannot write and lock .*: No locks available; .* a disk of this machine"
+    ):
+        Lock(home)
