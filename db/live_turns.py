@@ -176,7 +176,10 @@ def answers_of(db: Database, battle: int) -> tuple[Response, Response]:
 
 
 def forget_prompts(db: Database, rater: int) -> None:
-    """Take the words of a rater who withdrew out of what they asked; a prompt that stands elsewhere too stays."""
+    """Take the words of a rater who withdrew out of what they asked; a prompt that stands elsewhere too stays.
+
+    Answers that are still being written are awaited no more: what comes of them is not kept.
+    """
     db.conn.execute(
         """UPDATE prompts SET messages = '[]', text = '' WHERE id IN (
           SELECT b.prompt FROM live_turns t JOIN battles b ON b.id = t.battle WHERE t.rater = ?1)
@@ -185,4 +188,7 @@ def forget_prompts(db: Database, rater: int) -> None:
           SELECT battle FROM live_turns WHERE rater = ?1 AND battle IS NOT NULL))""",
         (rater,),
     )
-    db.conn.execute("UPDATE live_turns SET messages = '[]' WHERE rater = ?", (rater,))
+    db.conn.execute(
+        "UPDATE live_turns SET messages = '[]', ended = coalesce(ended, ?) WHERE rater = ?",
+        (Ended.GIVEN_UP, rater),
+    )

@@ -397,6 +397,25 @@ def test_a_rater_who_withdraws_takes_their_words_along(fresh: Arena) -> None:
     assert len(list(responses_of(db, "quick"))) == 0  # of prompts without a text nothing is listed
 
 
+def test_answers_that_come_after_a_rater_withdrew_are_not_kept(fresh: Arena) -> None:
+    held = fresh.slow.hold()
+    rater, other = fresh.web.rater(), fresh.web.rater()
+    ask(rater, "My name is Ada, who am I?")
+    wait_for(lambda: len(fresh.slow.seen) == 1)
+    assert rater.post("/api/forget", json={}).status_code == 200
+    held.set()
+    ask(other, "What is a quokka?")
+    looks(other)
+    db = fresh.web.app.state.web.context.readers.get()
+    asked = [json.loads(r[0]) for r in db.execute("SELECT messages FROM prompts").fetchall()]
+    assert asked == [[{"role": "user", "content": "What is a quokka?"}]]
+    assert db.execute("SELECT count(*) FROM responses").fetchone()[0] == 2
+    assert db.execute("SELECT messages, ended FROM live_turns ORDER BY asked_at").fetchone() == (
+        "[]",
+        "given_up",
+    )
+
+
 def test_an_evaluation_takes_no_prompts_of_raters() -> None:
     with pytest.raises(UserError, match="held-out prompts only"):
         campaign_settings.changed(CampaignSettings(purpose=Purpose.EVALUATE), {"live": "yes"})
