@@ -85,7 +85,7 @@ def test_a_session_is_prepared_watched_and_paused_without_leaving_the_tab(
 
 def test_the_planner_reckons_while_one_types(campaigns: Page, web: Running) -> None:
     page = campaigns
-    expect(page.locator(".tb-live")).to_be_visible()
+    expect(page.locator(".tb-live, .tb-live-empty")).to_be_visible()
     assert page.locator(".tb-plan").count() == 0  # every vote is read for it: not while it is folded
     fold(page, "Plan: how many votes")
     said = page.locator(".tb-plan .tb-big")
