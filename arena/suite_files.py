@@ -6,7 +6,6 @@ give marks, JUDGE_single.jsonl. AlpacaEval: MODEL/model_outputs.json and annotat
 
 import csv
 import json
-import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from db.catalog import scores_of_campaign
 from db.entities import Message, Outcome, Vote
 from db.errors import UserError
 from db.figures import asked_of, judge_votes, refs_of, tags_of, texts_of
-from db.files import aside_of, put_folder
+from db.files import written_folder
 from db.votes import counted_votes
 
 WON = {Outcome.A: "model_1", Outcome.B: "model_2"}
@@ -65,19 +64,11 @@ def write_files(db: Database, folder: Path, name: SuiteName, campaign: str | Non
     found = _read(db, campaign)
     table = suite(db, name, campaign).to_csv() if found.judged else None
     made = _mtbench(found) if name is SuiteName.MTBENCH else _alpaca_eval(found)
-    aside = aside_of(folder)
-    try:
+    with written_folder(folder) as aside:
         files = {path: _write(aside / path, rows) for path, rows in made}
         if table is not None:
             (aside / "results.csv").write_text(table, encoding="utf-8")
             files["results.csv"] = len(list(csv.reader(table.splitlines()))) - 1
-        put_folder(aside, folder)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {folder}: {error.strerror or error}", "free some disk space or name another folder"
-        ) from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return Written(str(folder), files)
 
 

@@ -14,6 +14,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from db.errors import UserError
+
 _HERE = -100  # AT_FDCWD: paths as they are
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
 _NOT_HERE = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
@@ -41,6 +43,22 @@ def written_file(target: Path) -> Iterator[Path]:
         for left in (aside, aside.with_name(f"{aside.name}-journal")):  # the latter where SQLite wrote it
             with contextlib.suppress(OSError):
                 left.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def written_folder(target: Path) -> Iterator[Path]:
+    """A new folder to write into; at the end of the block it stands whole in the target's place. UserError: nothing changed."""
+    aside = aside_of(target)
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        put_folder(aside, target)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {target}: {error.strerror or error}", "free some disk space or name another folder"
+        ) from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def put_folder(aside: Path, target: Path) -> None:

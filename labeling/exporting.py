@@ -4,7 +4,6 @@ import contextlib
 import csv
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +16,7 @@ from db import exchange
 from db.connection import Home, open_reader
 from db.entities import Purpose
 from db.errors import UserError
-from db.files import aside_of, clear_left, put_folder, sha256, written_file
+from db.files import clear_left, sha256, written_file, written_folder
 from labeling.cards import Facts, card
 from labeling.dataset_files import write_splits
 from labeling.gathering import CHUNK, Gathering, Order, RefusedText, gather, rows_of
@@ -243,30 +242,25 @@ def _write(
 
     UserError where there is personal data in it and that is not `allowed`.
     """
-    aside = aside_of(folder)
     numbers = home.exports / ".maps" / f"{gathering.name}.json"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        (aside / "data").mkdir(parents=True)
-        places: list[Place] = []
-        splits, data = _write_data(aside, gathering.order.shape, scanned(rows_of(db, gathering), places, IDS))
-        places += scan_rows(_beside(db, gathering), IDS)
-        if places and not allowed:
-            raise personal_data(places)
-        facts = replace(
-            gathering.facts, name=folder.name, splits=splits, data=data, personal=summary(places), confirmed=confirmed,
-            left_out=gathering.left_out, contradictions=len(gathering.contradictions), refused=len(gathering.refused),
-        )  # fmt: skip
-        files = _write_papers(aside, db, facts, gathering)
-        _keep_numbers(numbers, gathering)
-        _check_target(folder)  # once more: writing takes a while
-        put_folder(aside, folder)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {folder}: {error.strerror or error}", "free some disk space or name another folder"
-        ) from None
+        with written_folder(folder) as aside:
+            (aside / "data").mkdir()
+            places: list[Place] = []
+            splits, data = _write_data(
+                aside, gathering.order.shape, scanned(rows_of(db, gathering), places, IDS)
+            )
+            places += scan_rows(_beside(db, gathering), IDS)
+            if places and not allowed:
+                raise personal_data(places)
+            facts = replace(
+                gathering.facts, name=folder.name, splits=splits, data=data, personal=summary(places), confirmed=confirmed,
+                left_out=gathering.left_out, contradictions=len(gathering.contradictions), refused=len(gathering.refused),
+            )  # fmt: skip
+            files = _write_papers(aside, db, facts, gathering)
+            _keep_numbers(numbers, gathering)
+            _check_target(folder)  # once more: writing takes a while
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
         if _read_manifest(folder).get("export") != gathering.name:
             numbers.unlink(missing_ok=True)
     return _Made(splits, files, summary(places))

@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from arena import suite_files
 from arena.suite_files import write_files
 from arena.suites import PEOPLE, SuiteName, suite
+from db import files
 from db.campaigns import battles_of
 from db.catalog import add_scores
 from db.entities import Score
@@ -87,7 +87,7 @@ def test_files_that_cannot_be_leave_nothing_behind(db, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(suite_files, "put_folder", full)
+    monkeypatch.setattr(files, "put_folder", full)
     with pytest.raises(UserError, match="No space left"):
         write_files(db, tmp_path / "files", SuiteName.MTBENCH, "first")
     assert not [path for path in tmp_path.iterdir() if "files" in path.name]
