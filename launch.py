@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import click
 
-from arena.verbs import campaigns, data, figures, promotion, ranking, recipes, training, upkeep, web
+from arena.verbs import campaigns, data, figures, promotion, ranking, raters, recipes, training, upkeep, web
 from arena.verbs.shared import typed, writing
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
@@ -75,7 +75,7 @@ for verb in (
     data.import_,
     data.generate,
     campaigns.campaign,
-    campaigns.raters,
+    raters.raters,
     figures.judge,
     ranking.rank,
     figures.report,
