@@ -33,8 +33,8 @@ from db.entities import (
     Split,
     content_id,
 )
+from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from db.raters import add_rater
-from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from labeling.scanning import scan
 from training.starter import REWARD_MODEL, STARTER_MODELS, demo_prompts, demo_responses, showcase, weights_of
 from training.starter.votes import honest_margin

@@ -11,6 +11,7 @@ from arena.promoting import weigh
 from db import runs
 from db.campaigns import Coverage, coverage, find_campaign, list_campaigns
 from db.catalog import PromptSet, count_prompts, find_model, list_models, response_counts
+from db.counting import Counts, Tally, counts, tallies, trained_votes
 from db.entities import (
     Campaign,
     CampaignStatus,
@@ -26,7 +27,6 @@ from db.entities import (
 from db.promotions import promotions
 from db.snapshots import get_snapshot
 from db.sweeps import swept_runs
-from db.votes import Counts, Tally, counts, tallies, trained_votes
 
 ENOUGH_VOTES = 60
 """votes after which a retrain is proposed: fewer seldom move even a tiny model"""

@@ -17,13 +17,13 @@ from sqlite_utils import Database
 from arena.crowd import AT_ONCE, Client, Crowd, Tally, drawn_elapsed_ms
 from arena.jobs import ThisJob
 from db.campaigns import add_battle, add_campaign_models, find_campaign, get_campaign
-from db.catalog import get_model
+from db.catalog import get_model, texts_of_campaign
 from db.connection import Home, transaction
 from db.entities import Campaign, CampaignSettings, CampaignStatus, Choice, Guard, Outcome, Vote
 from db.errors import UserError
 from db.exchange import add_empty_campaign
 from db.guarding import mark_scanned
-from db.votes import counted_votes, texts_of_campaign
+from db.votes import counted_votes
 from labeling import joining
 from labeling.ballot import choice_of
 from labeling.lending import lend

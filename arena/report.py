@@ -32,6 +32,7 @@ from db.asked_battles import battles_between
 from db.campaigns import battles_of, coverage, get_campaign, list_campaigns
 from db.catalog import scores_of_campaign
 from db.checks import CheckVote, check_votes
+from db.counting import Counts, counts
 from db.entities import Battle, Campaign, Outcome, RaterKind, Score, Vote, content_id
 from db.figures import (
     Answer,
@@ -48,7 +49,7 @@ from db.figures import (
 from db.grades import Graded, beside_grades
 from db.judges import Beside, JudgeKind, beside_verdicts
 from db.runs import list_runs, metrics_of
-from db.votes import Counts, counted_votes, counts
+from db.votes import counted_votes
 from labeling.agreement import Agreement, agreement, opinions
 from labeling.flags import Limits
 from labeling.quality import RaterFigures, rater_figures

@@ -55,7 +55,7 @@ def fill(folder: Path, votes: int, models: int, raters: int, prompts: int = 2000
 def add(db: Database, campaign: int, cast: list[tuple[int, int]], rng: random.Random) -> None:
     """Imported votes of (battle, rater)."""
     from db.entities import Outcome, content_id
-    from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
+    from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 
     outcomes = [Outcome.A, Outcome.A, Outcome.B, Outcome.TIE]
     number = begin_import(db, "votes", "bench", campaign)

@@ -337,6 +337,16 @@ def scores_of_campaign(db: Database, campaign: int) -> Mapping[str, dict[str, Sc
     return found
 
 
+def texts_of_campaign(db: Database, campaign: int) -> dict[str, str | None]:
+    """{response id: text} over the responses of a campaign's battles."""
+    rows = db.conn.execute(
+        """SELECT id, text FROM responses WHERE id IN (
+          SELECT response FROM campaign_responses WHERE campaign = ?1)""",
+        (campaign,),
+    )
+    return {r[0]: r[1] for r in rows}
+
+
 def scores_of_responses(db: Database, scorer: str, responses: Iterable[str]) -> dict[str, Score]:
     """{response: its score} for those the scorer has scored."""
     rows = db.conn.execute(

@@ -14,8 +14,8 @@ from db.combining_runs import Hashes, bring_runs, bring_snapshots
 from db.connection import transaction
 from db.entities import FROZEN, content_id
 from db.errors import Conflict
+from db.imports import count_import
 from db.upkeep import problems
-from db.votes import count_import
 
 COUNTED = ("prompts", "responses", "models", "campaigns", "battles", "raters", "votes", "snapshots", "runs")
 STAYS = ("snapshots", "runs", "seats", "promotions", "owners", "chats")

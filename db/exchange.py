@@ -135,15 +135,6 @@ def vote_of_receipt(db: Database, receipt: str) -> StoredReceipt | None:
     return StoredReceipt(Outcome(row[0]), row[1], bool(row[2])) if row else None
 
 
-def cut_off_import(db: Database, kind: str, source: str, campaign: int | None) -> int | None:
-    """The import of this file that did not come to its end, if there is one; for the one who holds the import lock."""
-    row = db.conn.execute(
-        """SELECT max(id) FROM imports WHERE kind = ? AND source = ? AND campaign IS ? AND finished_at IS NULL""",
-        (kind, source, campaign),
-    ).fetchone()
-    return None if row[0] is None else int(row[0])
-
-
 class Item(NamedTuple):
     """Two responses to one prompt, as a source's votes know them."""
 

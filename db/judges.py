@@ -14,8 +14,8 @@ from sqlite_utils import Database
 from db.connection import transaction
 from db.entities import Outcome, Prompt, RaterKind, Split, content_id
 from db.errors import NotFound
+from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from db.raters import add_rater
-from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 
 
 class JudgeKind(StrEnum):

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
+from db.counting import tallies
 from db.entities import JobStatus
-from db.votes import tallies
 
 
 class Measured(NamedTuple):

@@ -15,8 +15,8 @@ from db.campaigns import find_campaign, order_models_by_name
 from db.connection import Home, open_writer, transaction
 from db.entities import Campaign, CampaignSettings, CampaignStatus, Split
 from db.errors import UserError
+from db.imports import ImportCounts, begin_import, cut_off_import, finish_import
 from db.lock import server_of
-from db.votes import ImportCounts, begin_import, finish_import
 from labeling.formats.naming import file_name, safe_name
 from labeling.formats.reading import ReadRow, Source, read_rows, source_of
 from labeling.formats.records import (
@@ -176,7 +176,7 @@ def _bring(
             "leave --campaign out; `campaign create` makes one of what is here",
         )
     label = str(origin.path.resolve()) if origin.path else origin.label
-    import_id = exchange.cut_off_import(db, kind, label, into.id if into else None) or begin_import(
+    import_id = cut_off_import(db, kind, label, into.id if into else None) or begin_import(
         db, kind, label, into.id if into else None
     )
     name = file_name(origin.stem, "pairs" if kind is ImportKind.PAIRS else "prompts")

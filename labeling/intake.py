@@ -39,9 +39,9 @@ from db.entities import (
     content_id,
     split_of,
 )
+from db.imports import ImportedVote, add_imported_votes
 from db.raters import add_rater
 from db.snapshots import add_pairs
-from db.votes import ImportedVote, add_imported_votes
 from labeling.formats.naming import rater_name, safe_name
 from labeling.formats.records import (
     BadRow,

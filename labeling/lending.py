@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from sqlite_utils import Database
 
-from db import assignments, campaigns, checks, seats, votes
+from db import assignments, campaigns, checks, counting, seats, votes
 from db.catalog import get_prompt, get_response
 from db.entities import (
     Assignment,
@@ -188,7 +188,7 @@ def _lend(db: Database, campaign: Campaign, rater: int, n: int, now: datetime) -
             return practice[:n]
     room = n - len(held)
     if campaign.settings.rater_cap is not None:
-        given = votes.rater_progress(db, rater, campaign.id)
+        given = counting.rater_progress(db, rater, campaign.id)
         room = min(room, campaign.settings.rater_cap - len(held) - given)
     if room > 0:
         held += _new(db, campaign, rater, room, now, held)
@@ -217,7 +217,7 @@ def _new(
         BallotKind.REPEAT: 0.0 if wanted.reveal == "each" else wanted.repeat_rate,
     }
     given = Counter(checks.checks_of_rater(db, rater, campaign.id))
-    number = votes.rater_progress(db, rater, campaign.id) + len(held)
+    number = counting.rater_progress(db, rater, campaign.id) + len(held)
     given.update(a.kind for a in held)
     made: list[Assignment] = []
     for drawn in _drawn(db, campaign, rater, n) if n > 0 else ():
@@ -328,7 +328,7 @@ def progress(db: Database, campaign: Campaign, rater: int) -> tuple[int, int]:
     Still to come: what the campaign wants yet, as far as this rater has not rated it. A check question moves both
     numbers as any other ballot does, so that they do not tell which was one. Practice moves neither.
     """
-    done = votes.rater_progress(db, rater, campaign.id)
+    done = counting.rater_progress(db, rater, campaign.id)
     cover = campaigns.coverage(db, campaign)
     wanted = min(cover.battles * campaign.settings.overlap, campaign.settings.target or math.inf)
     wanted -= cover.votes - cover.held_votes + checks.answered(db, rater, campaign.id)
@@ -377,7 +377,7 @@ def completed(db: Database, campaign: Campaign, rater: int, now: datetime) -> bo
     """
     if not campaign.settings.completion_code:
         return None
-    stored = votes.standing_of_rater(db, rater, campaign.id)
+    stored = counting.standing_of_rater(db, rater, campaign.id)
     through = stored.all >= (campaign.settings.rater_cap or math.inf) or _out(db, campaign, rater, now)
     if stored.all == 0 or not through:
         return None

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlite_utils import Database
 
-from db import live, votes
+from db import counting, live, votes
 from db.campaigns import Coverage, coverage
 from db.checks import GoldScore, check_votes
 from db.entities import Campaign, CampaignStatus
@@ -109,7 +109,7 @@ class Look:
 
     flags: Mapping[str, tuple[Raised, ...]]
     """by rater; who has none is left out"""
-    counts: votes.Counts
+    counts: counting.Counts
     alarm: str | None
     """why the owner should look at once, in words"""
 
@@ -121,7 +121,7 @@ def look(db: Database, campaign: Campaign) -> Look:
                    check_votes(db, campaign.id), limits)  # fmt: skip
     flags = {rater: j.raised for rater, j in found.items() if j.raised}
     alarm = counted_share_alarm(counted_in_order(db, campaign.id, LOOKED_BACK))
-    return Look(flags, votes.counts(db, campaign.id), alarm.words if alarm else None)
+    return Look(flags, counting.counts(db, campaign.id), alarm.words if alarm else None)
 
 
 # -- as it is printed ------------------------------------------------------------------------------------------

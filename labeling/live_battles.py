@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from db import assignments, campaigns, live_turns, votes
+from db import assignments, campaigns, counting, live_turns, votes
 from db.catalog import add_prompts, add_responses, get_model
 from db.entities import Ballot, Campaign, Message, Outcome, Prompt, Response, bare
 from db.errors import Conflict, Refused
@@ -194,7 +194,7 @@ def _full(db: Database, campaign: Campaign, rater: int, used: int) -> str:
     wanted = campaign.settings
     if used >= wanted.live_limit:
         return USED_UP
-    if wanted.rater_cap is not None and votes.rater_progress(db, rater, campaign.id) >= wanted.rater_cap:
+    if wanted.rater_cap is not None and counting.rater_progress(db, rater, campaign.id) >= wanted.rater_cap:
         return USED_UP
     out = campaigns.coverage(db, campaign).votes + assignments.live_leases(db, campaign.id)
     return ENOUGH if wanted.target is not None and out >= wanted.target else ""

@@ -9,10 +9,11 @@ from sqlite_utils import Database
 
 from db.adjudications import Ruling, rulings
 from db.campaigns import get_campaign, list_campaigns
+from db.catalog import texts_of_campaign
 from db.entities import Outcome, PreferencePair, Purpose, Response, Strength, Vote, bare
 from db.errors import UserError
 from db.raters import get_rater
-from db.votes import counted_votes, texts_of_campaign
+from db.votes import counted_votes
 from labeling.policy import Method as Method  # re-exported: a policy and its method go together
 from labeling.policy import PairPolicy as PairPolicy
 from labeling.verdicts import Verdict, usable_votes, verdicts

@@ -21,8 +21,8 @@ from db.entities import (
     Response,
     RunKind,
 )
+from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from db.raters import add_rater, decide_rater
-from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from labeling.pairs import PairPolicy
 from tests.factories import make_home
 from training.snapshots import Source, freeze

@@ -24,9 +24,9 @@ from db.entities import (
     Score,
 )
 from db.errors import Conflict, NotFound, UserError
+from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from db.promotions import promotions
 from db.raters import add_rater
-from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from labeling.policy import PairPolicy
 from tests.workshop import refused, run, trainable_home
 from training.snapshots import Source, freeze

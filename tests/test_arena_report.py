@@ -31,10 +31,10 @@ from db.entities import (
     content_id,
 )
 from db.errors import NotFound, UserError
+from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from db.raters import add_rater, decide_rater
 from db.runs import add_run, finish_run
 from db.snapshots import add_snapshot
-from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from labeling.assignment import Drawn
 from labeling.importing import ImportKind, import_file
 from labeling.lending import assign

@@ -146,8 +146,8 @@ def test_the_criteria_and_consent_of_the_votes_go_on_and_their_limits_do_not(hom
 def votes_of(db, name):
     """Eight imported votes for the polite answers of a campaign."""
     from db.entities import Outcome, RaterKind
+    from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
     from db.raters import add_rater
-    from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 
     campaign = get_campaign(db, name)
     rater = add_rater(db, "someone", RaterKind.PERSON)

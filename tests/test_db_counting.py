@@ -10,9 +10,10 @@ from db import adjudications
 from db.adjudications import Split, add_ruling, disputed, splits
 from db.campaigns import get_campaign
 from db.connection import open_writer
+from db.counting import counts
 from db.entities import CampaignSettings, Choice, Guard, Outcome, RaterKind
+from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from db.raters import add_rater, decide_rater
-from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, counts, finish_import
 from labeling.briefing import withdraw
 from labeling.gold import add_spoiled
 from labeling.joining import invite, join, session_from

@@ -16,11 +16,11 @@ from db.audit import recent
 from db.campaigns import change_settings, coverage, get_campaign
 from db.catalog import add_model
 from db.connection import open_writer
+from db.counting import counts, tallies
 from db.entities import Assignment, CampaignSettings, CampaignStatus, Finding, FindingKind, Guard, ModelKind
 from db.errors import NotFound, UserError
 from db.raters import decide_rater
 from db.upkeep import INVARIANTS, check
-from db.votes import counts, tallies
 from labeling import scanning
 from labeling.importing import ImportKind, import_file
 from tests.factories import NOW, make_home

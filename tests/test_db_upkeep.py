@@ -10,10 +10,10 @@ from db import upkeep
 from db.campaigns import get_campaign
 from db.catalog import list_models
 from db.connection import open_writer
+from db.counting import counts
 from db.errors import UserError
 from db.lock import Lock
 from db.migrations import migrations
-from db.votes import counts
 from tests.factories import make_home
 from tests.workshop import give_votes
 

@@ -30,12 +30,14 @@ from db.catalog import (
     scores_of_campaign,
 )
 from db.connection import Home, home_at, open_reader, open_writer
+from db.counting import counts
 from db.entities import CampaignSettings, CampaignStatus, ModelKind, Outcome, Purpose, RaterKind, Split, bare
 from db.errors import NotFound, UserError
 from db.guarding import unscanned
+from db.imports import ImportedVote, add_imported_votes, begin_import
 from db.raters import list_raters
 from db.snapshots import pair_sets, pairs_of_set
-from db.votes import ImportedVote, add_imported_votes, begin_import, counted_votes, counts
+from db.votes import counted_votes
 from labeling.formats.naming import rater_name, safe_name
 from labeling.formats.reading import ReadRow
 from labeling.formats.records import BadRow

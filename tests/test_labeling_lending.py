@@ -10,6 +10,7 @@ from db.assignments import expire_leases, get_assignment
 from db.campaigns import battles_of, coverage, get_campaign, set_status
 from db.checks import GoldPair, add_gold_pairs, check_votes, expected, gold_score
 from db.connection import open_writer, transaction
+from db.counting import counts, standing_of_rater
 from db.entities import (
     BallotKind,
     CampaignSettings,
@@ -24,7 +25,7 @@ from db.errors import Conflict
 from db.raters import decide_rater, list_raters
 from db.seats import add_seat
 from db.upkeep import check
-from db.votes import add_vote, counted_votes, counts, standing_of_rater
+from db.votes import add_vote, counted_votes
 from labeling import briefing, joining, lending, rating
 from labeling.submission import Malformed, parse_submission
 from tests.factories import NOW, make_home

@@ -6,12 +6,13 @@ import pytest
 
 from db import open_links
 from db.connection import open_writer, transaction
+from db.counting import counts
 from db.entities import RaterKind, Recruit
 from db.errors import Conflict, NotFound, Refused
 from db.raters import get_rater, list_raters
 from db.seats import list_seats, revoke_seat
 from db.upkeep import check
-from db.votes import counted_votes, counts
+from db.votes import counted_votes
 from labeling import briefing, joining, lending, rating
 from labeling.submission import Malformed, parse_submission
 from tests.factories import NOW, make_home

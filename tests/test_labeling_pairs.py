@@ -22,9 +22,9 @@ from db.entities import (
     Vote,
 )
 from db.errors import UserError
+from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from db.migrations import migrations
 from db.raters import add_rater
-from db.votes import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from labeling.pairs import (
     Method,
     PairPolicy,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from db.campaigns import add_battle, coverage, create_campaign, get_campaign, set_status
 from db.catalog import add_model, add_prompts, add_responses, get_response
 from db.connection import open_writer, transaction
+from db.counting import counts
 from db.entities import (
     CampaignSettings,
     CampaignStatus,
@@ -24,7 +25,7 @@ from db.entities import (
 )
 from db.errors import Conflict, NotFound, Refused
 from db.seats import revoke_seat
-from db.votes import browse_votes, counts
+from db.votes import browse_votes
 from labeling import joining, lending, rating
 from labeling.ballot import choice_of, outcome_of
 from labeling.submission import Malformed, parse_submission
