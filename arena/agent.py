@@ -18,7 +18,7 @@ from sqlite_utils import Database
 from arena.players import GenerationSettings
 from db.catalog import responses_to, search_prompts
 from db.connection import Home
-from db.entities import Message, Model
+from db.entities.catalog import Message, Model
 from db.errors import UserError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from arena.registry import campaign_row, compare
 from db import campaigns, checks
 from db.campaigns import find_campaign, get_campaign
 from db.connection import Home, checked_name, transaction
-from db.entities import FROZEN, Campaign, CampaignSettings, CampaignStatus, Purpose
+from db.entities.campaigns import FROZEN, Campaign, CampaignSettings, CampaignStatus, Purpose
 from db.errors import Conflict, UserError
 from labeling import campaign_settings as settings_by_name
 from labeling import gold

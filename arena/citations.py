@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from db.entities import RunKind
+from db.entities.runs import RunKind
 
 DPO = """@inproceedings{rafailov2023dpo,
   title = {Direct Preference Optimization: Your Language Model is Secretly a Reward Model},

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from db.entities import Battle, Outcome, Vote
+from db.entities.campaigns import Battle
+from db.entities.votes import Outcome, Vote
 from labeling.agreement import codes
 
 Floats = NDArray[np.float64]

@@ -14,7 +14,7 @@ from db import combining, runs, upkeep
 from db.catalog import list_models
 from db.combining_runs import Hashes
 from db.connection import Home, checked_name, open_writer
-from db.entities import RunStatus
+from db.entities.runs import RunStatus
 from db.errors import UserError
 from db.lock import Lock
 from training.folders import MARKER, verify, written_aside

@@ -10,7 +10,8 @@ from arena.sweep_table import Row, measured
 from db import runs
 from db.answers import snapshot_answers
 from db.catalog import get_prompt, get_response
-from db.entities import Message, Run
+from db.entities.catalog import Message
+from db.entities.runs import Run
 from db.errors import UserError
 from db.snapshots import get_snapshot, snapshot_pairs
 from db.sweeps import Point

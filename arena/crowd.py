@@ -22,7 +22,7 @@ from sqlite_utils import Database
 from arena.jobs import ThisJob
 from db.campaigns import get_campaign
 from db.connection import Home, transaction
-from db.entities import Choice
+from db.entities.votes import Choice
 from db.errors import UserError
 from db.lock import server_of
 from labeling import joining

@@ -18,21 +18,9 @@ from db.catalog import (
     set_setting,
 )
 from db.connection import PROJECT, transaction
-from db.entities import (
-    Campaign,
-    CampaignSettings,
-    CampaignStatus,
-    Message,
-    Model,
-    ModelKind,
-    Outcome,
-    Prompt,
-    RaterKind,
-    Response,
-    Score,
-    Split,
-    content_id,
-)
+from db.entities.campaigns import Campaign, CampaignSettings, CampaignStatus
+from db.entities.catalog import Message, Model, ModelKind, Prompt, Response, Score, Split, content_id
+from db.entities.votes import Outcome, RaterKind
 from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from db.raters import add_rater
 from labeling.scanning import scan

@@ -11,7 +11,7 @@ from arena.players import GenerationSettings, Player, Unfinished
 from arena.progress import Say
 from db.catalog import add_responses, get_model, prompts_of, prompts_without_response, responses_of
 from db.connection import Home
-from db.entities import Model, ModelKind, Prompt, Response
+from db.entities.catalog import Model, ModelKind, Prompt, Response
 from db.errors import UserError
 from training.settings import ModelFiles
 

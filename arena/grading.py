@@ -8,7 +8,8 @@ from sqlite_utils import Database
 from arena.judges import Answered, Graded
 from arena.progress import Say
 from db.catalog import responses_without_score
-from db.entities import Campaign, Prompt, Response
+from db.entities.campaigns import Campaign
+from db.entities.catalog import Prompt, Response
 from db.errors import UserError
 from db.grades import Grade, add_grades, unread
 from db.judges import JudgeRow

@@ -14,7 +14,7 @@ from arena.hosting import LOOPBACK, PORT, address_of
 from db import open_links
 from db.campaigns import get_campaign, list_campaigns
 from db.connection import Home, transaction
-from db.entities import CampaignSettings, Recruit
+from db.entities.campaigns import CampaignSettings, Recruit
 from db.errors import NotFound, UserError
 from db.lock import server_of
 from db.open_links import OpenLink

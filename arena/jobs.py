@@ -24,7 +24,7 @@ from arena import accelerators
 from arena.environment import for_command
 from db import queueing, runs
 from db.connection import PROJECT, Home, open_writer, transaction
-from db.entities import Job, JobStatus, RunStatus
+from db.entities.runs import Job, JobStatus, RunStatus
 from db.errors import Conflict, UserError
 from db.sweeps import sweep_of_job
 from training.processes import mark_of, runs_still

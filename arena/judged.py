@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from arena.beside import GRADES, SCORES, Judge
-from db.entities import Outcome, Score, Vote
+from db.entities.catalog import Score
+from db.entities.votes import Outcome, Vote
 from db.grades import Graded
 from db.judges import Beside
 

@@ -22,7 +22,8 @@ from arena.progress import Say
 from db.asked_battles import is_check_question, people_on
 from db.catalog import add_scores, find_model, get_setting, responses_without_score, scores_of_campaign
 from db.connection import Home
-from db.entities import Campaign, Model, ModelKind, Prompt, Response, Score
+from db.entities.campaigns import Campaign
+from db.entities.catalog import Model, ModelKind, Prompt, Response, Score
 from db.errors import NotFound, UserError
 from db.grades import beside_grades
 from db.judges import (

@@ -23,10 +23,9 @@ from arena.hubstore import Head, HubStore
 from db import copies, upkeep
 from db.catalog import list_models
 from db.connection import Home, open_reader, open_writer
-from db.entities import NoticeKind
 from db.errors import Conflict, UserError
 from db.files import sha256, written_file
-from db.notices import Found
+from db.notices import Found, NoticeKind
 
 MANIFEST, DATABASE, MARK = "home.json", "arena.db", ".kept.json"
 FIRST = 15.0

@@ -14,7 +14,8 @@ from arena.intervals import wilson
 from arena.judging import Judge, reward_judge
 from db.answers import snapshot_answers
 from db.connection import Home
-from db.entities import RunKind, Snapshot, Split
+from db.entities.catalog import Split
+from db.entities.runs import RunKind, Snapshot
 from db.errors import UserError
 from db.voices import voices, votes_of_snapshot
 from labeling.policy import PairPolicy

@@ -14,7 +14,9 @@ from arena.report import as_object, plain
 from db import runs
 from db.campaigns import coverage, list_campaigns
 from db.catalog import list_models
-from db.entities import Campaign, CampaignStatus, Model, Purpose, Run, RunKind, RunStatus, Snapshot
+from db.entities.campaigns import Campaign, CampaignStatus, Purpose
+from db.entities.catalog import Model
+from db.entities.runs import Run, RunKind, RunStatus, Snapshot
 from db.promotions import Promotion, promotions
 from db.snapshots import get_snapshot
 from db.sweeps import swept_runs

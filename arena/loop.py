@@ -12,18 +12,10 @@ from db import runs
 from db.campaigns import Coverage, coverage, find_campaign, list_campaigns
 from db.catalog import PromptSet, count_prompts, find_model, list_models, response_counts
 from db.counting import Counts, Tally, counts, tallies, trained_votes
-from db.entities import (
-    Campaign,
-    CampaignStatus,
-    Job,
-    JobStatus,
-    Model,
-    ModelKind,
-    Purpose,
-    RaterKind,
-    Run,
-    RunStatus,
-)
+from db.entities.campaigns import Campaign, CampaignStatus, Purpose
+from db.entities.catalog import Model, ModelKind
+from db.entities.runs import Job, JobStatus, Run, RunStatus
+from db.entities.votes import RaterKind
 from db.promotions import promotions
 from db.snapshots import get_snapshot
 from db.sweeps import swept_runs

@@ -18,7 +18,9 @@ from arena.winrates import percent
 from db import runs
 from db.catalog import find_model, list_models
 from db.connection import Home
-from db.entities import Model, ModelKind, RaterKind, Run, RunKind, Snapshot
+from db.entities.catalog import Model, ModelKind
+from db.entities.runs import Run, RunKind, Snapshot
+from db.entities.votes import RaterKind
 from db.errors import UserError
 from db.promotions import Promotion, promotions
 from db.snapshots import get_snapshot, raters_of_snapshot

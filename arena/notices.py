@@ -23,9 +23,8 @@ from db import notices
 from db.campaigns import get_campaign
 from db.catalog import get_setting, set_setting
 from db.connection import transaction
-from db.entities import NoticeKind
 from db.errors import UserError
-from db.notices import Ended, Found, Notice, Webhook
+from db.notices import Ended, Found, Notice, NoticeKind, Webhook
 from labeling.joining import new_secret, stamp
 
 WAITS = (0, 5, 60, 600, 3600)

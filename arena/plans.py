@@ -20,7 +20,8 @@ from arena.planning import (
 )
 from db import live, votes
 from db.campaigns import coverage, get_campaign
-from db.entities import Campaign, RaterKind
+from db.entities.campaigns import Campaign
+from db.entities.votes import RaterKind
 
 FEWEST_TIMED = 20
 """votes with their time under which reading speed is the better guess"""

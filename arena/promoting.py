@@ -24,7 +24,10 @@ from db import runs
 from db.campaigns import list_campaigns, set_status
 from db.catalog import find_model, scores_of_campaign
 from db.connection import transaction
-from db.entities import Campaign, CampaignStatus, Model, Purpose, RaterKind, Run, RunKind, Vote, content_id
+from db.entities.campaigns import Campaign, CampaignStatus, Purpose
+from db.entities.catalog import Model, content_id
+from db.entities.runs import Run, RunKind
+from db.entities.votes import RaterKind, Vote
 from db.errors import Conflict, UserError
 from db.figures import judge_votes, text_lengths, trained_prompts
 from db.promotions import Promotion, Way, add_promotion, add_rollback

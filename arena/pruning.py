@@ -16,7 +16,7 @@ from sqlite_utils import Database
 
 from db import copies, pruning
 from db.connection import Home
-from db.entities import RunStatus
+from db.entities.runs import RunStatus
 from training import checkpoints
 
 

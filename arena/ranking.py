@@ -19,7 +19,8 @@ from arena.players import GenerationSettings
 from arena.progress import Say, part
 from db.catalog import prompts_of, responses_of, scores_of_responses
 from db.connection import Home, checked_name
-from db.entities import Outcome, Prompt, Response, Split, bare
+from db.entities.catalog import Prompt, Response, Split, bare
+from db.entities.votes import Outcome
 from db.errors import Conflict, UserError
 from db.judges import Word, twos, words
 from db.snapshots import add_pairs, pair_sets

@@ -9,7 +9,8 @@ from sqlite_utils import Database
 from arena.report import limits, plain
 from db import campaigns, raters
 from db.checks import check_votes
-from db.entities import CampaignStatus, Vote
+from db.entities.campaigns import CampaignStatus
+from db.entities.votes import Vote
 from db.figures import excluded_votes, one_moment, text_lengths
 from db.raters import Decision, RaterVote, counted_in_order, decisions_about, votes_of_rater
 from db.seats import list_seats

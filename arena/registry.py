@@ -16,17 +16,9 @@ from db import campaigns, runs
 from db.campaigns import coverage, get_campaign, list_campaigns
 from db.catalog import add_model, find_model, get_prompt, get_response, list_models
 from db.connection import Home, checked_name, transaction
-from db.entities import (
-    Campaign,
-    CampaignSettings,
-    CampaignStatus,
-    Job,
-    Message,
-    Model,
-    ModelKind,
-    Purpose,
-    Quantize,
-)
+from db.entities.campaigns import Campaign, CampaignSettings, CampaignStatus, Purpose
+from db.entities.catalog import Message, Model, ModelKind, Quantize
+from db.entities.runs import Job
 from db.errors import Conflict, UserError
 from db.queueing import queue
 from labeling.scanning import as_served, read_ahead, scan

@@ -16,14 +16,8 @@ from db import runs
 from db.campaigns import list_campaigns
 from db.catalog import find_model, get_model, prompt_sets, prompts_of
 from db.connection import Home, transaction
-from db.entities import (
-    Campaign,
-    CampaignSettings,
-    Model,
-    ModelKind,
-    Purpose,
-    Split,
-)
+from db.entities.campaigns import Campaign, CampaignSettings, Purpose
+from db.entities.catalog import Model, ModelKind, Split
 from db.errors import UserError
 
 REMATCH_OVERLAP = 5

@@ -19,7 +19,8 @@ from arena.jobs import ThisJob
 from db.campaigns import add_battle, add_campaign_models, find_campaign, get_campaign
 from db.catalog import get_model, texts_of_campaign
 from db.connection import Home, transaction
-from db.entities import Campaign, CampaignSettings, CampaignStatus, Choice, Guard, Outcome, Vote
+from db.entities.campaigns import Campaign, CampaignSettings, CampaignStatus, Guard
+from db.entities.votes import Choice, Outcome, Vote
 from db.errors import UserError
 from db.exchange import add_empty_campaign
 from db.guarding import mark_scanned

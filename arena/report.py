@@ -33,7 +33,9 @@ from db.campaigns import battles_of, coverage, get_campaign, list_campaigns
 from db.catalog import scores_of_campaign
 from db.checks import CheckVote, check_votes
 from db.counting import Counts, counts
-from db.entities import Battle, Campaign, Outcome, RaterKind, Score, Vote, content_id
+from db.entities.campaigns import Battle, Campaign
+from db.entities.catalog import Score, content_id
+from db.entities.votes import Outcome, RaterKind, Vote
 from db.figures import (
     Answer,
     criteria_answers,

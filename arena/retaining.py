@@ -10,7 +10,7 @@ from arena.jobs import ThisJob
 from db.answers import stored_answers
 from db.catalog import get_prompt, get_response
 from db.connection import Home
-from db.entities import Split
+from db.entities.catalog import Split
 from db.errors import UserError
 from training.answers import Answer
 

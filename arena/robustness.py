@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from arena.columns import TwoModels
-from db.entities import Vote
+from db.entities.votes import Vote
 from labeling.agreement import label_of
 
 

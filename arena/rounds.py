@@ -17,13 +17,8 @@ from arena.rematch import open_rematch
 from arena.run_plans import Plan, Request, config_named, plan, plan_of
 from db import runs
 from db.connection import Home
-from db.entities import (
-    Model,
-    ModelKind,
-    Run,
-    RunKind,
-    RunStatus,
-)
+from db.entities.catalog import Model, ModelKind
+from db.entities.runs import Run, RunKind, RunStatus
 from db.errors import UserError
 from training import checkpoints
 from training.presets import warnings_for

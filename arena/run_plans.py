@@ -17,13 +17,9 @@ from db import runs
 from db.campaigns import find_campaign
 from db.catalog import find_model, get_model
 from db.connection import Home, checked_name
-from db.entities import (
-    Campaign,
-    Model,
-    Run,
-    RunKind,
-    Snapshot,
-)
+from db.entities.campaigns import Campaign
+from db.entities.catalog import Model
+from db.entities.runs import Run, RunKind, Snapshot
 from db.errors import Conflict, UserError
 from db.snapshots import get_snapshot, raters_of_snapshot
 from labeling.policy import PairPolicy, policy_from, policy_of

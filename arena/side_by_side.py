@@ -10,7 +10,7 @@ from arena.figure_tables import as_csv
 from arena.report_files import write_text
 from db.campaigns import battles_of, get_campaign
 from db.catalog import get_prompt, scores_of_campaign, texts_of_campaign
-from db.entities import Outcome
+from db.entities.votes import Outcome
 from db.figures import one_moment
 from db.votes import counted_votes
 

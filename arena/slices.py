@@ -11,7 +11,7 @@ import numpy as np
 
 from arena.columns import Columns
 from arena.winrates import HeadToHead, head_to_head
-from db.entities import Vote
+from db.entities.votes import Vote
 
 MOST_SLICES, FEWEST_IN_SLICE = 12, 10
 LENGTH_SLICES = ("short", "middle", "long")

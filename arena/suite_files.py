@@ -16,7 +16,8 @@ from sqlite_utils import Database
 from arena.suites import PEOPLE, SuiteName, suite
 from db.campaigns import battles_of, get_campaign, list_campaigns
 from db.catalog import scores_of_campaign
-from db.entities import Message, Outcome, Vote
+from db.entities.catalog import Message
+from db.entities.votes import Outcome, Vote
 from db.errors import UserError
 from db.figures import asked_of, judge_votes, refs_of, tags_of, texts_of
 from db.files import written_folder

@@ -21,7 +21,8 @@ from arena.where import Where, parse
 from arena.winrates import length_controlled
 from db.campaigns import battles_of, get_campaign, list_campaigns
 from db.catalog import scores_of_campaign
-from db.entities import Battle, Campaign, Vote
+from db.entities.campaigns import Battle, Campaign
+from db.entities.votes import Vote
 from db.errors import UserError
 from db.figures import judge_votes, one_moment, tags_of, text_lengths, turns_of
 from db.votes import counted_votes

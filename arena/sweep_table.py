@@ -11,7 +11,7 @@ from sqlite_utils import Database
 from arena.intervals import wilson
 from db import runs
 from db.connection import Home
-from db.entities import Run, RunKind, RunStatus
+from db.entities.runs import Run, RunKind, RunStatus
 from db.files import written_file
 from db.sweeps import Point, Sweep, list_sweeps
 from labeling.tables import safe_cell

@@ -21,7 +21,7 @@ from arena.sweep_table import row_of, table_of, write_files
 from db import runs
 from db.catalog import find_model
 from db.connection import Home, checked_name
-from db.entities import Job, RunKind, RunStatus
+from db.entities.runs import Job, RunKind, RunStatus
 from db.errors import Conflict, UserError
 from db.sweeps import Point, Sweep, add_sweep, get_sweep, list_sweeps, note_point_job, note_sweep_job
 from training.settings import Settings, with_overrides

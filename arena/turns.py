@@ -9,7 +9,7 @@ from sqlite_utils import Database
 from arena import accelerators, jobs
 from db import queueing, runs
 from db.connection import Home
-from db.entities import JobStatus
+from db.entities.runs import JobStatus
 from db.errors import Conflict, UserError
 
 EVERY = 1.0

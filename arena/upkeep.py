@@ -15,7 +15,7 @@ from db import copies, runs, upkeep
 from db.answers import snapshot_answers
 from db.catalog import list_models
 from db.connection import Home, open_reader, open_writer
-from db.entities import RunStatus
+from db.entities.runs import RunStatus
 from db.errors import Conflict, UserError
 from db.snapshots import list_snapshots, snapshot_pairs
 from training.folders import verify

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from db.entities import Vote
+from db.entities.votes import Vote
 from db.errors import UserError
 from labeling.agreement import Repeats
 

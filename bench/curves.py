@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from db.entities import RunKind
+from db.entities.runs import RunKind
 from tests import tiny
 from training.alarms import Course, alarms
 from training.monitoring import read_metrics

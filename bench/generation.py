@@ -18,7 +18,7 @@ def main(prompts: int, model: str, tokens: int) -> None:
     from arena.generating import player_of
     from arena.players import GenerationSettings
     from db.connection import home_at, open_writer
-    from db.entities import Message
+    from db.entities.catalog import Message
     from training.starter.world import bench_prompts
 
     with tempfile.TemporaryDirectory() as folder:

@@ -15,7 +15,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from db.entities import Finding, FindingKind, Message
+from db.entities.campaigns import Finding, FindingKind
+from db.entities.catalog import Message
 from labeling import guarding
 from labeling.folding import fold
 from labeling.guard_words import MARK_KNOWN, default_words, watch

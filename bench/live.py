@@ -17,7 +17,7 @@ from sqlite_utils import Database
 
 from db.campaigns import get_campaign
 from db.connection import home_at, open_reader, open_writer, transaction
-from db.entities import Campaign, CampaignSettings
+from db.entities.campaigns import Campaign, CampaignSettings
 from labeling import joining, live
 from labeling.joining import stamp
 from tests.factories import NOW, make_home

@@ -99,7 +99,7 @@ def one(source: str, words: list[str]) -> None:
     import resource
 
     from arena import kinds
-    from db.entities import RunKind
+    from db.entities.runs import RunKind
     from training.presets import preset_of
     from training.settings import ModelFiles, RunSpec, with_overrides
 
@@ -127,7 +127,7 @@ def measured(source: Path, words: tuple[str, ...]) -> int:
 
 def estimated(source: Path, words: tuple[str, ...]) -> int:
     """What the estimate says of the same run."""
-    from db.entities import RunKind
+    from db.entities.runs import RunKind
     from training.memory import estimate, shape_in
     from training.presets import preset_of
     from training.settings import with_overrides

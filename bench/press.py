@@ -21,7 +21,7 @@ from sqlite_utils import Database
 from arena import jobs
 from bench.votes import ROOT
 from db.connection import Home, home_at, open_writer
-from db.entities import Job
+from db.entities.runs import Job
 from db.runs import find_run, get_job, metrics_of
 
 LONGEST = 600.0

@@ -21,7 +21,8 @@ from typing import NamedTuple
 
 from arena.crowd import DEFAULT_NOISE, Decide, decision, drawn_elapsed_ms
 from db.checks import CheckVote
-from db.entities import BallotKind, Outcome, RaterKind, Split, Vote
+from db.entities.catalog import Split
+from db.entities.votes import BallotKind, Outcome, RaterKind, Vote
 from labeling.assignment import REPEAT_GAP, kind_of_next
 from labeling.ballot import outcome_of
 from labeling.flags import Limits

@@ -29,7 +29,9 @@ def fill(folder: Path, votes: int, models: int, raters: int, prompts: int = 2000
     from db.campaigns import battles_of, create_campaign
     from db.catalog import add_model, add_prompts, add_responses
     from db.connection import home_at, open_writer
-    from db.entities import CampaignSettings, ModelKind, Prompt, RaterKind, Response, Split
+    from db.entities.campaigns import CampaignSettings
+    from db.entities.catalog import ModelKind, Prompt, Response, Split
+    from db.entities.votes import RaterKind
     from db.raters import add_rater
 
     rng = random.Random(1)
@@ -54,7 +56,8 @@ def fill(folder: Path, votes: int, models: int, raters: int, prompts: int = 2000
 
 def add(db: Database, campaign: int, cast: list[tuple[int, int]], rng: random.Random) -> None:
     """Imported votes of (battle, rater)."""
-    from db.entities import Outcome, content_id
+    from db.entities.catalog import content_id
+    from db.entities.votes import Outcome
     from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 
     outcomes = [Outcome.A, Outcome.A, Outcome.B, Outcome.TIE]

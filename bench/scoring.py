@@ -25,7 +25,7 @@ from typing import Any
 
 from bench.rows import Row, better, report
 from bench.votes import ROOT
-from db.entities import Message
+from db.entities.catalog import Message
 
 SHAPES: dict[str, dict[str, Any]] = {
     "tiny": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 256},

@@ -172,7 +172,7 @@ def overrides() -> list[str]:
 
 def beforehand(model: Path, rows: Path) -> dict[str, float]:
     """In this process: our trainer, the reference asked beforehand."""
-    from db.entities import RunKind
+    from db.entities.runs import RunKind
     from training.presets import PRESETS
     from training.rank import train_here
     from training.settings import ModelFiles, RunSpec, with_overrides

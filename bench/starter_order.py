@@ -23,7 +23,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallba
 from transformers.utils import logging
 from trl import DPOTrainer
 
-from db.entities import RunKind
+from db.entities.runs import RunKind
 from training.dpo import arguments, lora
 from training.presets import PRESETS
 from training.settings import DpoSettings, ModelFiles, RunSpec, with_overrides

@@ -78,7 +78,7 @@ def theirs(model: Path, data: Path, out: Path, full: bool) -> list[str]:
 
 
 def train_ours(model: Path, rows: Path, out: Path, full: bool) -> None:
-    from db.entities import RunKind
+    from db.entities.runs import RunKind
     from training.presets import PRESETS
     from training.rank import train_here
     from training.settings import ModelFiles, RunSpec, with_overrides

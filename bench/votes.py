@@ -56,7 +56,8 @@ def make_home(folder: str, battles: int) -> None:
     from db.campaigns import create_campaign
     from db.catalog import add_model, add_prompts, add_responses
     from db.connection import home_at, open_writer, transaction
-    from db.entities import CampaignSettings, ModelKind, Prompt, Response, Split
+    from db.entities.campaigns import CampaignSettings
+    from db.entities.catalog import ModelKind, Prompt, Response, Split
 
     db = open_writer(home_at(Path(folder)))
     with transaction(db):  # the guard finds nothing in these texts: no battle is held

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from db.connection import transaction
-from db.entities import Outcome
+from db.entities.votes import Outcome
 from db.errors import NotFound
 
 FIRST_LOOK = 500

@@ -9,7 +9,8 @@ from sqlite_utils import Database
 
 from db.catalog import find_model, prompt_sets
 from db.connection import transaction
-from db.entities import Snapshot, Split
+from db.entities.catalog import Split
+from db.entities.runs import Snapshot
 from db.errors import NotFound
 from db.snapshots import add_snapshot_row, find_snapshot, get_snapshot
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from db.entities import Outcome
+from db.entities.votes import Outcome
 from db.judges import JudgeKind, in_slots
 
 

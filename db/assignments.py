@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from sqlite_utils import Database
 
-from db.entities import Assignment, BallotKind, Campaign, Sampling
+from db.entities.campaigns import Campaign, Sampling
+from db.entities.votes import Assignment, BallotKind
 
 _ASSIGNMENT = """SELECT s.id, s.battle, s.rater, s.left_is, s.lent_at, s.expires_at, s.kind, s.chance, s.among
   FROM assignments s"""

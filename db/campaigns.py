@@ -11,7 +11,7 @@ from sqlite_utils import Database
 
 from db.catalog import get_model, prompt_filter
 from db.connection import checked_name, transaction
-from db.entities import (
+from db.entities.campaigns import (
     Battle,
     Campaign,
     CampaignSettings,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from db.connection import checked_name, transaction
-from db.entities import Model, ModelKind, Prompt, Quantize, Response, Score, Split
+from db.entities.catalog import Model, ModelKind, Prompt, Quantize, Response, Score, Split
 from db.errors import Conflict, NotFound, UserError
 
 

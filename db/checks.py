@@ -9,7 +9,9 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from db.connection import transaction
-from db.entities import BallotKind, Campaign, ModelKind, Outcome, Response, Vote
+from db.entities.campaigns import Campaign
+from db.entities.catalog import ModelKind, Response
+from db.entities.votes import BallotKind, Outcome, Vote
 from db.errors import UserError
 from db.votes import _VOTE, _votes_from
 

@@ -12,7 +12,8 @@ from sqlite_utils import Database
 from db.bringing import MAPS, TEXT_MAPS, Bringing, Combined, by, response_here
 from db.combining_runs import Hashes, bring_runs, bring_snapshots
 from db.connection import transaction
-from db.entities import FROZEN, content_id
+from db.entities.campaigns import FROZEN
+from db.entities.catalog import content_id
 from db.errors import Conflict
 from db.imports import count_import
 from db.upkeep import problems

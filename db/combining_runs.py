@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 from db.answers import SnapshotAnswer
 from db.bringing import Bringing, by, response_here
-from db.entities import PreferencePair, RunStatus, Split
+from db.entities.catalog import Split
+from db.entities.runs import RunStatus
+from db.entities.votes import PreferencePair
 
 Policy = Mapping[str, object]
 

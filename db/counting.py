@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from db.entities import RaterKind
+from db.entities.votes import RaterKind
 
 
 class Counts(NamedTuple):

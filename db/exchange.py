@@ -9,7 +9,9 @@ from sqlite_utils import Database
 from db.campaigns import _insert_campaign, get_campaign
 from db.catalog import _set_id
 from db.connection import checked_name, transaction
-from db.entities import Campaign, CampaignSettings, CampaignStatus, Message, Outcome, RaterKind, Split
+from db.entities.campaigns import Campaign, CampaignSettings, CampaignStatus
+from db.entities.catalog import Message, Split
+from db.entities.votes import Outcome, RaterKind
 from db.errors import Conflict
 
 # -- in ----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from db.entities import Message, Outcome, Vote
+from db.entities.catalog import Message
+from db.entities.votes import Outcome, Vote
 from db.votes import _VOTE, _votes_from
 
 

@@ -12,7 +12,8 @@ from sqlite_utils import Database
 
 from db import audit
 from db.connection import transaction
-from db.entities import Finding, FindingKind, Message
+from db.entities.campaigns import Finding, FindingKind
+from db.entities.catalog import Message
 from db.errors import NotFound, UserError
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from db.connection import transaction
-from db.entities import Outcome
+from db.entities.votes import Outcome
 
 
 class ImportedVote(NamedTuple):

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from db.connection import transaction
-from db.entities import Outcome, Prompt, RaterKind, Split, content_id
+from db.entities.catalog import Prompt, Split, content_id
+from db.entities.votes import Outcome, RaterKind
 from db.errors import NotFound
 from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from db.raters import add_rater

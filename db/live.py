@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from db.checks import GoldScore
-from db.entities import RaterKind
+from db.entities.votes import RaterKind
 
 
 class Cast(NamedTuple):

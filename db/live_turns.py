@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from db.catalog import get_model
-from db.entities import Message, Response
+from db.entities.catalog import Message, Response
 
 
 class Ended(StrEnum):

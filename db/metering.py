@@ -5,7 +5,7 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from db.counting import tallies
-from db.entities import JobStatus
+from db.entities.runs import JobStatus
 
 
 class Measured(NamedTuple):

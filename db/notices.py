@@ -1,14 +1,22 @@
 """Notices: what the owners should hear of, each raised once, and how far its way to the webhook is."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 from sqlite_utils import Database
 
 from db.catalog import get_setting, set_setting
 from db.connection import transaction
-from db.entities import NoticeKind
 from db.migrations import NOW
+
+
+class NoticeKind(StrEnum):
+    """What the owners are told of."""
+
+    TARGET_MET = "target_met"
+    JOB_ENDED = "job_ended"
+    ALARM = "alarm"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from db.connection import transaction
-from db.entities import RaterKind, Seat
+from db.entities.votes import RaterKind, Seat
 from db.errors import NotFound, UserError
 from db.live_turns import forget_prompts
 

@@ -1,13 +1,20 @@
 """Owners and viewers: their names, password hashes, one-time tokens and sessions. One owner always stays (a trigger)."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from sqlite_utils import Database
 
 from db.connection import transaction
-from db.entities import OwnerRole
 from db.errors import Conflict, NotFound
 from db.migrations import NOW
+
+
+class OwnerRole(StrEnum):
+    """An owner acts; a viewer looks."""
+
+    OWNER = "owner"
+    VIEWER = "viewer"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from db.entities import RunStatus
+from db.entities.runs import RunStatus
 from db.runs import champion
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from db.connection import checked_name, transaction
-from db.entities import Rater, RaterKind
+from db.entities.votes import Rater, RaterKind
 from db.errors import Conflict, NotFound, UserError
 
 _RATER = (

@@ -7,15 +7,8 @@ from sqlite_utils import Database
 
 from db.catalog import get_model
 from db.connection import checked_name, transaction
-from db.entities import (
-    Job,
-    JobStatus,
-    Model,
-    ModelKind,
-    Run,
-    RunKind,
-    RunStatus,
-)
+from db.entities.catalog import Model, ModelKind
+from db.entities.runs import Job, JobStatus, Run, RunKind, RunStatus
 from db.errors import Conflict, NotFound
 from db.migrations import NOW
 

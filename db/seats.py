@@ -6,7 +6,8 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from db.connection import transaction
-from db.entities import Campaign, RaterKind, Seat
+from db.entities.campaigns import Campaign
+from db.entities.votes import RaterKind, Seat
 from db.errors import Conflict, NotFound
 from db.raters import add_rater
 

@@ -8,7 +8,9 @@ from sqlite_utils import Database
 
 from db.catalog import Added
 from db.connection import checked_name, transaction
-from db.entities import PreferencePair, Snapshot, Split
+from db.entities.catalog import Split
+from db.entities.runs import Snapshot
+from db.entities.votes import PreferencePair
 from db.errors import NotFound
 
 # -- named pair sets -------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from sqlite_utils import Database
 
 from db.catalog import get_model
 from db.connection import checked_name, transaction
-from db.entities import RunKind
+from db.entities.runs import RunKind
 from db.errors import Conflict, NotFound
 
 

@@ -14,7 +14,7 @@ from sqlite_utils import Database
 
 from db import copies
 from db.connection import APPLICATION_ID, Home, open_reader, open_writer
-from db.entities import content_id
+from db.entities.catalog import content_id
 from db.errors import UserError
 from db.files import sync
 from db.lock import Lock

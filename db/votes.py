@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from sqlite_utils import Database
 
-from db.entities import Outcome, RaterKind, Split, Strength, Vote, VoteDetails
+from db.entities.catalog import Split
+from db.entities.votes import Outcome, RaterKind, Strength, Vote, VoteDetails
 
 
 class StoredVote(NamedTuple):

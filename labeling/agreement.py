@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from db.entities import Outcome, Vote
+from db.entities.votes import Outcome, Vote
 
 T = TypeVar("T", bound=Hashable)
 Ints = NDArray[np.int64]

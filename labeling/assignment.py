@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from db.assignments import Candidate
-from db.entities import BallotKind, Sampling
+from db.entities.campaigns import Sampling
+from db.entities.votes import BallotKind
 
 POOL = 400
 """candidates weighed at a draw; more than these are first thinned by lot, which the chance accounts for"""

@@ -3,7 +3,8 @@
 This is the one place where sides are swapped and un-swapped.
 """
 
-from db.entities import Ballot, Choice, Outcome, Prompt, Side
+from db.entities.catalog import Prompt
+from db.entities.votes import Ballot, Choice, Outcome, Side
 
 _OUTCOME = {
     Choice.TIE: Outcome.TIE,

@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlite_utils import Database
 
 from db import assignments, campaigns, checks, open_links
-from db.entities import BallotKind, Campaign, CampaignSettings, Recruit
+from db.entities.campaigns import Campaign, CampaignSettings, Recruit
+from db.entities.votes import BallotKind
 from db.errors import Conflict, Refused
 from db.sessions import Session
 from labeling.joining import rater_session, take_seat

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from db.entities import (
+from db.entities.campaigns import (
     CampaignSettings,
     Guard,
     Matchmaking,
@@ -21,8 +21,8 @@ from db.entities import (
     QuizQuestion,
     Recruit,
     Sampling,
-    content_id,
 )
+from db.entities.catalog import content_id
 from db.errors import UserError
 
 MEANING: Mapping[str, str] = {

@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from db.entities import Campaign, Guard, Model, Purpose, Recruit
+from db.entities.campaigns import Campaign, Guard, Purpose, Recruit
+from db.entities.catalog import Model
 from labeling.policy import Method, PairPolicy, Ties
 from labeling.privacy import told
 from labeling.tables import JUDGED, PAIRED, ExportFormat, columns

@@ -14,7 +14,7 @@ from sqlite_utils import Database
 
 from db import exchange
 from db.connection import Home, open_reader
-from db.entities import Purpose
+from db.entities.campaigns import Purpose
 from db.errors import UserError
 from db.files import clear_left, sha256, written_file, written_folder
 from labeling.cards import Facts, card

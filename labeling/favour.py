@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from db.entities import Vote
+from db.entities.votes import Vote
 from labeling.agreement import TIE, label_of
 
 TASTE = 4.0

@@ -18,7 +18,9 @@ from db import exchange
 from db.adjudications import rulings
 from db.campaigns import get_campaign, list_campaigns
 from db.catalog import list_models
-from db.entities import Campaign, RaterKind, Vote, content_id
+from db.entities.campaigns import Campaign
+from db.entities.catalog import content_id
+from db.entities.votes import RaterKind, Vote
 from db.errors import UserError
 from db.exchange import ResponseText
 from db.votes import counted_votes, votes_of

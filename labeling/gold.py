@@ -13,7 +13,8 @@ from db import campaigns, checks
 from db.catalog import add_prompts, get_prompt, get_response, scores_of_campaign
 from db.checks import GoldPair
 from db.connection import transaction
-from db.entities import Campaign, Prompt, Purpose, Split, bare
+from db.entities.campaigns import Campaign, Purpose
+from db.entities.catalog import Prompt, Split, bare
 from db.errors import UserError
 from db.guarding import found_in_campaign
 from labeling.formats.records import GivenPair

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from db.entities import Finding, FindingKind, Message
+from db.entities.campaigns import Finding, FindingKind
+from db.entities.catalog import Message
 from labeling.folding import Folded, fold
 from labeling.guard_words import BEGINNING, MARK_ANY, MARK_KNOWN, GuardWords, Name, Phrase, Watch, watch
 

@@ -13,7 +13,8 @@ from sqlite_utils import Database
 from db import exchange
 from db.campaigns import find_campaign, order_models_by_name
 from db.connection import Home, open_writer, transaction
-from db.entities import Campaign, CampaignSettings, CampaignStatus, Split
+from db.entities.campaigns import Campaign, CampaignSettings, CampaignStatus
+from db.entities.catalog import Split
 from db.errors import UserError
 from db.imports import ImportCounts, begin_import, cut_off_import, finish_import
 from db.lock import server_of

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from db.entities import Vote
+from db.entities.votes import Vote
 from labeling.agreement import label_of
 
 Pair = tuple[str, str]

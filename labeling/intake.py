@@ -25,20 +25,9 @@ from db.catalog import (
     prompts_of_ref,
 )
 from db.connection import transaction
-from db.entities import (
-    Campaign,
-    CampaignStatus,
-    ModelKind,
-    Outcome,
-    Prompt,
-    Purpose,
-    RaterKind,
-    Response,
-    Score,
-    Split,
-    content_id,
-    split_of,
-)
+from db.entities.campaigns import Campaign, CampaignStatus, Purpose
+from db.entities.catalog import ModelKind, Prompt, Response, Score, Split, content_id, split_of
+from db.entities.votes import Outcome, RaterKind
 from db.imports import ImportedVote, add_imported_votes
 from db.raters import add_rater
 from db.snapshots import add_pairs

@@ -17,7 +17,8 @@ from sqlite_utils import Database
 
 from db import campaigns, open_links, sessions
 from db.catalog import get_setting
-from db.entities import RaterKind, Recruit
+from db.entities.campaigns import Recruit
+from db.entities.votes import RaterKind
 from db.errors import Conflict, NotFound, Refused, UserError
 from db.seats import add_seat, owner_seat, reissue_seat
 from db.sessions import Session

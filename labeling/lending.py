@@ -14,18 +14,9 @@ from sqlite_utils import Database
 
 from db import assignments, campaigns, checks, counting, seats, votes
 from db.catalog import get_prompt, get_response
-from db.entities import (
-    Assignment,
-    Ballot,
-    BallotKind,
-    Campaign,
-    CampaignStatus,
-    Matchmaking,
-    Purpose,
-    QuizQuestion,
-    Sampling,
-    content_id,
-)
+from db.entities.campaigns import Campaign, CampaignStatus, Matchmaking, Purpose, QuizQuestion, Sampling
+from db.entities.catalog import content_id
+from db.entities.votes import Assignment, Ballot, BallotKind
 from db.errors import Refused
 from db.live_turns import Fought, fought
 from db.sessions import Session

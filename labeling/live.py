@@ -12,7 +12,7 @@ from sqlite_utils import Database
 from db import counting, live, votes
 from db.campaigns import Coverage, coverage
 from db.checks import GoldScore, check_votes
-from db.entities import Campaign, CampaignStatus
+from db.entities.campaigns import Campaign, CampaignStatus
 from db.figures import one_moment, text_lengths
 from db.raters import BY_DESIGN, counted_in_order
 from labeling.alarms import counted_share_alarm

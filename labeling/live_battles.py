@@ -14,7 +14,9 @@ from sqlite_utils import Database
 
 from db import assignments, campaigns, counting, live_turns, votes
 from db.catalog import add_prompts, add_responses, get_model
-from db.entities import Ballot, Campaign, Message, Outcome, Prompt, Response, bare
+from db.entities.campaigns import Campaign
+from db.entities.catalog import Message, Prompt, Response, bare
+from db.entities.votes import Ballot, Outcome
 from db.errors import Conflict, Refused
 from db.live_turns import Ended, Fought, LiveTurn
 from db.sessions import Session

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from db.entities import Matchmaking
+from db.entities.campaigns import Matchmaking
 from db.live_turns import Fought
 from labeling.assignment import Lot
 

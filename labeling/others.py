@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from db.entities import Vote
+from db.entities.votes import Vote
 from labeling.agreement import TIE, A, B, battle_key, label_of, majority
 from labeling.reading import Beside, Press
 

@@ -12,9 +12,8 @@ from sqlite_utils import Database
 
 from db import audit, owners
 from db.connection import checked_name, transaction
-from db.entities import OwnerRole
 from db.errors import Refused, UserError
-from db.owners import Owner
+from db.owners import Owner, OwnerRole
 from db.sessions import Session, add_session
 from labeling.joining import hashed, new_secret, stamp
 

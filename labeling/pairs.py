@@ -10,7 +10,9 @@ from sqlite_utils import Database
 from db.adjudications import Ruling, rulings
 from db.campaigns import get_campaign, list_campaigns
 from db.catalog import texts_of_campaign
-from db.entities import Outcome, PreferencePair, Purpose, Response, Strength, Vote, bare
+from db.entities.campaigns import Purpose
+from db.entities.catalog import Response, bare
+from db.entities.votes import Outcome, PreferencePair, Strength, Vote
 from db.errors import UserError
 from db.raters import get_rater
 from db.votes import counted_votes

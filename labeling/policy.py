@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from db.entities import RaterKind, Vote
+from db.entities.votes import RaterKind, Vote
 
 LEFT_OUT = "rater left out by name"
 

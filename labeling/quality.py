@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from db.checks import CheckVote
-from db.entities import BallotKind, Outcome, RaterKind, Vote
+from db.entities.votes import BallotKind, Outcome, RaterKind, Vote
 from labeling.agreement import battle_key, label_of
 from labeling.consensus import dawid_skene, why_not
 from labeling.consensus import information as consensus_information

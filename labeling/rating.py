@@ -12,7 +12,8 @@ from sqlite_utils import Database
 
 from db import assignments, campaigns, checks, votes
 from db.catalog import get_prompt
-from db.entities import Assignment, BallotKind, Campaign, CampaignStatus, Choice, Outcome
+from db.entities.campaigns import Campaign, CampaignStatus
+from db.entities.votes import Assignment, BallotKind, Choice, Outcome
 from db.errors import Conflict, Refused
 from db.sessions import Session
 from labeling.ballot import choice_of, outcome_of

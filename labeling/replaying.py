@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from sqlite_utils import Database
 
 from db.campaigns import get_campaign, list_campaigns
-from db.entities import Campaign, Purpose, Split, Vote, content_id
+from db.entities.campaigns import Campaign, Purpose
+from db.entities.catalog import Split, content_id
+from db.entities.votes import Vote
 from labeling.pairs import Read, read_votes
 from labeling.policy import PairPolicy
 

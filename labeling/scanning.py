@@ -12,7 +12,8 @@ from db.campaigns import campaign_by_id, get_campaign
 from db.campaigns import set_status as store_status
 from db.catalog import get_setting, responses_of, set_setting
 from db.connection import transaction
-from db.entities import Campaign, CampaignStatus, Finding, FindingKind, Guard, Message
+from db.entities.campaigns import Campaign, CampaignStatus, Finding, FindingKind, Guard
+from db.entities.catalog import Message
 from db.errors import UserError
 from labeling.guard_words import DEFAULT, GuardWords, default_words, parse_words, watch
 from labeling.guarding import COVERABLE, excerpt, findings, read_text, redacted

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from db.entities import Choice, Outcome, Side, Strength, VoteDetails
+from db.entities.votes import Choice, Outcome, Side, Strength, VoteDetails
 from db.errors import UserError
 from labeling.ballot import outcome_of, slot_of
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from db.entities import Outcome, RaterKind, Vote
+from db.entities.votes import Outcome, RaterKind, Vote
 from labeling.agreement import battle_key
 from labeling.pairs import LeftOut
 from labeling.policy import PairPolicy
@@ -91,7 +91,7 @@ def hash_of_votes(votes: Iterable[Vote]) -> str:
 
 
 def _hash(ids: Sequence[int], outcomes: Sequence[int]) -> str:
-    """What db.entities.content_id makes of "votes" and the sorted list of [id, outcome], without that list."""
+    """What db.entities.catalog.content_id makes of "votes" and the sorted list of [id, outcome], without that list."""
     hashed = hashlib.sha256(b'["votes",[')
     order = np.argsort(np.array(ids, np.int64), kind="stable")
     for start in range(0, len(order), AT_ONCE):

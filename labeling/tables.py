@@ -7,16 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from db.entities import (
-    Message,
-    Outcome,
-    PreferencePair,
-    Purpose,
-    RaterKind,
-    Split,
-    Vote,
-    content_id,
-)
+from db.entities.campaigns import Purpose
+from db.entities.catalog import Message, Split, content_id
+from db.entities.votes import Outcome, PreferencePair, RaterKind, Vote
 from db.exchange import Remarks, ResponseText
 from labeling.unpaired import JudgedAnswer
 

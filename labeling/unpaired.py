@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from db.adjudications import Ruling
-from db.entities import Outcome, Response, Split, Vote
+from db.entities.catalog import Response, Split
+from db.entities.votes import Outcome, Vote
 from labeling.pairs import LeftOut, written_answer
 from labeling.policy import PairPolicy, Ties
 from labeling.verdicts import Given, Verdict, usable_votes, verdicts

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from db.adjudications import Ruling
-from db.entities import Outcome, Vote, bare
+from db.entities.catalog import bare
+from db.entities.votes import Outcome, Vote
 from labeling.agreement import battle_key, label_of
 from labeling.consensus import dawid_skene, information
 from labeling.policy import Method, PairPolicy

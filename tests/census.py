@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route
 
 from arena.web.sessions import now
 from db.connection import Home
-from db.entities import CampaignSettings
+from db.entities.campaigns import CampaignSettings
 from labeling.owners import add, owner_link_token
 from tests.factories import make_home
 from tests.serving import Running, running

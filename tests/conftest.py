@@ -11,7 +11,7 @@ from sqlite_utils import Database
 
 from db.catalog import add_model
 from db.connection import Home, home_at, open_writer
-from db.entities import Model, ModelKind
+from db.entities.catalog import Model, ModelKind
 from tests.factories import new_home
 from tests.standin import StandIn, standing_in
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from db.campaigns import create_campaign
 from db.catalog import add_model, add_prompts, add_responses
 from db.connection import Home, Writer, home_at, open_writer
-from db.entities import Campaign, CampaignSettings, Message, ModelKind, Prompt, Response, Split
+from db.entities.campaigns import Campaign, CampaignSettings
+from db.entities.catalog import Message, ModelKind, Prompt, Response, Split
 from db.guarding import mark_scanned
 from labeling.joining import invite
 

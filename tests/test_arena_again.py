@@ -7,7 +7,8 @@ import pytest
 from db import runs
 from db.campaigns import battles_of, create_campaign, get_campaign
 from db.catalog import get_prompt
-from db.entities import CampaignSettings, Purpose, Split
+from db.entities.campaigns import CampaignSettings, Purpose
+from db.entities.catalog import Split
 from db.errors import NotFound, UserError
 from db.snapshots import get_snapshot, raters_of_snapshot
 from labeling.pairs import PairPolicy, read_votes

@@ -9,7 +9,7 @@ from scipy.stats import t
 from arena.beside import Judge, judge_figures
 from arena.columns import columns, columns_of_battles
 from arena.where import parse
-from db.entities import Battle
+from db.entities.campaigns import Battle
 from db.errors import UserError
 from labeling.agreement import Repeats
 from tests.votes_by_hand import swapped, vote

@@ -9,7 +9,8 @@ from arena.campaigning import change, clone, create_campaign
 from db.campaigns import find_campaign, get_campaign, list_campaigns
 from db.checks import gold_count, gold_pairs_of
 from db.connection import open_writer, transaction
-from db.entities import CampaignSettings, CampaignStatus, Prompt, Purpose
+from db.entities.campaigns import CampaignSettings, CampaignStatus, Purpose
+from db.entities.catalog import Prompt
 from db.errors import Conflict, UserError
 from labeling import gold, joining, lending, rating
 from labeling.submission import parse_submission

@@ -13,7 +13,9 @@ from db import runs
 from db.campaigns import create_campaign
 from db.catalog import add_model, add_prompts, add_responses, add_scores
 from db.connection import Home, home_at, open_writer
-from db.entities import CampaignSettings, ModelKind, Prompt, Response, RunKind, Score, Split
+from db.entities.campaigns import CampaignSettings
+from db.entities.catalog import ModelKind, Prompt, Response, Score, Split
+from db.entities.runs import RunKind
 from db.guarding import mark_scanned
 from db.judges import JudgeKind, add_judge
 from db.lock import Lock

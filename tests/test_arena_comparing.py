@@ -8,7 +8,8 @@ import pytest
 from arena.comparing import compare
 from db import runs
 from db.connection import transaction
-from db.entities import ModelKind, RunKind
+from db.entities.catalog import ModelKind
+from db.entities.runs import RunKind
 from db.errors import NotFound, UserError
 from db.snapshots import get_snapshot
 from labeling import joining, lending, rating

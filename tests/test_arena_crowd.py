@@ -11,7 +11,8 @@ from arena.jobs import this_job
 from arena.serving import served as served_by
 from db.campaigns import coverage, get_campaign, set_status
 from db.connection import open_writer
-from db.entities import CampaignSettings, CampaignStatus, Choice, QuizQuestion, RaterKind
+from db.entities.campaigns import CampaignSettings, CampaignStatus, QuizQuestion
+from db.entities.votes import Choice, RaterKind
 from db.errors import UserError
 from db.lock import Lock, server_of
 from db.raters import list_raters

@@ -11,7 +11,9 @@ from db import runs
 from db.campaigns import battles_of, coverage, get_campaign, list_campaigns
 from db.catalog import get_setting, list_models, prompt_sets, prompts_of, responses_of, scores_of_campaign
 from db.connection import PROJECT
-from db.entities import CampaignStatus, ModelKind, Purpose, RaterKind, Split
+from db.entities.campaigns import CampaignStatus, Purpose
+from db.entities.catalog import ModelKind, Split
+from db.entities.votes import RaterKind
 from db.errors import NotFound
 from db.raters import list_raters
 from db.votes import counted_votes

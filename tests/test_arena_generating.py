@@ -19,7 +19,8 @@ from db.catalog import (
     responses_of,
 )
 from db.connection import open_writer
-from db.entities import JobStatus, ModelKind, Prompt, Response, Split
+from db.entities.catalog import ModelKind, Prompt, Response, Split
+from db.entities.runs import JobStatus
 from db.errors import UserError
 from tests.standin import standing_in
 from tests.workshop import SHORT, ended, endpoint_home, run, trainable_home, wait_for, weights

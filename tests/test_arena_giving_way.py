@@ -8,7 +8,7 @@ from arena.web.chatting import Players
 from db import queueing, runs
 from db.catalog import get_model
 from db.connection import open_writer
-from db.entities import JobStatus
+from db.entities.runs import JobStatus
 from db.errors import UserError
 from tests.workshop import trainable_home
 

@@ -11,7 +11,8 @@ from arena.suite_files import write_files
 from arena.suites import ALL, SuiteName, suite
 from db.campaigns import create_campaign, get_campaign
 from db.catalog import add_model, add_prompts, add_responses, get_response, scores_of_campaign
-from db.entities import CampaignSettings, ModelKind, Prompt, Response, Split
+from db.entities.campaigns import CampaignSettings
+from db.entities.catalog import ModelKind, Prompt, Response, Split
 from db.errors import UserError
 from db.figures import judge_votes
 from db.snapshots import pairs_of_set

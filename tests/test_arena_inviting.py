@@ -14,7 +14,7 @@ from arena.inviting import Link, network_address, platform_steps, reach
 from arena.sheet import code_of, sheet
 from db import open_links
 from db.audit import recent
-from db.entities import CampaignSettings, Recruit
+from db.entities.campaigns import CampaignSettings, Recruit
 from db.errors import Conflict, NotFound, UserError
 from db.lock import Lock
 from db.raters import list_raters

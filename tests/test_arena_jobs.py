@@ -13,7 +13,7 @@ from arena import jobs
 from db import runs
 from db.catalog import response_counts
 from db.connection import PROJECT, open_writer
-from db.entities import JobStatus, RunKind, RunStatus
+from db.entities.runs import JobStatus, RunKind, RunStatus
 from db.errors import UserError
 from labeling.pairs import PairPolicy
 from tests.factories import make_home

@@ -6,7 +6,7 @@ from arena.judging import LOT, STOCK, reward_judge, score_campaign
 from db.campaigns import battles_of, create_campaign, get_campaign
 from db.catalog import responses_without_score, scores_of_campaign, set_setting
 from db.connection import open_writer
-from db.entities import CampaignSettings
+from db.entities.campaigns import CampaignSettings
 from db.errors import UserError
 from tests.workshop import run, trainable_home, weights
 

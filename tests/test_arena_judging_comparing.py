@@ -14,7 +14,9 @@ from arena.report import report
 from db.campaigns import battles_of, coverage, create_campaign, get_campaign
 from db.catalog import add_model, get_response
 from db.connection import home_at, open_writer
-from db.entities import CampaignSettings, ModelKind, Outcome, RaterKind
+from db.entities.campaigns import CampaignSettings
+from db.entities.catalog import ModelKind
+from db.entities.votes import Outcome, RaterKind
 from db.errors import UserError
 from db.figures import judge_votes
 from db.judges import JudgeKind

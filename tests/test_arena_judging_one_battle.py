@@ -9,7 +9,9 @@ from db.asked_battles import judges_on, people_on, voted_battles
 from db.assignments import candidates
 from db.campaigns import battles_of, create_campaign, get_campaign
 from db.catalog import add_scores, get_response
-from db.entities import CampaignSettings, Outcome, RaterKind, Sampling, Score
+from db.entities.campaigns import CampaignSettings, Sampling
+from db.entities.catalog import Score
+from db.entities.votes import Outcome, RaterKind
 from db.figures import judge_votes
 from db.guarding import mark_scanned
 from db.raters import add_rater, decide_rater

@@ -14,7 +14,7 @@ from arena.hubstore import HubStore
 from arena.keeping import MANIFEST, Keeping, kept
 from db.catalog import add_model
 from db.connection import Home, home_at, open_reader, open_writer
-from db.entities import ModelKind
+from db.entities.catalog import ModelKind
 from db.errors import Conflict, UserError
 from db.upkeep import check
 from tests.factories import make_home

@@ -12,7 +12,9 @@ from db import runs
 from db.answers import snapshot_answers
 from db.campaigns import create_campaign
 from db.catalog import get_model
-from db.entities import CampaignSettings, ModelKind, RunKind, Split
+from db.entities.campaigns import CampaignSettings
+from db.entities.catalog import ModelKind, Split
+from db.entities.runs import RunKind
 from db.errors import UserError
 from db.figures import trained_prompts
 from db.snapshots import get_snapshot, pair_sets

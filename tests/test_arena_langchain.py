@@ -15,7 +15,7 @@ from arena.players import GenerationSettings
 from arena.players.endpoint import EndpointPlayer
 from db.catalog import add_model, get_model
 from db.connection import Home, open_writer
-from db.entities import ModelKind
+from db.entities.catalog import ModelKind
 from tests.tiny import tiny_adapter
 from tests.workshop import run, weights
 

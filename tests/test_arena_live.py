@@ -16,10 +16,11 @@ from db.assignments import get_assignment
 from db.campaigns import create_campaign, get_battle
 from db.catalog import add_model, get_prompt, get_response, responses_of
 from db.connection import home_at, open_writer
-from db.entities import CampaignSettings, Guard, ModelKind, NoticeKind, Purpose, split_of
+from db.entities.campaigns import CampaignSettings, Guard, Purpose
+from db.entities.catalog import ModelKind, split_of
 from db.errors import UserError
 from db.guarding import mark_scanned
-from db.notices import list_notices
+from db.notices import NoticeKind, list_notices
 from labeling import campaign_settings
 from labeling.live_battles import ALIKE, GUARDED, USED_UP
 from tests.factories import NOW

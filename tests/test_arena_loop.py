@@ -9,18 +9,10 @@ from db import runs
 from db.campaigns import battles_of, create_campaign, get_campaign, set_status
 from db.catalog import add_model, add_prompts, add_responses, get_model, list_models, prompts_of
 from db.connection import open_writer
-from db.entities import (
-    CampaignSettings,
-    CampaignStatus,
-    JobStatus,
-    ModelKind,
-    Outcome,
-    Prompt,
-    Purpose,
-    RaterKind,
-    Response,
-    RunKind,
-)
+from db.entities.campaigns import CampaignSettings, CampaignStatus, Purpose
+from db.entities.catalog import ModelKind, Prompt, Response
+from db.entities.runs import JobStatus, RunKind
+from db.entities.votes import Outcome, RaterKind
 from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from db.raters import add_rater, decide_rater
 from labeling.pairs import PairPolicy

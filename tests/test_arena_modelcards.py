@@ -15,7 +15,8 @@ from arena.web.pages.studio import models
 from db import runs
 from db.catalog import add_model, get_model
 from db.connection import PROJECT
-from db.entities import ModelKind, RaterKind
+from db.entities.catalog import ModelKind
+from db.entities.votes import RaterKind
 from tests.hubstand import standin
 from tests.serving import running
 from tests.test_arena_promoting import give

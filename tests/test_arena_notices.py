@@ -20,8 +20,10 @@ from db import notices as kept
 from db import runs
 from db.campaigns import get_campaign, set_status
 from db.connection import open_reader, open_writer
-from db.entities import CampaignSettings, CampaignStatus, JobStatus, NoticeKind
+from db.entities.campaigns import CampaignSettings, CampaignStatus
+from db.entities.runs import JobStatus
 from db.errors import UserError
+from db.notices import NoticeKind
 from db.raters import decide_rater
 from tests.factories import NOW, make_home
 from tests.hookstand import receiving

@@ -7,7 +7,7 @@ import pytest
 from arena.planning import ALIKE_PROMPT, ALIKE_RATER, Wish
 from arena.plans import ground, plan
 from db.campaigns import get_campaign
-from db.entities import CampaignSettings
+from db.entities.campaigns import CampaignSettings
 from tests.factories import NOW, make_home
 from tests.test_labeling_live import Person
 from tests.workshop import refused, run

@@ -12,17 +12,10 @@ from arena.promoting import SIMULATED, TRAINED, promote, rollback, weigh
 from db import runs
 from db.campaigns import battles_of, create_campaign, get_campaign, list_campaigns, set_status
 from db.catalog import add_model, add_responses, add_scores, get_model, prompts_of, remove_model
-from db.entities import (
-    CampaignSettings,
-    CampaignStatus,
-    ModelKind,
-    Outcome,
-    Purpose,
-    RaterKind,
-    Response,
-    RunKind,
-    Score,
-)
+from db.entities.campaigns import CampaignSettings, CampaignStatus, Purpose
+from db.entities.catalog import ModelKind, Response, Score
+from db.entities.runs import RunKind
+from db.entities.votes import Outcome, RaterKind
 from db.errors import Conflict, NotFound, UserError
 from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from db.promotions import promotions

@@ -16,7 +16,7 @@ from arena.upkeep import check
 from db import copies, upkeep
 from db.catalog import add_model, remove_model, set_setting
 from db.connection import transaction
-from db.entities import ModelKind
+from db.entities.catalog import ModelKind
 from tests.tiny import tiny_adapter
 from tests.workshop import run, trainable_home, weights
 from training.folders import written_aside

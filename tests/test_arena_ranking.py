@@ -8,7 +8,8 @@ from arena.players import GenerationSettings
 from arena.ranking import Order, Ranked, Which, by_points, distinct, pairs_of
 from arena.ranking import rank as run_rank
 from db.catalog import add_model, add_prompts, add_responses, get_response, responses_of, scores_of_responses
-from db.entities import Message, ModelKind, Outcome, Prompt, Response, Split
+from db.entities.catalog import Message, ModelKind, Prompt, Response, Split
+from db.entities.votes import Outcome
 from db.errors import UserError
 from db.judges import JudgeKind, Word
 from db.snapshots import get_snapshot, pair_sets, pairs_of_set

@@ -8,7 +8,8 @@ import pytest
 from arena.raters import ballots_of, counted_alarms, rater_listing, rater_rows
 from arena.report import report
 from db.assignments import get_assignment
-from db.entities import BallotKind, CampaignSettings
+from db.entities.campaigns import CampaignSettings
+from db.entities.votes import BallotKind
 from db.errors import NotFound
 from db.raters import decide_rater
 from labeling.flags import Flag

@@ -17,7 +17,7 @@ from arena.recipes.reading import Recipe, Step, Way, names, recipe
 from arena.recipes.running import run
 from db import runs
 from db.connection import PROJECT, checked_name
-from db.entities import JobStatus
+from db.entities.runs import JobStatus
 from db.errors import NotFound, UserError
 from db.snapshots import pair_sets
 from labeling.formats.records import ImportKind

@@ -9,16 +9,8 @@ from db import runs
 from db.campaigns import create_campaign, find_campaign, get_campaign
 from db.catalog import add_model, add_prompts, add_responses, find_model, get_model, list_models, prompts_of
 from db.connection import open_writer
-from db.entities import (
-    CampaignSettings,
-    CampaignStatus,
-    ModelKind,
-    Prompt,
-    Purpose,
-    Quantize,
-    Response,
-    Split,
-)
+from db.entities.campaigns import CampaignSettings, CampaignStatus, Purpose
+from db.entities.catalog import ModelKind, Prompt, Quantize, Response, Split
 from db.errors import Conflict, UserError
 from db.lock import Lock
 from db.seats import list_seats

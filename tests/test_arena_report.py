@@ -16,20 +16,10 @@ from arena.report_files import write_html, write_text
 from db.campaigns import battles_of, create_campaign, get_campaign
 from db.catalog import add_model, add_prompts, add_responses, add_scores
 from db.connection import open_writer, transaction
-from db.entities import (
-    CampaignSettings,
-    ModelKind,
-    Outcome,
-    PreferencePair,
-    Prompt,
-    RaterKind,
-    Response,
-    RunKind,
-    Sampling,
-    Score,
-    Split,
-    content_id,
-)
+from db.entities.campaigns import CampaignSettings, Sampling
+from db.entities.catalog import ModelKind, Prompt, Response, Score, Split, content_id
+from db.entities.runs import RunKind
+from db.entities.votes import Outcome, PreferencePair, RaterKind
 from db.errors import NotFound, UserError
 from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from db.raters import add_rater, decide_rater
@@ -319,7 +309,7 @@ def test_slices_by_language_and_time(db):
 
 def test_criteria_are_head_to_heads_of_their_own(db):
     from db.assignments import add_assignment
-    from db.entities import Assignment, VoteDetails
+    from db.entities.votes import Assignment, VoteDetails
     from db.votes import add_vote
 
     campaign = filled(db)

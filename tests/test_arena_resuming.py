@@ -12,7 +12,7 @@ from arena.rounds import resume, retrain
 from arena.run_plans import Request
 from db import runs
 from db.catalog import find_model, get_model
-from db.entities import JobStatus, RunStatus
+from db.entities.runs import JobStatus, RunStatus
 from db.errors import Conflict, NotFound, UserError
 from tests.workshop import QUICK, ended, refused, run, trainable_home, wait_for
 from training.folders import verify

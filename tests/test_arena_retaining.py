@@ -8,7 +8,7 @@ from arena.retaining import heldout_answers, in_words, retained
 from db import runs
 from db.catalog import add_model
 from db.connection import open_writer
-from db.entities import ModelKind, Split
+from db.entities.catalog import ModelKind, Split
 from db.errors import UserError
 from tests.tiny import tiny_llama
 from tests.workshop import run, trainable_home

@@ -33,17 +33,9 @@ from db.catalog import (
     set_setting,
 )
 from db.connection import PROJECT, home_at, open_writer
-from db.entities import (
-    CampaignSettings,
-    CampaignStatus,
-    JobStatus,
-    ModelKind,
-    Prompt,
-    Purpose,
-    Response,
-    RunStatus,
-    Split,
-)
+from db.entities.campaigns import CampaignSettings, CampaignStatus, Purpose
+from db.entities.catalog import ModelKind, Prompt, Response, Split
+from db.entities.runs import JobStatus, RunStatus
 from db.errors import Conflict, NotFound, UserError
 from db.snapshots import find_snapshot, get_snapshot, snapshot_rows
 from tests.workshop import QUICK, ended, give_votes, refused, run, trainable_home, wait_for, weights
@@ -145,7 +137,7 @@ def test_the_criteria_and_consent_of_the_votes_go_on_and_their_limits_do_not(hom
 
 def votes_of(db, name):
     """Eight imported votes for the polite answers of a campaign."""
-    from db.entities import Outcome, RaterKind
+    from db.entities.votes import Outcome, RaterKind
     from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
     from db.raters import add_rater
 

@@ -7,7 +7,9 @@ import pytest
 from arena.side_by_side import write_csv
 from db.campaigns import battles_of, create_campaign, get_campaign
 from db.catalog import add_model, add_prompts, add_responses, add_scores, get_response
-from db.entities import CampaignSettings, ModelKind, Outcome, Prompt, RaterKind, Response, Score, content_id
+from db.entities.campaigns import CampaignSettings
+from db.entities.catalog import ModelKind, Prompt, Response, Score, content_id
+from db.entities.votes import Outcome, RaterKind
 from db.errors import UserError
 from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from db.raters import add_rater

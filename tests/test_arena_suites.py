@@ -12,7 +12,7 @@ from arena.suites import PEOPLE, SuiteName, suite
 from db import files
 from db.campaigns import battles_of
 from db.catalog import add_scores
-from db.entities import Score
+from db.entities.catalog import Score
 from db.errors import UserError
 from labeling.importing import ImportKind, import_file
 from tests.test_arena_report import filled, scored, voted

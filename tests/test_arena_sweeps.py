@@ -15,7 +15,7 @@ from arena.sweeps import axes_of, estimate, grid, planned, run_sweep
 from arena.web.pages.studio.retraining import parents
 from db import runs
 from db.catalog import find_model
-from db.entities import JobStatus, RunKind, RunStatus
+from db.entities.runs import JobStatus, RunKind, RunStatus
 from db.errors import NotFound, UserError
 from db.sweeps import add_sweep, get_sweep, list_sweeps
 from tests.test_arena_comparing import made

@@ -10,7 +10,7 @@ from arena import jobs
 from arena.turns import busy
 from db import queueing, runs
 from db.connection import PROJECT
-from db.entities import JobStatus, RunKind, RunStatus
+from db.entities.runs import JobStatus, RunKind, RunStatus
 from labeling.pairs import PairPolicy
 from tests.factories import make_home
 from tests.serving import running

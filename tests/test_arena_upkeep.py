@@ -12,7 +12,8 @@ from arena.upkeep import check, restore
 from db import runs, upkeep
 from db.catalog import add_model, get_prompt, list_models
 from db.connection import open_writer, transaction
-from db.entities import ModelKind, RunKind
+from db.entities.catalog import ModelKind
+from db.entities.runs import RunKind
 from db.errors import Conflict
 from db.open_links import withdraw
 from labeling.pairs import PairPolicy

@@ -15,7 +15,7 @@ from arena.web.sessions import BadTries, now
 from db.campaigns import set_status
 from db.connection import open_reader
 from db.counting import counts
-from db.entities import CampaignSettings, CampaignStatus
+from db.entities.campaigns import CampaignSettings, CampaignStatus
 from db.seats import list_seats, revoke_seat
 from labeling.lending import MAX_BALLOTS
 from labeling.owners import owner_link_token

@@ -20,7 +20,7 @@ from arena.web.pages.chat import ask, shown
 from arena.web.talks import Talk, Turn, kept, read_talks
 from db.catalog import add_model, get_model
 from db.connection import Readers, Writer, open_writer
-from db.entities import Model, ModelKind
+from db.entities.catalog import Model, ModelKind
 from db.errors import UserError
 
 SETTINGS = GenerationSettings(temperature=0.0, max_new_tokens=12)

@@ -14,7 +14,8 @@ from arena.web.pages.studio.exports import EVERYTHING, ExportForm
 from db import adjudications, audit, runs
 from db.campaigns import get_campaign
 from db.connection import Readers, Writer, open_writer
-from db.entities import Choice, JobStatus, Outcome
+from db.entities.runs import JobStatus
+from db.entities.votes import Choice, Outcome
 from db.errors import UserError
 from labeling.importing import ImportKind, import_file
 from labeling.pairs import PairPolicy, pairs_of, read_votes

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from arena.web.logs import Plain
 from arena.web.metrics import Metrics
 from arena.web.request_log import LOG, request_id, route_of
-from db.entities import JobStatus
+from db.entities.runs import JobStatus
 from db.metering import measured
 from db.runs import add_job
 from tests.factories import make_home

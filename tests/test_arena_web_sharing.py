@@ -5,7 +5,7 @@ import pytest
 from arena.web.pages import results
 from db.campaigns import set_status
 from db.connection import transaction
-from db.entities import CampaignSettings, CampaignStatus
+from db.entities.campaigns import CampaignSettings, CampaignStatus
 from tests.events import Visit
 from tests.factories import make_home
 from tests.serving import running

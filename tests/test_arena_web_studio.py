@@ -43,7 +43,10 @@ from db import audit, runs
 from db.campaigns import find_campaign, get_campaign
 from db.catalog import find_model, get_setting, prompt_sets, search_prompts
 from db.connection import Readers, Writer, open_writer
-from db.entities import CampaignSettings, CampaignStatus, JobStatus, ModelKind, Outcome, RunKind
+from db.entities.campaigns import CampaignSettings, CampaignStatus
+from db.entities.catalog import ModelKind
+from db.entities.runs import JobStatus, RunKind
+from db.entities.votes import Outcome
 from db.errors import Conflict, UserError
 from db.raters import get_rater
 from db.seats import list_seats

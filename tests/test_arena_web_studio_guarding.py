@@ -9,7 +9,7 @@ from arena.web.context import Context
 from arena.web.pages.studio import guarding
 from db.audit import recent
 from db.connection import Readers, Writer, open_writer
-from db.entities import CampaignSettings, Guard
+from db.entities.campaigns import CampaignSettings, Guard
 from db.errors import UserError
 from labeling import scanning
 from tests.factories import make_home

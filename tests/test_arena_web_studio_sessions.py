@@ -10,7 +10,7 @@ from arena.planning import Wish
 from arena.web.pages.studio import campaigns, links, live, planner
 from arena.web.sessions import now
 from db.campaigns import set_status
-from db.entities import CampaignSettings, CampaignStatus
+from db.entities.campaigns import CampaignSettings, CampaignStatus
 from db.errors import UserError
 from db.raters import list_raters
 from db.seats import list_seats

@@ -13,8 +13,8 @@ from arena.web.pages import chat
 from arena.web.talks import LONGEST_TITLE, Keeping, Talk, kept, read_talks, title_of
 from db import chats, owners
 from db.connection import Readers, Writer
-from db.entities import OwnerRole
 from db.errors import NotFound, UserError
+from db.owners import OwnerRole
 from labeling.exporting import export
 from labeling.tables import ExportFormat
 from tests.standin import StandIn, standing_in

@@ -13,7 +13,8 @@ from db import audit, owners, runs
 from db.campaigns import get_campaign
 from db.catalog import get_setting
 from db.connection import home_at, open_reader, open_writer
-from db.entities import CampaignStatus, Outcome
+from db.entities.campaigns import CampaignStatus
+from db.entities.votes import Outcome
 from db.errors import Refused
 from db.raters import get_rater
 from labeling import owners as way_in

@@ -9,7 +9,7 @@ import pytest
 
 from arena.web.pages import live, rate
 from arena.web.words import catalogues, language_of, told
-from db.entities import CampaignStatus
+from db.entities.campaigns import CampaignStatus
 
 ROOT = Path(__file__).resolve().parents[1]
 # what a rater's browser can be answered with

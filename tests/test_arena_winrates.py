@@ -17,7 +17,7 @@ from arena.columns import columns
 from arena.intervals import anytime, clustered_mean, decided_needed, sign_test, votes_needed, wilson
 from arena.winrates import head_to_head, length_controlled
 from db.assignments import Candidate
-from db.entities import Sampling
+from db.entities.campaigns import Sampling
 from labeling.assignment import draw
 from tests.votes_by_hand import swapped, vote
 

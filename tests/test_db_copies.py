@@ -14,7 +14,7 @@ from sqlite_utils import Database
 from db import copies, upkeep
 from db.catalog import add_model, list_models
 from db.connection import APPLICATION_ID, open_reader, open_writer
-from db.entities import ModelKind
+from db.entities.catalog import ModelKind
 from db.errors import UserError
 from db.migrations import migrations
 from tests.workshop import run, wait_for

@@ -11,7 +11,8 @@ from db.adjudications import Split, add_ruling, disputed, splits
 from db.campaigns import get_campaign
 from db.connection import open_writer
 from db.counting import counts
-from db.entities import CampaignSettings, Choice, Guard, Outcome, RaterKind
+from db.entities.campaigns import CampaignSettings, Guard
+from db.entities.votes import Choice, Outcome, RaterKind
 from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from db.raters import add_rater, decide_rater
 from labeling.briefing import withdraw

@@ -10,7 +10,7 @@ import pytest
 from arena import jobs
 from db import runs
 from db.connection import APPLICATION_ID, open_writer
-from db.entities import JobStatus
+from db.entities.runs import JobStatus
 from db.files import aside_of, clear_left, put_folder, written_file
 
 

@@ -17,7 +17,9 @@ from db.campaigns import change_settings, coverage, get_campaign
 from db.catalog import add_model
 from db.connection import open_writer
 from db.counting import counts, tallies
-from db.entities import Assignment, CampaignSettings, CampaignStatus, Finding, FindingKind, Guard, ModelKind
+from db.entities.campaigns import CampaignSettings, CampaignStatus, Finding, FindingKind, Guard
+from db.entities.catalog import ModelKind
+from db.entities.votes import Assignment
 from db.errors import NotFound, UserError
 from db.raters import decide_rater
 from db.upkeep import INVARIANTS, check

@@ -6,7 +6,7 @@ import pytest
 
 from arena import accelerators, jobs
 from db import queueing, runs
-from db.entities import JobStatus
+from db.entities.runs import JobStatus
 from db.errors import Conflict
 
 TRAIN = ("train", "dpo", "--from", "m")

@@ -8,7 +8,8 @@ from arena import jobs
 from db import queueing, runs
 from db.catalog import find_model, get_model, prompts_of, responses_of
 from db.connection import open_writer, transaction
-from db.entities import JobStatus, ModelKind, RunKind, RunStatus, Split
+from db.entities.catalog import ModelKind, Split
+from db.entities.runs import JobStatus, RunKind, RunStatus
 from db.errors import Conflict, NotFound
 from db.snapshots import (
     add_pairs,

@@ -5,7 +5,7 @@ from sqlite_utils import Database
 
 from db.catalog import add_model, add_prompts, add_responses, search_prompts
 from db.connection import Home, Writer, open_reader, open_writer, transaction
-from db.entities import ModelKind, Prompt, Response, Split
+from db.entities.catalog import ModelKind, Prompt, Response, Split
 from db.errors import Busy, UserError
 from db.migrations import migrations
 from docs.make_schema import TARGET, schema_text

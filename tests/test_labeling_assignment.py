@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.assignments import Candidate
-from db.entities import BallotKind, Sampling
+from db.entities.campaigns import Sampling
+from db.entities.votes import BallotKind
 from labeling.assignment import draw, kind_of_next, weight
 
 POOL = [Candidate(n, wins_a=n, wins_b=0, others=0, judged=n / 10) for n in range(8)]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.entities import CampaignSettings
+from db.entities.campaigns import CampaignSettings
 from db.errors import UserError
 from labeling.campaign_settings import MEANING, changed, shown, typed_pairs
 

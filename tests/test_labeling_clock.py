@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from db.connection import open_writer, transaction
-from db.entities import CampaignSettings
+from db.entities.campaigns import CampaignSettings
 from db.upkeep import check
 from labeling import joining, lending, rating
 from labeling.submission import parse_submission

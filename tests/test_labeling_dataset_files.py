@@ -11,7 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from db.connection import Home
-from db.entities import Vote
+from db.entities.votes import Vote
 from labeling import dataset_files
 from labeling.dataset_files import AT_ONCE, features_of, write_splits
 from labeling.exporting import ExportFormat, one_moment, order_of

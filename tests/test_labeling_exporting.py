@@ -20,7 +20,9 @@ from db.adjudications import add_ruling
 from db.campaigns import create_campaign, get_campaign
 from db.catalog import add_scores
 from db.connection import Home, open_reader, open_writer
-from db.entities import CampaignSettings, Choice, Guard, Message, Outcome, Purpose, Score, Split
+from db.entities.campaigns import CampaignSettings, Guard, Purpose
+from db.entities.catalog import Message, Score, Split
+from db.entities.votes import Choice, Outcome
 from db.errors import NotFound, UserError
 from db.raters import decide_rater
 from db.sessions import Session

@@ -8,7 +8,7 @@ import pyarrow.parquet
 import pytest
 
 from db.connection import Home, open_reader, open_writer
-from db.entities import RaterKind
+from db.entities.votes import RaterKind
 from db.errors import UserError
 from db.raters import add_rater
 from labeling.formats.naming import rater_name

@@ -10,7 +10,8 @@ from db.campaigns import battles_of, get_campaign
 from db.catalog import add_scores
 from db.checks import gold_pairs_of
 from db.connection import open_writer
-from db.entities import Choice, Score
+from db.entities.catalog import Score
+from db.entities.votes import Choice
 from labeling import gold
 from labeling.scanning import scan
 from tests.factories import make_home

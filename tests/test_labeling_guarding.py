@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from db.entities import Finding, FindingKind
+from db.entities.campaigns import Finding, FindingKind
 from db.errors import UserError
 from labeling.folding import Folded, fold
 from labeling.guard_words import DEFAULT, default_words, long_enough, parse_words

@@ -31,7 +31,9 @@ from db.catalog import (
 )
 from db.connection import Home, home_at, open_reader, open_writer
 from db.counting import counts
-from db.entities import CampaignSettings, CampaignStatus, ModelKind, Outcome, Purpose, RaterKind, Split, bare
+from db.entities.campaigns import CampaignSettings, CampaignStatus, Purpose
+from db.entities.catalog import ModelKind, Split, bare
+from db.entities.votes import Outcome, RaterKind
 from db.errors import NotFound, UserError
 from db.guarding import unscanned
 from db.imports import ImportedVote, add_imported_votes, begin_import

@@ -11,16 +11,8 @@ from db.campaigns import battles_of, coverage, get_campaign, set_status
 from db.checks import GoldPair, add_gold_pairs, check_votes, expected, gold_score
 from db.connection import open_writer, transaction
 from db.counting import counts, standing_of_rater
-from db.entities import (
-    BallotKind,
-    CampaignSettings,
-    CampaignStatus,
-    Outcome,
-    QuizQuestion,
-    Recruit,
-    Sampling,
-    VoteDetails,
-)
+from db.entities.campaigns import CampaignSettings, CampaignStatus, QuizQuestion, Recruit, Sampling
+from db.entities.votes import BallotKind, Outcome, VoteDetails
 from db.errors import Conflict
 from db.raters import decide_rater, list_raters
 from db.seats import add_seat

@@ -10,7 +10,9 @@ from db.campaigns import get_campaign, set_status
 from db.catalog import add_prompts
 from db.checks import GoldPair, add_gold_pairs
 from db.connection import transaction
-from db.entities import CampaignSettings, CampaignStatus, Choice, Prompt, Split
+from db.entities.campaigns import CampaignSettings, CampaignStatus
+from db.entities.catalog import Prompt, Split
+from db.entities.votes import Choice
 from db.raters import decide_rater, list_raters
 from labeling import joining, lending, live, rating
 from labeling.live import look, pulse, time_left

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from db.campaigns import create_campaign, get_battle
 from db.catalog import add_model, add_prompts, add_responses
 from db.connection import open_writer
-from db.entities import CampaignSettings, Matchmaking, ModelKind, Prompt, Response, Sampling, Split
+from db.entities.campaigns import CampaignSettings, Matchmaking, Sampling
+from db.entities.catalog import ModelKind, Prompt, Response, Split
 from db.guarding import mark_scanned
 from db.live_turns import Fought
 from labeling.joining import invite, join, session_from

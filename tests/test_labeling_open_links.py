@@ -7,7 +7,8 @@ import pytest
 from db import open_links
 from db.connection import open_writer, transaction
 from db.counting import counts
-from db.entities import RaterKind, Recruit
+from db.entities.campaigns import Recruit
+from db.entities.votes import RaterKind
 from db.errors import Conflict, NotFound, Refused
 from db.raters import get_rater, list_raters
 from db.seats import list_seats, revoke_seat

@@ -7,8 +7,8 @@ import argon2
 import pytest
 
 from db import audit, owners
-from db.entities import OwnerRole
 from db.errors import Conflict, NotFound, Refused, UserError
+from db.owners import OwnerRole
 from db.sessions import session_of
 from labeling import owners as way_in
 from labeling.joining import hashed, session_from, stamp

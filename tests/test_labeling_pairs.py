@@ -10,17 +10,9 @@ from sqlite_utils import Database
 from db.adjudications import Ruling, add_ruling, disputed, rulings
 from db.campaigns import _insert_campaign, add_battle
 from db.catalog import add_model, add_prompts, add_responses
-from db.entities import (
-    CampaignSettings,
-    CampaignStatus,
-    ModelKind,
-    Outcome,
-    Prompt,
-    RaterKind,
-    Response,
-    Split,
-    Vote,
-)
+from db.entities.campaigns import CampaignSettings, CampaignStatus
+from db.entities.catalog import ModelKind, Prompt, Response, Split
+from db.entities.votes import Outcome, RaterKind, Vote
 from db.errors import UserError
 from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from db.migrations import migrations

@@ -12,17 +12,9 @@ from db.campaigns import add_battle, coverage, create_campaign, get_campaign, se
 from db.catalog import add_model, add_prompts, add_responses, get_response
 from db.connection import open_writer, transaction
 from db.counting import counts
-from db.entities import (
-    CampaignSettings,
-    CampaignStatus,
-    Choice,
-    ModelKind,
-    Outcome,
-    Prompt,
-    Purpose,
-    Response,
-    Split,
-)
+from db.entities.campaigns import CampaignSettings, CampaignStatus, Purpose
+from db.entities.catalog import ModelKind, Prompt, Response, Split
+from db.entities.votes import Choice, Outcome
 from db.errors import Conflict, NotFound, Refused
 from db.seats import revoke_seat
 from db.votes import browse_votes

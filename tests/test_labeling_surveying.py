@@ -7,7 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.entities import Outcome, RaterKind, Split, Vote, content_id
+from db.entities.catalog import Split, content_id
+from db.entities.votes import Outcome, RaterKind, Vote
 from labeling.agreement import battle_key
 from labeling.policy import Method, PairPolicy
 from labeling.surveying import Numbers, hash_of_votes, survey

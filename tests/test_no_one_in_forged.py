@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from db.entities import CampaignSettings
+from db.entities.campaigns import CampaignSettings
 from tests.factories import make_home
 from tests.serving import Running, awaited, running
 from tests.test_no_one_in_http import ballot, posts, rows

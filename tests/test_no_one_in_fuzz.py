@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from arena.web.sessions import now
 from db.connection import home_at, open_reader
-from db.entities import CampaignSettings
+from db.entities.campaigns import CampaignSettings
 from db.errors import UserError
 from db.upkeep import check
 from labeling.importing import ImportKind, import_file

@@ -21,7 +21,7 @@ from arena.web.guard import Guard
 from arena.web.pace import BY_ADDRESS, BY_RATER, Pace, Rate
 from arena.web.sessions import BadTries, Page, address_of, now
 from db.connection import Database, Home, open_reader
-from db.entities import CampaignSettings
+from db.entities.campaigns import CampaignSettings
 from db.errors import NotFound
 from db.upkeep import backup
 from labeling.exporting import ExportFormat, export

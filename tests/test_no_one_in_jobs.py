@@ -21,7 +21,7 @@ from arena.environment import for_command, is_secret
 from arena.players.scorer import RewardScorer
 from arena.web.pages.studio.retraining import Form, From, arguments, settings_of
 from db.connection import PROJECT, Home, checked_name, open_writer
-from db.entities import RunKind
+from db.entities.runs import RunKind
 from db.errors import UserError
 from db.runs import job_processes
 from tests import tiny

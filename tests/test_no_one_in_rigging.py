@@ -8,7 +8,8 @@ import pytest
 
 from arena.columns import columns
 from arena.ratings import ratings
-from db.entities import Outcome, RaterKind, Split, Vote
+from db.entities.catalog import Split
+from db.entities.votes import Outcome, RaterKind, Vote
 from labeling.favour import favours, hypotheses
 from labeling.flags import EVIDENCE, Flag
 from labeling.influence import influence

@@ -6,7 +6,7 @@ import pytest
 
 from db import upkeep
 from db.connection import Writer, open_reader, open_writer
-from db.entities import CampaignSettings
+from db.entities.campaigns import CampaignSettings
 from db.errors import UserError
 from db.files import written_file
 from tests.factories import make_home

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from db.connection import Home, Writer, open_reader
-from db.entities import CampaignSettings
+from db.entities.campaigns import CampaignSettings
 from labeling.exporting import export
 from tests.factories import make_home
 from tests.faults.scenes import cast, give, lend, whole

@@ -15,7 +15,7 @@ from sqlite_utils import Database
 
 from bench.votes import free_port
 from db.connection import open_writer
-from db.entities import CampaignSettings
+from db.entities.campaigns import CampaignSettings
 from labeling.joining import invite
 from tests.factories import make_home
 from tests.faults.load import Rater, serving

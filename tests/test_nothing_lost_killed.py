@@ -9,7 +9,7 @@ import pytest
 from bench.votes import free_port
 from db import upkeep
 from db.connection import Home, open_reader, open_writer
-from db.entities import CampaignSettings
+from db.entities.campaigns import CampaignSettings
 from labeling.joining import invite
 from tests.factories import make_home
 from tests.faults.load import Rater, Server, serving, vote

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from db.entities import RunKind
+from db.entities.runs import RunKind
 from training.alarms import AlarmKind, Course, alarms
 
 CURVES = Path(__file__).with_name("curves")

@@ -9,7 +9,7 @@ import pytest
 import tiny
 from safetensors.torch import load_file
 
-from db.entities import RunKind
+from db.entities.runs import RunKind
 from db.errors import UserError
 from training.checkpoints import CARRIED, drop, keep, mark_of, newest, prune, steps_between
 from training.dpo import train

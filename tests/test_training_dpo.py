@@ -9,7 +9,8 @@ import tiny
 import torch
 from transformers import LlamaForCausalLM
 
-from db.entities import RunKind, Split
+from db.entities.catalog import Split
+from db.entities.runs import RunKind
 from db.errors import UserError
 from training.dpo import Loaded, answer_logps, build_trainer, fit, load, train
 from training.folders import verify

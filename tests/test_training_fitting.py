@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from db.entities import Quantize
+from db.entities.catalog import Quantize
 from training.fitting import fit
 from training.memory import estimate, shape_of
 from training.settings import DpoSettings, KtoSettings, SftSettings

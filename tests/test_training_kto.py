@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import tiny
 
-from db.entities import RunKind
+from db.entities.runs import RunKind
 from db.errors import UserError
 from training.answers import read_answers
 from training.folders import verify

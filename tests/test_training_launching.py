@@ -14,7 +14,7 @@ import pytest
 import tiny
 
 from db.connection import PROJECT
-from db.entities import RunKind
+from db.entities.runs import RunKind
 from db.errors import UserError
 from training.folders import verify
 from training.launching import launch_of, train_across

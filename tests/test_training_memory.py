@@ -7,7 +7,7 @@ import pytest
 import tiny
 import torch
 
-from db.entities import RunKind
+from db.entities.runs import RunKind
 from training.dpo import train
 from training.loading import load_base
 from training.memory import estimate, shape_in, shape_of

@@ -10,7 +10,7 @@ from pairrm_fixture import tiny_pairrm
 
 from arena.judges import Duel
 from arena.players.pairwise import PairRanker
-from db.entities import Outcome
+from db.entities.votes import Outcome
 from db.errors import UserError
 from training.pairrm import ANSWER_ROOM, MARKERS, SOURCE_ROOM, encode, load
 

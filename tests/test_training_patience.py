@@ -7,7 +7,7 @@ import pytest
 import tiny
 from safetensors.torch import load_file
 
-from db.entities import RunKind
+from db.entities.runs import RunKind
 from training.dpo import train
 from training.monitoring import Cancelled, Monitor, read_metrics
 from training.presets import PRESETS

@@ -9,7 +9,7 @@ import torch
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 from trl.trainer.utils import add_fused_lm_head
 
-from db.entities import RunKind
+from db.entities.runs import RunKind
 from training.dpo import build_trainer, load
 from training.monitoring import read_metrics
 from training.presets import PRESETS

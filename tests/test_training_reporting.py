@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from db.entities import RunKind
+from db.entities.runs import RunKind
 from db.errors import UserError
 from tests import tiny
 from training.presets import PRESETS

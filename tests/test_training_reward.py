@@ -5,7 +5,7 @@ import tiny
 import torch
 
 from arena.players.scorer import RewardScorer
-from db.entities import RunKind
+from db.entities.runs import RunKind
 from db.errors import UserError
 from training.folders import verify
 from training.loading import load_base, load_scorer, load_tokenizer, stored_dtype

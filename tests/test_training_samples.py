@@ -5,7 +5,7 @@ import pytest
 import tiny
 import torch
 
-from db.entities import RunKind
+from db.entities.runs import RunKind
 from training import neutral, samples
 from training.dpo import train
 from training.loading import load_policy

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.entities import RunKind
+from db.entities.runs import RunKind
 from db.errors import UserError
 from training.presets import PRESETS_OF, default_preset, kind_of, preset, preset_of, warnings_for
 from training.settings import (

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import tiny
 
-from db.entities import RunKind
+from db.entities.runs import RunKind
 from db.errors import UserError
 from training.answers import look, read_answers
 from training.folders import verify

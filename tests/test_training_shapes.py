@@ -6,7 +6,8 @@ import pytest
 import tiny
 
 from arena.players.scorer import RewardScorer
-from db.entities import RunKind, Split
+from db.entities.catalog import Split
+from db.entities.runs import RunKind
 from training import dpo, reward, sft
 from training.loading import leave_unpacked, load_policy
 from training.merging import PROMPTS, greedy, merge

@@ -1,6 +1,7 @@
 """Votes made by hand for tests of the figures."""
 
-from db.entities import Outcome, RaterKind, Split, Vote
+from db.entities.catalog import Split
+from db.entities.votes import Outcome, RaterKind, Vote
 
 KEY = {"a": Outcome.A, "b": Outcome.B, "t": Outcome.TIE, "g": Outcome.BOTH_GOOD, "x": Outcome.BOTH_BAD}
 

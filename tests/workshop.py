@@ -22,7 +22,9 @@ from db import runs
 from db.campaigns import create_campaign
 from db.catalog import add_model, add_prompts, add_responses, set_setting
 from db.connection import Home, open_writer, transaction
-from db.entities import CampaignSettings, Job, ModelKind, Prompt, Response, Split
+from db.entities.campaigns import CampaignSettings
+from db.entities.catalog import ModelKind, Prompt, Response, Split
+from db.entities.runs import Job
 from db.guarding import mark_scanned
 from labeling import joining, lending, rating
 from labeling.submission import parse_submission

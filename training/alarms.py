@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from statistics import mean, median
 
-from db.entities import RunKind
+from db.entities.runs import RunKind
 
 Curve = Sequence[tuple[int, float]]
 Curves = Mapping[str, Curve]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from db.entities import Message, Split
+from db.entities.catalog import Message, Split
 from db.errors import UserError
 from training.preflight import (
     SHOWN,

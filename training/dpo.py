@@ -15,7 +15,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import DPOConfig, DPOTrainer
 
-from db.entities import Split
+from db.entities.catalog import Split
 from db.errors import UserError
 from training.loading import load_policy
 from training.monitoring import (

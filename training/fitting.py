@@ -7,7 +7,7 @@ fewer rows at a time (as many a step), layers computed again, the reference aske
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 
-from db.entities import Quantize
+from db.entities.catalog import Quantize
 from training.settings import DpoSettings, KtoLoss, KtoSettings, Settings
 
 FILLED = 0.9

@@ -15,7 +15,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel
 from trl import KTOConfig, KTOTrainer
 
-from db.entities import Split
+from db.entities.catalog import Split
 from db.errors import UserError
 from training.answers import Answer, look, read_answers, trainable
 from training.loading import load_policy

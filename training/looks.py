@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from db.entities import RunKind
+from db.entities.runs import RunKind
 from db.files import written_file
 from training import neutral, samples, together
 from training.checkpoints import FOLDER, steps_between

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from db.entities import Quantize, RunKind
+from db.entities.catalog import Quantize
+from db.entities.runs import RunKind
 from training.folders import count_parameters
 from training.presets import kind_of
 from training.settings import DpoSettings, KtoSettings, Optimizer, Settings

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from db.entities import Message
+from db.entities.catalog import Message
 from db.errors import UserError
 from training.folders import written_aside
 from training.loading import attach_adapter, leave_unpacked, load_base, load_policy, quiet, stored_dtype

@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, DebertaV2Config, PreTrainedTokenizerBase
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.models.deberta_v2.modeling_deberta_v2 import DebertaV2Model, DebertaV2PreTrainedModel
 
-from db.entities import Message
+from db.entities.catalog import Message
 from db.errors import UserError
 from training.loading import NO_CODE, WEIGHTS_ONLY, explained, working_dtype
 

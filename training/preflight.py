@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from db.entities import Message, Split
+from db.entities.catalog import Message, Split
 from db.errors import UserError
 from training.balance import Balance
 from training.settings import Settings

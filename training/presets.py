@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple
 
-from db.entities import Quantize, RunKind
+from db.entities.catalog import Quantize
+from db.entities.runs import RunKind
 from db.errors import UserError
 from training.settings import (
     DpoLoss,

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from db.entities import RunKind
+from db.entities.runs import RunKind
 from db.errors import UserError
 from training.processes import mark_of, runs_still
 from training.settings import ModelFiles, RunSpec, from_mapping

@@ -15,7 +15,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import RewardConfig, RewardTrainer
 
-from db.entities import Split
+from db.entities.catalog import Split
 from db.errors import UserError
 from training.folders import written_aside
 from training.loading import load_scorer, quiet, working_dtype

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from db.entities import Message
+from db.entities.catalog import Message
 from db.files import written_file
 
 if TYPE_CHECKING:

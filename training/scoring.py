@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from db.entities import Message, Split
+from db.entities.catalog import Message, Split
 from training.preflight import (
     SHOWN,
     Preflight,

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
-from db.entities import Quantize, RunKind
+from db.entities.catalog import Quantize
+from db.entities.runs import RunKind
 from db.errors import UserError
 
 

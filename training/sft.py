@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
-from db.entities import Split
+from db.entities.catalog import Split
 from training.answers import Answer, look, read_answers, trainable
 from training.monitoring import Metric, follow
 from training.running import (

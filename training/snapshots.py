@@ -18,7 +18,9 @@ from db.answers import (
 )
 from db.catalog import add_responses
 from db.connection import transaction
-from db.entities import Outcome, PreferencePair, Response, Snapshot, Split, Vote, content_id
+from db.entities.catalog import Response, Split, content_id
+from db.entities.runs import Snapshot
+from db.entities.votes import Outcome, PreferencePair, Vote
 from db.errors import UserError
 from db.files import written_file
 from db.snapshots import add_snapshot, pairs_of_set, snapshot_rows

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from db.entities import Message, Outcome, bare
+from db.entities.catalog import Message, bare
+from db.entities.votes import Outcome
 
 
 class Duel(NamedTuple):

@@ -6,7 +6,8 @@ A wording that was ever used is never edited: verdicts name its version. A chang
 import re
 from collections.abc import Mapping, Sequence
 
-from db.entities import Message, Outcome
+from db.entities.catalog import Message
+from db.entities.votes import Outcome
 
 PAIR_VERSION = "pair-1"
 PAIR = """Below are a request and two answers to it, A and B. Say which answer serves the person who asked better.

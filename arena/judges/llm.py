@@ -16,7 +16,7 @@ from arena.judges.asking import (
     together,
 )
 from arena.players import Generated, GenerationSettings, Player, Unanswerable, Unfinished
-from db.entities import Message
+from db.entities.catalog import Message
 
 SETTINGS = GenerationSettings(temperature=0.0, max_new_tokens=512)
 

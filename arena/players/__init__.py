@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from db.entities import Message
+from db.entities.catalog import Message
 from db.errors import UserError
 
 

@@ -9,7 +9,7 @@ import httpx
 
 from arena.players import Generated, GenerationSettings, Unanswerable, Unfinished, with_system
 from arena.players.limits import Limits, asked_to_wait, key_for, limits_from, meter_of
-from db.entities import Message
+from db.entities.catalog import Message
 from db.errors import UserError
 
 UNFIT = (400, 413, 422)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arena.players import Generated, GenerationSettings, Unanswerable, with_system
-from db.entities import Message, content_id
+from db.entities.catalog import Message, content_id
 from training.loading import context_length, load_policy, quiet
 from training.settings import ModelFiles
 

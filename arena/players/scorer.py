@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from arena.players import Scored
 from arena.players.disentangled import reckon_leanly
 from arena.players.local import read_batches
-from db.entities import Message
+from db.entities.catalog import Message
 from db.errors import UserError
 from training.loading import NO_CODE, WEIGHTS_ONLY, explained, quiet, working_dtype
 from training.scoring import encode

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TextIO
 
 from arena.players import GenerationSettings, Player
-from db.entities import Message
+from db.entities.catalog import Message
 from db.errors import UserError
 
 IDLE = 300.0

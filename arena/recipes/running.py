@@ -17,7 +17,7 @@ from arena.environment import for_command
 from arena.recipes.reading import Recipe, Step
 from db import runs
 from db.connection import PROJECT, Home
-from db.entities import Job, JobStatus, RunStatus
+from db.entities.runs import Job, JobStatus, RunStatus
 from db.errors import UserError
 from db.sweeps import list_sweeps
 

@@ -51,7 +51,7 @@ def settings_typed() -> Callable[[Callable[..., None]], Callable[..., None]]:
 def campaign_create(name: str, as_json: bool, typed: Sequence[str], **options: Any) -> None:  # noqa: ANN401
     """Create a campaign and open it."""
     from arena.campaigning import create_campaign
-    from db.entities import CampaignSettings
+    from db.entities.campaigns import CampaignSettings
     from labeling.campaign_settings import changed, typed_pairs
 
     named = {key: str(options[key]) for key in ("overlap", "purpose", "criteria")}
@@ -74,7 +74,7 @@ def campaign_create(name: str, as_json: bool, typed: Sequence[str], **options: A
 def campaign_settings(name: str | None, as_json: bool) -> None:
     """Every setting of a campaign (or the defaults), what it means, and whether votes freeze it."""
     from db.campaigns import get_campaign
-    from db.entities import FROZEN, CampaignSettings
+    from db.entities.campaigns import FROZEN, CampaignSettings
     from labeling.campaign_settings import MEANING, shown
 
     with writing() as (_, db):
@@ -231,7 +231,7 @@ def _status_verb(word: str, status: str, text: str) -> None:
     @as_json
     def change(name: str, as_json: bool) -> None:
         from arena.registry import campaign_row
-        from db.entities import CampaignStatus
+        from db.entities.campaigns import CampaignStatus
         from labeling.scanning import set_status
 
         with writing() as (_, db):

@@ -113,7 +113,7 @@ def models_retained(start: str, others: Sequence[str], sets: Sequence[str], as_j
 def import_(kind: str, file: str, format_: str | None, mapping: Sequence[str], campaign: str | None,
             split: str | None, limit: int | None, as_json: bool) -> None:  # fmt: skip
     """Bring in prompts, responses, votes, verdicts, pairs or scores."""
-    from db.entities import Split
+    from db.entities.catalog import Split
     from db.errors import UserError
     from labeling.importing import ImportKind, import_file
 

@@ -11,7 +11,7 @@ import click
 from arena.verbs.shared import as_json, pairs_made, show, table, told, working, writing
 
 if TYPE_CHECKING:
-    from db.entities import Run
+    from db.entities.runs import Run
     from training.answers import AnswerPreflight
     from training.preflight import Preflight, RenderedToken
 
@@ -70,7 +70,7 @@ def train_kind(kind: str, as_json: bool, preflight_: bool, options: dict[str, An
     """What every `train KIND` does."""
     from arena.rounds import retrain
     from arena.run_plans import dry_run, preflight, request_from
-    from db.entities import RunKind
+    from db.entities.runs import RunKind
 
     sweeps, more, wait = options.pop("sweeps"), options.pop("more_sweeps"), not options.pop("no_wait")
     if more and not sweeps:
@@ -151,7 +151,7 @@ def sweep_kind(
     """What `train KIND --sweep` does; with --dry-run, only what it would be."""
     from arena.run_plans import request_from
     from arena.sweeps import dry_run, run_sweep
-    from db.entities import RunKind
+    from db.entities.runs import RunKind
 
     if options.pop("dry_run"):
         with writing() as (here, db), contextlib.redirect_stdout(sys.stderr):

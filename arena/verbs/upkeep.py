@@ -161,7 +161,7 @@ def chat(model: str, **options: Any) -> None:  # noqa: ANN401
     from arena.demo import ensure_starter
     from arena.generating import player_of
     from arena.players import GenerationSettings
-    from db.entities import Message
+    from db.entities.catalog import Message
 
     with writing() as (here, db):
         player = player_of(here, ensure_starter(db, model))

@@ -19,7 +19,8 @@ from arena.web.context import Context
 from arena.web.request_log import request_id
 from arena.web.sessions import BadTries, Door, Logins, Page, address_of, may_open, now
 from db import campaigns
-from db.entities import Ballot, CampaignStatus
+from db.entities.campaigns import CampaignStatus
+from db.entities.votes import Ballot
 from db.errors import Busy, Conflict, NotFound, Refused, Unwritable, UserError
 from labeling import briefing, joining, lending, rating
 from labeling.blinding import render_markdown

@@ -20,7 +20,7 @@ from arena.players import Generated, GenerationSettings
 from arena.players.endpoint import EndpointPlayer
 from arena.players.limits import Limits, limits_from
 from db.connection import PROJECT, Home
-from db.entities import Message, Model, ModelKind
+from db.entities.catalog import Message, Model, ModelKind
 from db.errors import UserError
 
 MOST = 2

@@ -12,7 +12,7 @@ from pathlib import Path
 from arena.charts import body
 from arena.report import Report
 from db.connection import Home
-from db.entities import content_id
+from db.entities.catalog import content_id
 from db.files import written_file
 
 

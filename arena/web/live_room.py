@@ -20,10 +20,10 @@ from arena.web.sessions import now
 from db.campaigns import campaign_by_id
 from db.catalog import get_model
 from db.connection import Database, Readers, Writer
-from db.entities import Model, ModelKind, NoticeKind
+from db.entities.catalog import Model, ModelKind
 from db.errors import UserError
 from db.live_turns import LiveTurn
-from db.notices import Found, raise_notice
+from db.notices import Found, NoticeKind, raise_notice
 from labeling.joining import stamp
 from labeling.live_battles import Answer, settle
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from arena.web.context import Context
 from arena.web.pages.studio.acts import act, looker, may_act, typed
 from db.chats import OpenChat, add_chat, delete_chat, get_chat, list_chats, update_chat
-from db.entities import Message
+from db.entities.catalog import Message
 from db.errors import UserError
 
 LONGEST_TALK = 400_000

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from db.entities import Outcome, RaterKind
+from db.entities.votes import Outcome, RaterKind
 from labeling.formats.fields import OUTCOMES, clean, given_prompt, messages, moment, reference, short
 from labeling.formats.records import BadRow, Format, GivenPrompt, GivenResponse, GivenVote, ImportKind, Row
 

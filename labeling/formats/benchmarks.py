@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from db.entities import Outcome, RaterKind
+from db.entities.votes import Outcome, RaterKind
 from labeling.formats.fields import clean, filled, moment, number, optional, reference, tags_of, text, turn_of
 from labeling.formats.plain import question, rater_of, verdict_row
 from labeling.formats.records import (

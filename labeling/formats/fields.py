@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from db.entities import Message, Outcome, Split
+from db.entities.catalog import Message, Split
+from db.entities.votes import Outcome
 from labeling.formats.records import BadRow, GivenPrompt, Row
 
 ROLES = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from db.entities import Message
+from db.entities.catalog import Message
 from labeling.formats.fields import (
     asked,
     clean,

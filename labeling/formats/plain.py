@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from db.entities import Message, Outcome, RaterKind
+from db.entities.catalog import Message
+from db.entities.votes import Outcome, RaterKind
 from labeling.formats.fields import (
     asked,
     filled,

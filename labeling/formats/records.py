@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from db.entities import Message, Outcome, RaterKind, Split
+from db.entities.catalog import Message, Split
+from db.entities.votes import Outcome, RaterKind
 
 
 class ImportKind(StrEnum):

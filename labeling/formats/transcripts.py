@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from db.entities import Message
+from db.entities.catalog import Message
 from labeling.formats.fields import asked, text
 from labeling.formats.plain import checked_pair
 from labeling.formats.records import BadRow, Format, GivenPair, GivenPrompt, ImportKind, Row

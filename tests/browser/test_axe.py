@@ -14,7 +14,7 @@ from arena.demo import seed
 from db.campaigns import battles_of, get_campaign
 from db.checks import GoldPair, add_gold_pairs
 from db.connection import open_writer
-from db.entities import CampaignSettings, QuizQuestion
+from db.entities.campaigns import CampaignSettings, QuizQuestion
 from tests.browser.conftest import LOOKS, RATING
 from tests.browser.test_rate import SETTLED
 from tests.factories import make_home, new_home

@@ -10,8 +10,10 @@ from playwright.sync_api import BrowserContext, Page, Response, expect
 from db.campaigns import create_campaign
 from db.catalog import add_model, add_prompts, add_responses, add_scores
 from db.connection import Home, home_at, open_writer
-from db.entities import CampaignSettings, ModelKind, Prompt, RunKind, Score, Split
-from db.entities import Response as Answer
+from db.entities.campaigns import CampaignSettings
+from db.entities.catalog import ModelKind, Prompt, Score, Split
+from db.entities.catalog import Response as Answer
+from db.entities.runs import RunKind
 from db.runs import add_metrics, add_run, finish_run, note_rematch
 from db.snapshots import add_snapshot
 from tests.serving import running

@@ -7,7 +7,7 @@ from playwright.sync_api import BrowserContext, expect
 
 from arena.web.sessions import now
 from db.connection import Home, open_writer
-from db.entities import CampaignSettings, Guard
+from db.entities.campaigns import CampaignSettings, Guard
 from labeling import scanning
 from labeling.owners import owner_link_token
 from tests.browser.conftest import RATING

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from db.campaigns import battles_of, get_campaign
 from db.catalog import add_model, add_responses
 from db.connection import open_reader, open_writer
-from db.entities import ModelKind, Response
+from db.entities.catalog import ModelKind, Response
 from db.figures import judge_votes
 from db.runs import list_jobs
 from db.snapshots import pair_sets

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from db.entities import CampaignSettings
+from db.entities.campaigns import CampaignSettings
 from tests.browser.conftest import LOOKS, RATING
 from tests.standin import completion
 from tests.test_arena_live import Arena, arena

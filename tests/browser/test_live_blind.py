@@ -12,7 +12,8 @@ from playwright.sync_api import BrowserContext, Page, expect
 from db.campaigns import create_campaign
 from db.catalog import add_model
 from db.connection import Home, home_at, open_reader, open_writer
-from db.entities import CampaignSettings, ModelKind
+from db.entities.campaigns import CampaignSettings
+from db.entities.catalog import ModelKind
 from db.guarding import mark_scanned
 from tests.browser.conftest import RATING
 from tests.browser.test_blind import Ear

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect
 
 from arena.web.sessions import now
-from db.entities import CampaignSettings
+from db.entities.campaigns import CampaignSettings
 from labeling.owners import owner_link_token
 from tests.browser.conftest import RATING
 from tests.factories import make_home

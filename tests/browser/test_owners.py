@@ -11,7 +11,8 @@ from arena.web.sessions import now
 from db import audit, runs
 from db.campaigns import get_campaign
 from db.connection import open_reader, open_writer
-from db.entities import CampaignStatus, JobStatus
+from db.entities.campaigns import CampaignStatus
+from db.entities.runs import JobStatus
 from db.notices import count_unseen
 from labeling.owners import owner_link_token
 from tests.browser.conftest import look_at

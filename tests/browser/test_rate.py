@@ -10,7 +10,9 @@ from playwright.sync_api import BrowserContext, Page, Request, expect
 from db.assignments import get_assignment
 from db.campaigns import set_status
 from db.connection import open_reader
-from db.entities import CampaignSettings, CampaignStatus, Choice, Message
+from db.entities.campaigns import CampaignSettings, CampaignStatus
+from db.entities.catalog import Message
+from db.entities.votes import Choice
 from db.seats import list_seats, revoke_seat
 from labeling.ballot import outcome_of
 from tests.browser.conftest import RATING

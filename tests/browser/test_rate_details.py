@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from db.connection import open_reader
-from db.entities import CampaignSettings
+from db.entities.campaigns import CampaignSettings
 from tests.browser.conftest import RATING
 from tests.browser.test_rate import SETTLED, assignment, outcomes, press, vote
 from tests.factories import make_home

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from db.entities import CampaignSettings
+from db.entities.campaigns import CampaignSettings
 from tests.browser.conftest import RATING
 from tests.browser.test_rate import vote
 from tests.factories import make_home

@@ -14,7 +14,8 @@ from db.assignments import get_assignment
 from db.campaigns import battles_of, get_campaign
 from db.checks import GoldPair, add_gold_pairs, expected
 from db.connection import Home, open_reader, open_writer
-from db.entities import BallotKind, CampaignSettings, QuizQuestion, Recruit
+from db.entities.campaigns import CampaignSettings, QuizQuestion, Recruit
+from db.entities.votes import BallotKind
 from labeling.joining import invite_openly
 from tests.browser.conftest import RATING
 from tests.browser.test_rate import assignment, press, vote

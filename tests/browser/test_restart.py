@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from arena.upkeep import check
 from bench.votes import free_port
 from db.connection import Home, open_reader, open_writer
-from db.entities import CampaignSettings
+from db.entities.campaigns import CampaignSettings
 from labeling.joining import invite
 from tests.browser.conftest import RATING
 from tests.browser.test_rate import assignment, press, vote

@@ -13,7 +13,9 @@ from db import runs
 from db.campaigns import find_campaign, get_campaign
 from db.catalog import add_prompts, find_model, get_setting, prompt_sets
 from db.connection import open_reader, open_writer
-from db.entities import CampaignStatus, JobStatus, Prompt, RunStatus
+from db.entities.campaigns import CampaignStatus
+from db.entities.catalog import Prompt
+from db.entities.runs import JobStatus, RunStatus
 from db.raters import get_rater
 from db.seats import list_seats
 from tests.browser.conftest import look_at

@@ -10,7 +10,8 @@ from arena import jobs
 from arena.demo import seed
 from db import queueing, runs
 from db.connection import open_reader, open_writer
-from db.entities import JobStatus, ModelKind, RunKind, RunStatus
+from db.entities.catalog import ModelKind
+from db.entities.runs import JobStatus, RunKind, RunStatus
 from db.sweeps import add_sweep, list_sweeps
 from labeling.pairs import PairPolicy
 from tests.browser.conftest import look_at

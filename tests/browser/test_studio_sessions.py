@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from arena.web.sessions import now
 from db.connection import open_reader
-from db.entities import CampaignSettings
+from db.entities.campaigns import CampaignSettings
 from db.seats import list_seats
 from tests.browser.conftest import RATING, logged_in, look_at
 from tests.browser.test_axe import faults

@@ -14,7 +14,7 @@ from arena.demo import seed
 from arena.web.sessions import now
 from db.campaigns import find_campaign, get_campaign
 from db.connection import open_reader, open_writer
-from db.entities import CampaignStatus
+from db.entities.campaigns import CampaignStatus
 from db.raters import get_rater
 from labeling.owners import owner_link_token
 from tests.browser.conftest import RATING, choose_in, look_at

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from db.connection import APPLICATION_ID
-from db.entities import Prompt, Response, Split, content_id
+from db.entities.catalog import Prompt, Response, Split, content_id
 from db.migrations import migrations
 
 FOLDER = Path(__file__).parent

@@ -17,7 +17,7 @@ from sqlite_utils import Database
 from arena import jobs
 from db import runs, upkeep
 from db.connection import APPLICATION_ID, Home, Writer, home_at, open_writer, transaction
-from db.entities import JobStatus
+from db.entities.runs import JobStatus
 from db.errors import Unwritable
 from db.migrations import migrations
 from labeling import joining, lending, rating

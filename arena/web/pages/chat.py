@@ -18,7 +18,7 @@ from arena.web.pages.studio.acts import may_act, panel, told, typed, wanted
 from arena.web.pages.studio.markup import render
 from arena.web.talks import Keeping, Talk, earlier, forget, kept, read_talks, reopened
 from db.catalog import get_model, list_models
-from db.entities import Model, ModelKind
+from db.entities.catalog import Model, ModelKind
 from db.errors import UserError
 
 NOBODY = "(nobody)"

@@ -19,7 +19,7 @@ from arena.web.context import OWNERS, Context
 from arena.web.sessions import now
 from db import audit
 from db.connection import PROJECT, Database
-from db.entities import Job
+from db.entities.runs import Job
 from db.errors import UserError
 from db.owners import Owner, get_owner
 from labeling import owners

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from db.entities import CampaignSettings, Guard, Matchmaking, Recruit, Sampling
+from db.entities.campaigns import CampaignSettings, Guard, Matchmaking, Recruit, Sampling
 from labeling.campaign_settings import MEANING, Reveal, shown
 
 

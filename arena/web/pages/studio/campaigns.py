@@ -22,7 +22,7 @@ from arena.web.pages.studio.markup import Cell, Meter, chip, note, table
 from arena.web.pages.studio.together import Together
 from db.campaigns import coverage, find_campaign, get_campaign, list_campaigns
 from db.catalog import list_models, prompt_sets
-from db.entities import CampaignSettings, CampaignStatus, Purpose
+from db.entities.campaigns import CampaignSettings, CampaignStatus, Purpose
 from db.errors import UserError
 from db.seats import list_seats
 from labeling.campaign_settings import changed

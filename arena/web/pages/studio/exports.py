@@ -12,7 +12,7 @@ from arena.web.context import Context
 from arena.web.pages.studio.acts import may_act, panel, start_job, told, typed, wanted
 from arena.web.pages.studio.markup import Cell, chip, render, table
 from db.connection import checked_name
-from db.entities import Job, JobStatus
+from db.entities.runs import Job, JobStatus
 from db.errors import UserError
 from db.runs import list_jobs
 from labeling.exporting import Preview, order_of, preview

@@ -9,7 +9,7 @@ from arena.web.pages.studio.acts import act, may_act, panel, run_verb, told, typ
 from arena.web.pages.studio.markup import note, render
 from arena.web.pages.studio.together import Together
 from db.campaigns import find_campaign
-from db.entities import FindingKind, Guard
+from db.entities.campaigns import FindingKind, Guard
 from db.errors import UserError
 from db.guarding import findings_of
 from labeling import scanning

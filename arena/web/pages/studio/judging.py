@@ -13,7 +13,7 @@ from arena.web.pages.studio.markup import Cell, note, table
 from arena.web.pages.studio.together import Together
 from db.campaigns import find_campaign, get_campaign
 from db.catalog import list_models
-from db.entities import ModelKind
+from db.entities.catalog import ModelKind
 from db.snapshots import pair_sets
 
 SINGLE = "llm single"

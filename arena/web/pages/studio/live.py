@@ -14,7 +14,7 @@ from arena.web.pages.studio.markup import chip, render
 from arena.web.pages.studio.together import Together
 from arena.web.sessions import now
 from db.campaigns import find_campaign
-from db.entities import Campaign, CampaignStatus
+from db.entities.campaigns import Campaign, CampaignStatus
 from db.live import newest_vote
 from labeling.joining import stamp
 from labeling.live import LAST_HOUR, Look, Pulse, counted_share, look, moment, pulse, time_left

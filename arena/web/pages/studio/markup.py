@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from db.entities import Message
+from db.entities.catalog import Message
 from labeling.blinding import render_markdown
 
 _TEMPLATES = Environment(

@@ -11,7 +11,8 @@ from arena.web.pages.studio.acts import Part, act, first_panel, panel, start_job
 from arena.web.pages.studio.markup import Cell, Chip, note, render, table
 from db import runs
 from db.catalog import list_models, remove_model, response_counts
-from db.entities import Job, Model, ModelKind
+from db.entities.catalog import Model, ModelKind
+from db.entities.runs import Job
 
 KINDS = [
     ("Checkpoint: a folder on this server, or a hub id", "checkpoint"),

@@ -31,7 +31,7 @@ from arena.web.pages.studio.train_fields import (
     why,
     with_warning,
 )
-from db.entities import Job, RunKind
+from db.entities.runs import Job, RunKind
 from db.errors import UserError
 from training.memory import OFF_BY
 

@@ -18,7 +18,9 @@ from arena.web.pages.studio.markup import note, render, turns
 from db.asked_battles import People, Said, campaign_of, judges_on, people_on, voted_battles
 from db.campaigns import get_battle, get_campaign
 from db.catalog import get_prompt, get_response
-from db.entities import Battle, Campaign, Job, JobStatus, Outcome
+from db.entities.campaigns import Battle, Campaign
+from db.entities.runs import Job, JobStatus
+from db.entities.votes import Outcome
 from db.errors import UserError
 from db.runs import list_jobs
 

@@ -10,7 +10,7 @@ from arena.web.context import Context
 from arena.web.pages.studio.acts import Part, act, first_panel, panel, told
 from arena.web.pages.studio.markup import render
 from arena.web.pages.studio.telling import all_notices, bell
-from db.entities import RunStatus
+from db.entities.runs import RunStatus
 from labeling.joining import owner_invitation
 
 EVERY = 5.0

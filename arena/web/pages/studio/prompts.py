@@ -15,7 +15,7 @@ from arena.web.pages.studio.campaigns import prompt_choices
 from arena.web.pages.studio.markup import Cell, Code, note, render, table
 from db.catalog import prompt_sets, search_prompts
 from db.connection import checked_name
-from db.entities import Job
+from db.entities.runs import Job
 from db.errors import UserError
 from db.files import written_file
 from labeling.importing import ImportKind, Preview, preview

@@ -11,7 +11,7 @@ from arena.web.pages.studio.acts import Part, act, first_panel, panel, told, wan
 from arena.web.pages.studio.links import forget
 from arena.web.pages.studio.markup import Cell, Chip, note, render, table
 from db.campaigns import list_campaigns
-from db.entities import CampaignSettings, CampaignStatus
+from db.entities.campaigns import CampaignSettings, CampaignStatus
 from db.raters import RaterVote, decide_rater, list_raters
 
 BALLOT_HEADS = ("When (UTC)", "Campaign", "Prompt", "Ballot", "Answered", "Seconds", "Counts", "Comment")

@@ -11,7 +11,8 @@ from arena.run_plans import next_name
 from db.campaigns import coverage, list_campaigns
 from db.catalog import get_model, list_models, prompt_sets
 from db.connection import Database, Home
-from db.entities import Campaign, CampaignStatus, Purpose, RunKind, RunStatus
+from db.entities.campaigns import Campaign, CampaignStatus, Purpose
+from db.entities.runs import RunKind, RunStatus
 from db.errors import UserError
 from db.runs import champion, list_runs
 from db.snapshots import list_snapshots, pair_sets

@@ -11,7 +11,8 @@ from arena.web.pages.studio.markup import note, render, turns
 from db.adjudications import Disputed, Ruling, Split, add_ruling, disputed, rulings, splits
 from db.campaigns import get_battle
 from db.catalog import get_prompt, get_response
-from db.entities import Choice, Outcome, content_id
+from db.entities.catalog import content_id
+from db.entities.votes import Choice, Outcome
 from db.errors import UserError
 from labeling.ballot import choice_of, outcome_of
 

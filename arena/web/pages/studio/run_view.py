@@ -11,7 +11,7 @@ from arena import jobs
 from arena.web.pages.studio.markup import Cell, Chart, Chip, chart, chip, render, table
 from db.campaigns import Coverage, coverage, find_campaign
 from db.connection import Database, Home
-from db.entities import Job, JobStatus, Run, RunStatus
+from db.entities.runs import Job, JobStatus, Run, RunStatus
 from db.runs import last_metrics, list_jobs, list_runs, metrics_of, run_by_id, run_progress
 from db.snapshots import get_snapshot
 from training.alarms import Alarm, Course, alarms

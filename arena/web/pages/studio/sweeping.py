@@ -18,7 +18,7 @@ from arena.web.pages.studio.retraining import From
 from arena.web.pages.studio.train_fields import rows_shown, sources
 from arena.web.pages.studio.would_train import rows_of
 from db.connection import Database, Home
-from db.entities import JobStatus, RunKind, RunStatus
+from db.entities.runs import JobStatus, RunKind, RunStatus
 from db.errors import UserError
 from db.runs import get_job
 from db.sweeps import Sweep, get_sweep, list_sweeps

@@ -8,7 +8,7 @@ import gradio as gr
 
 from arena.web.pages.studio import retraining as form_of
 from arena.web.pages.studio.retraining import CHOICES, FIELDS, NUMBERS, TICKS, From
-from db.entities import RunKind
+from db.entities.runs import RunKind
 from training.presets import PRESETS, preset_of
 
 KINDS = [

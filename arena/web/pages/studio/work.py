@@ -9,7 +9,7 @@ from arena import accelerators, jobs, registry
 from arena.web.context import Context
 from arena.web.pages.studio.acts import Part, act, begin_job, cancel_job, first_panel, panel, reconcile, told
 from arena.web.pages.studio.markup import Cell, Chip, Code, Meter, chip, note, render, table
-from db.entities import Job, JobStatus
+from db.entities.runs import Job, JobStatus
 from db.errors import UserError
 from db.queueing import EVERY_SLOT, move, queue
 from db.runs import get_job, list_jobs

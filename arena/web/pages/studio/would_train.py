@@ -18,7 +18,9 @@ from arena.web.pages.studio.retraining import (
 from db.answers import SnapshotAnswer, snapshot_answers
 from db.catalog import get_model, get_prompt, get_response
 from db.connection import Database, Home
-from db.entities import Message, PreferencePair, RunKind, Split
+from db.entities.catalog import Message, Split
+from db.entities.runs import RunKind
+from db.entities.votes import PreferencePair
 from db.errors import UserError
 from db.snapshots import get_snapshot, snapshot_pairs
 from db.voices import longest_row, voices
