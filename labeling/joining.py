@@ -231,6 +231,8 @@ def rater_session(session: Session | None) -> Session:
 def holder_session(session: Session | None) -> Session:
     """The session if this browser holds its seat."""
     rater = rater_session(session)
+    if rater.may_bind and not rater.bound:
+        raise Refused("this browser was not given a ballot yet", "reload the page")
     if not rater.bound:
         raise Refused("this seat is in use in another browser", "go on there, or ask for a new link")
     return rater

@@ -353,6 +353,43 @@ def test_in_another_sites_frame_the_cookie_is_partitioned(tmp_path: Path) -> Non
         assert "x-frame-options" not in answer.headers
 
 
+@pytest.mark.parametrize(
+    ("path", "framed"),
+    [("/join/unknown", True), ("/rate/", True), ("/", True), ("/live/", True), ("/studio/", False), ("/results/", False),
+     ("/chat/", False), ("/login/", False), ("/login", False), ("/nothing", False)],
+)  # fmt: skip
+def test_another_site_may_frame_what_raters_see_and_nothing_else(
+    tmp_path: Path, path: str, framed: bool
+) -> None:
+    with running(make_home(tmp_path), https=True, embed="https://team.example") as web:
+        answer = web.client(accept="text/html").get(path)
+        policies = answer.headers.get_list("content-security-policy")
+        assert [p.rpartition("; ")[2] for p in policies] == [
+            "frame-ancestors " + ("https://team.example" if framed else "'none'")
+        ]
+        assert answer.headers.get("x-frame-options") == (None if framed else "DENY")
+
+
+def test_a_frame_without_a_rater_says_what_to_do(tmp_path: Path) -> None:
+    with running(make_home(tmp_path), https=True, embed="https://team.example") as web:
+        frame = {"sec-fetch-dest": "iframe", "accept": "text/html"}
+        for path in ("/", "/rate/", "/studio/"):
+            answer = web.client(**frame).get(path, follow_redirects=True)
+            assert answer.status_code == 403
+            assert "Open the personal link you were given." in answer.text
+            assert "password" not in answer.text
+            assert "frame-ancestors https://team.example" in answer.headers["content-security-policy"]
+        assert web.client(**frame).get(web.link()).status_code == 303
+        assert web.client(accept="text/html").get("/login/").status_code == 200
+
+
+def test_a_vote_before_the_first_ballot_is_told_to_fetch_one(web: Running) -> None:
+    client = web.client()
+    client.get(web.link())
+    answer = cast(client, "0" * 32)
+    assert (answer.status_code, answer.json()["error"]) == (403, "this browser was not given a ballot yet")
+
+
 def test_under_a_proxys_prefix_every_address_has_it(tmp_path: Path) -> None:
     with running(make_home(tmp_path), root_path="/bench") as web:
         client = web.client()

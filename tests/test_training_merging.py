@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -48,8 +49,11 @@ def test_a_merged_checkpoint_answers_as_its_adapter_without_peft(base, tmp_path)
     ]
     assert adapted != unadapted  # else nothing is shown below
 
-    report = merge(files, tmp_path / "merged")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        report = merge(files, tmp_path / "merged")
 
+    assert [w for w in said if "gradient_checkpointing" in str(w.message)] == []
     assert report.same_texts == report.prompts == len(PROMPTS)
     assert report.max_difference < 1e-3
     assert report.dtype == "float32"

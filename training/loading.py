@@ -154,8 +154,9 @@ def attach_adapter(model: PreTrainedModel, files: ModelFiles, trainable: bool) -
 
 
 def quiet() -> None:
-    """No progress bars of the libraries: in a log file they are noise between the metrics."""
+    """No progress bars of the libraries, nor a warning that peft owes to transformers: noise between the metrics."""
     import os
+    import warnings
 
     import datasets
     from transformers.utils import logging
@@ -163,6 +164,8 @@ def quiet() -> None:
     os.environ["TQDM_DISABLE"] = "1"
     logging.disable_progress_bar()
     datasets.disable_progress_bars()
+    # peft 0.21 asks every model for it by the name that transformers 5 has given up
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
 
 
 def working_dtype() -> torch.dtype:

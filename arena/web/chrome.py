@@ -88,7 +88,7 @@ def message_page(title: str, text: str, status: int, *, remedy: str = "", accept
     )
     response = HTMLResponse(body, status)
     response.headers["content-security-policy"] = (
-        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'"
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
     )
     return response
 

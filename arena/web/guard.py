@@ -37,18 +37,21 @@ EVENTS = {
     "POST": re.compile(r"gradio_api/(queue/join|cancel|reset|component_server)"),
 }
 PAGES_WITH_EVENTS = {Page.RESULTS, Page.STUDIO, Page.CHAT}
+PAGES_FOR_FRAMES = {None, Page.RATE, Page.LIVE}
+"""what `--embed` lets another site show in a frame: the raters' pages, and the links and routes of no page"""
 
+POLICY = b"content-security-policy"
 CSP = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; media-src 'self'; font-src 'self' data:; connect-src 'self'; frame-src 'none'; "
-    "object-src 'none'; worker-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors {ancestors}"
+    b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data:; media-src 'self'; font-src 'self' data:; connect-src 'self'; frame-src 'none'; "
+    b"object-src 'none'; worker-src 'self'; base-uri 'self'; form-action 'self'"
 )
 
 ALWAYS = {
     b"x-content-type-options": b"nosniff", b"referrer-policy": b"no-referrer", b"cross-origin-opener-policy": b"same-origin",
     b"permissions-policy": b"camera=(), microphone=(), geolocation=()",
 }  # fmt: skip
-UNFRAMED = {b"x-frame-options": b"DENY", b"cross-origin-resource-policy": b"same-origin"}
+UNFRAMED = ALWAYS | {b"x-frame-options": b"DENY", b"cross-origin-resource-policy": b"same-origin"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +119,6 @@ class Guard:
         self._listens = listens
         self._packed = Packed()
         self._by_rater, self._by_address = Pace(BY_RATER), Pace(BY_ADDRESS)
-        ancestors = door.embed or "'none'"
-        self._always = ALWAYS if door.embed is not None else ALWAYS | UNFRAMED
-        self._unless_set = {
-            b"content-security-policy": CSP.format(ancestors=ancestors).encode(), b"cache-control": b"no-store",
-        }  # fmt: skip
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check one request and hand it on."""
@@ -129,13 +127,20 @@ class Guard:
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
         headers = Headers(scope=scope)
-        guarded = self._with_headers(send)
+        guarded = self._with_headers(send, None)
         if not answers_to(headers.get("host", ""), self._listens, self._public_host):
             return await _misdirected(headers)(scope, receive, guarded)
         path = canonical(self._inner_path(scope["path"]))
         target = target_of(path, scope["method"]) if path is not None else None
         if path is None or target is None or scope["method"] not in ("GET", "HEAD", "POST"):
             return await _not_found(headers)(scope, receive, guarded)
+        if self._door.embed is not None:
+            if target.page in PAGES_FOR_FRAMES:
+                guarded = self._with_headers(send, self._door.embed)
+            elif headers.get("sec-fetch-dest") in ("iframe", "frame"):
+                return await _not_in_a_frame(headers)(
+                    scope, receive, self._with_headers(send, self._door.embed)
+                )
         # the host a proxy claims would end up in the page's addresses
         scope["headers"] = [(k, v) for k, v in scope["headers"] if k != b"x-forwarded-host"]
         scope["root_path"], scope["path"] = self._root, self._root + path
@@ -201,21 +206,29 @@ class Guard:
 
         return counted
 
-    def _with_headers(self, send: Send) -> Send:
+    @staticmethod
+    def _with_headers(send: Send, framed_by: str | None) -> Send:
         """A send that puts the security headers on the answer."""
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = self._secured(message["headers"])
+                message["headers"] = _secured(message["headers"], framed_by)
             await send(message)
 
         return guarded
 
-    def _secured(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """The headers of an answer with ours; Gradio's access-control-* go, which reflect any origin on a public host."""
-        kept = [h for h in headers if h[0] not in self._always and not h[0].startswith(b"access-control-")]
-        named = {name for name, _ in kept}
-        return [*kept, *self._always.items(), *(h for h in self._unless_set.items() if h[0] not in named)]
+
+def _secured(headers: Iterable[tuple[bytes, bytes]], framed_by: str | None) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer with ours; Gradio's access-control-* go, which reflect any origin on a public host.
+
+    `framed_by` is the origin whose pages may show the answer in a frame; None: nobody's.
+    """
+    always = UNFRAMED if framed_by is None else ALWAYS
+    kept = [h for h in headers if h[0] not in always and not h[0].startswith(b"access-control-")]
+    given = dict(kept)
+    policy = given.get(POLICY, CSP) + b"; frame-ancestors " + (framed_by or "'none'").encode()
+    stored = [] if b"cache-control" in given else [(b"cache-control", b"no-store")]
+    return [*(h for h in kept if h[0] != POLICY), *always.items(), (POLICY, policy), *stored]
 
 
 def _error(status: int, what: str) -> Response:
@@ -243,6 +256,15 @@ def _misdirected(headers: Headers) -> Response:
         },
         421,
     )
+
+
+def _not_in_a_frame(headers: Headers) -> Response:
+    """403: an owner's page or the login, asked for by another site's frame."""
+    return message_page(
+        "Not in this frame", "This page opens in a tab of its own only.", 403,
+        remedy="Came here to rate? Open the personal link you were given.",
+        accepted=headers.get("accept-language", ""),
+    )  # fmt: skip
 
 
 def _not_found(headers: Headers) -> Response:
