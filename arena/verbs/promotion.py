@@ -88,7 +88,7 @@ def models_push(
     name: str, repo: str | None, what: str | None, base: str | None, public: bool, as_json: bool
 ) -> None:
     """Send a model (adapter, merged or reward model) with its card to a hub: private unless --public."""
-    from arena.modelcards import push
+    from arena.pushing import push
     from labeling.hub import own_repo
 
     with working(writes=False) as (here, db, job):
