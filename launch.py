@@ -7,6 +7,7 @@ Only the standard library and click are imported here and at the top of the verb
 when it runs.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -99,6 +100,14 @@ for verb in (
     cli.add_command(verb)
 
 
+RIGHTS, ROOM = "look at who may read and write it", "free some disk space"
+BARRED = {
+    errno.EACCES: RIGHTS, errno.EPERM: RIGHTS, errno.EROFS: "name a place that can be written to",
+    errno.ENOSPC: ROOM, errno.EDQUOT: ROOM, errno.ENAMETOOLONG: "give a shorter name",
+}  # fmt: skip
+"""what the system may have against a path, whichever verb it was given to, and what to do"""
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command; errors the user can mend are one line and exit code 2."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -118,6 +127,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in BARRED:
+            raise
+        _refuse(f"cannot use {error.filename or 'a file'}: {error.strerror}; {BARRED[error.errno]}", words)
     sys.exit(0)
 
 

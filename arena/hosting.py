@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from db.errors import UserError
+
 LOOPBACK = "127.0.0.1"
 PORT = 7860
 OWN_PROXIES = "127.0.0.1,::1"
@@ -25,6 +27,11 @@ class Place:
     embed: str | None = None
     trusted_proxies: str | None = None
     keep_in: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.public_url is not None and not is_web_address(self.public_url):
+            raise UserError(f"{self.public_url!r} is no address that a browser opens",
+                            "give one such as --public-url https://taste.example.org")  # fmt: skip
 
     @property
     def listens(self) -> tuple[str, int]:
@@ -53,6 +60,15 @@ class Place:
     def proxies(self) -> str:
         """Whose word on a client's address is taken."""
         return OWN_PROXIES if self.trusted_proxies is None else self.trusted_proxies
+
+
+def is_web_address(url: str) -> bool:
+    """Whether this is http(s)://HOST or more of it."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, half an IPv6 address
+        return False
 
 
 def address_of(host: str, port: int) -> str:

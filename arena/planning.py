@@ -28,6 +28,8 @@ FEWEST_CLUSTERS = 10
 MOST_ALIKE = 0.95
 NARROWEST, WIDEST = 0.005, 0.45
 """differences that can be planned for"""
+MOST_PAY, LONGEST = 1_000_000, 86_400
+"""an hour, in any currency; seconds that one vote may be said to take"""
 MOST_VOTES = 20_000
 """votes up to which the test that holds however often one looks is reckoned out"""
 
@@ -306,8 +308,13 @@ def _check(wish: Wish, ground: Ground) -> None:
                         f"give one between {NARROWEST:g} and {most:.2f}; 0.1 is a preference of 60:40")  # fmt: skip
     if not 1 <= wish.people <= 100_000:
         raise UserError("a session has 1 to 100,000 people", "give a number in between")
-    if wish.pay < 0 or not 0 <= wish.fee <= 10 or (wish.seconds is not None and wish.seconds <= 0):
-        raise UserError("pay, fee and seconds are not negative", "give 0.33 for a fee of a third of the pay")
+    if not (0 <= wish.pay <= MOST_PAY and 0 <= wish.fee <= 10):
+        raise UserError("pay and fee are not negative, and no more than 1,000,000 an hour and ten times the pay",
+                        "give 0.33 for a fee of a third of the pay")  # fmt: skip
+    if wish.seconds is not None and not 0 < wish.seconds <= LONGEST:
+        raise UserError(
+            "a vote takes more than 0 and at most 86,400 seconds", "leave it out, and the votes tell"
+        )
     if not ground.prompts or not ground.pairs:
         raise UserError(f"campaign {ground.campaign!r} has no battles to vote on", "give it prompts that its models answered")  # fmt: skip
 

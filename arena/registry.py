@@ -6,12 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sqlite_utils import Database
 
 from arena import jobs
 from arena.demo import ensure_starter
 from arena.generating import files_of
+from arena.hosting import is_web_address
 from db import campaigns, runs
 from db.campaigns import coverage, get_campaign, list_campaigns
 from db.catalog import add_model, find_model, get_prompt, get_response, list_models
@@ -45,9 +47,10 @@ def add(
     if remote_name and endpoint is None:
         raise UserError("--remote-name is a model's name on a server", "give it with an --endpoint")
     if endpoint is not None:
-        if not endpoint.startswith(("http://", "https://")) or not remote_name:
-            raise UserError("an endpoint needs its address and the model's name there",
+        if not remote_name:
+            raise UserError("an endpoint needs the model's name on its server",
                             "give --endpoint http(s)://.../v1 --remote-name ID")  # fmt: skip
+        _check_address(endpoint)
         return add_model(db, name, ModelKind.ENDPOINT, endpoint=endpoint, remote_name=remote_name)
     if source is None:
         return add_model(db, name, ModelKind.RECORDED)
@@ -55,6 +58,17 @@ def add(
     return add_model(db, name, kind, source=weights_at(source, "config.json"),
                      adapter=weights_at(adapter, ADAPTER_CONFIG) if adapter else None,
                      quantize=Quantize(quantize) if quantize else None)  # fmt: skip
+
+
+def _check_address(endpoint: str) -> None:
+    """UserError unless this is the address of a server, without a key: lists and logs show it."""
+    if not is_web_address(endpoint):
+        raise UserError(
+            f"{endpoint!r} is no address of a server", "give one such as --endpoint http://host:8000/v1"
+        )
+    if "@" in urlsplit(endpoint).netloc:
+        raise UserError("an endpoint's address holds no name or password, since lists of models show it",
+                        "leave them out, and give the key as TASTEBENCH_API_KEY")  # fmt: skip
 
 
 def weights_at(source: str, config: str) -> str:

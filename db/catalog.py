@@ -66,7 +66,7 @@ def prompt_filter(db: Database, choice: str) -> tuple[str, tuple[object, ...]]:
     name, _, half = choice.partition(":")
     where: str = "p.messages <> '[]'"
     values: tuple[object, ...] = ()
-    if name in tuple(Split):
+    if name in tuple(Split) and not half:
         name, half = "all", name
     if half and half not in tuple(Split):
         raise UserError(f"{choice!r} is no choice of prompts", f"write {name}:train or {name}:heldout")

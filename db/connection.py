@@ -309,6 +309,8 @@ def _plain(error: BaseException) -> BaseException:
             return Unwritable(
                 f"not saved: the server's disk cannot be written ({text})", "free some space, then try again"
             )
+        if "readonly" in text:
+            return Unwritable("not saved: the database may only be read", "look at who may write to the home")
         if "locked" in text or "busy" in text:
             return Busy("not saved: the database is busy", "try again in a moment")
     return error

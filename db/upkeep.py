@@ -22,14 +22,26 @@ from db.migrations import migrations
 
 BESIDE = ("", "-wal", "-shm")
 """the files a SQLite database may consist of"""
+SQLITE = b"SQLite format 3\0"
+"""how such a file begins"""
 
 
 def backup(home: Home, file: Path) -> int:
     """Write a consistent copy to `file`; its size in bytes. Works beside a running server."""
     if any(file.resolve() == _part(home.database, suffix).resolve() for suffix in BESIDE):
         raise UserError(f"{file} is the home's own database", "name another file")
+    if file.is_file() and not _may_be_replaced(file):
+        raise UserError(
+            f"{file} is there already and is no database", "name another file, or move this one away"
+        )
     with contextlib.closing(open_reader(home).conn) as conn:
         return copies.write(conn, file)
+
+
+def _may_be_replaced(file: Path) -> bool:
+    """Whether a file is an older copy, or has nothing in it."""
+    with file.open("rb") as opened:
+        return opened.read(len(SQLITE)) in (SQLITE, b"")
 
 
 def restore(home: Home, file: Path) -> Path | None:

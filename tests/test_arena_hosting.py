@@ -51,6 +51,14 @@ def test_the_path_is_said_once(public_url, root_path, told, root):
     assert (at.told, at.root) == (told, root)
 
 
+@pytest.mark.parametrize(
+    "url", ["taste.example", "ftp://taste.example", "https://", "https://a:b", "http://[::1", ""]
+)
+def test_what_no_browser_opens_is_no_public_address(url):
+    with pytest.raises(UserError, match="give one such as --public-url https"):
+        Place(public_url=url)
+
+
 @pytest.mark.parametrize("listens", ["127.0.0.1", "::1", "localhost", "0.0.0.0", "192.0.2.1"])
 @pytest.mark.parametrize("public", [None, "taste.example"])
 def test_this_machine_and_digits_are_always_meant(listens, public):

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from math import inf, nan
 
 import numpy as np
 import pytest
@@ -185,7 +186,8 @@ def test_what_the_campaign_as_it_stands_tells_apart():
     ("wish", "words"),
     [
         (Wish(0.0), "difference of 0 cannot"), (Wish(0.6), "difference of 0.6 cannot"), (Wish(people=0), "1 to 100,000"),
-        (Wish(pay=-1), "not negative"), (Wish(fee=-0.1), "not negative"), (Wish(seconds=0), "not negative"),
+        (Wish(pay=-1), "not negative"), (Wish(fee=-0.1), "not negative"), (Wish(seconds=0), "more than 0"),
+        *((Wish(**{name: number}), "and") for name in ("pay", "fee", "seconds", "difference") for number in (nan, inf)),
     ],
 )  # fmt: skip
 def test_what_cannot_be_planned_is_refused_with_a_remedy(wish, words):

@@ -76,8 +76,11 @@ def test_adding_the_same_model_twice_is_one_model(home, db):
         (["x", "--recorded", "--adapter", "a/b"], "only weights take an --adapter"),
         (["x", "--recorded", "--quantize", "4bit"], "only weights take an --adapter or --quantize"),
         (["x", "--recorded", "--remote-name", "m"], "--remote-name is a model's name on a server"),
-        (["x", "--endpoint", "http://h/v1"], "an endpoint needs its address and the model's name"),
-        (["x", "--endpoint", "ftp://h", "--remote-name", "m"], "an endpoint needs its address"),
+        (["x", "--endpoint", "http://h/v1"], "an endpoint needs the model's name"),
+        (["x", "--endpoint", "ftp://h", "--remote-name", "m"], "'ftp://h' is no address of a server"),
+        (["x", "--endpoint", "http://", "--remote-name", "m"], "'http://' is no address of a server"),
+        (["x", "--endpoint", "http://h:99999/v1", "--remote-name", "m"], "is no address of a server"),
+        (["x", "--endpoint", "http://me:word@h/v1", "--remote-name", "m"], "holds no name or password"),
         (["x", "--source", "/nowhere"], "there is no folder '/nowhere'"),
         (["x", "--source", "./nowhere"], "there is no folder './nowhere'"),
         (
@@ -239,6 +242,10 @@ def test_an_evaluation_takes_held_out_prompts_and_warns_of_few(tmp_path):
         (
             ["x", "--models", "model-one,model-two", "--prompts", "nowhere"],
             "there is no prompt set 'nowhere'",
+        ),
+        (
+            ["x", "--models", "model-one,model-two", "--prompts", "train:heldout"],
+            "there is no prompt set 'train'",
         ),
         (
             ["x", "--models", "model-one,model-two", "--prompts", "heldout"],

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from db.connection import Home, Writer
-from db.errors import UserError
+from db.connection import Home, Writer, open_writer, transaction
+from db.errors import Unwritable, UserError
 from db.lock import Lock, Server, server_of
 
 
@@ -67,3 +67,11 @@ def test_a_file_system_without_locks_is_one_line(home: Home, monkeypatch: pytest
         UserError, match=r"cannot write and lock .*: No locks available; .* a disk of this machine"
     ):
         Lock(home)
+
+
+def test_a_home_that_may_only_be_read_is_one_line(home: Home):
+    db = open_writer(home)
+    db.conn.execute("PRAGMA query_only=ON")
+    with pytest.raises(Unwritable, match="may only be read"), transaction(db):
+        db.conn.execute("UPDATE models SET name = name")
+    db.conn.close()

@@ -66,7 +66,8 @@ def test_a_copy_holds_what_others_just_wrote(home, tmp_path):
 
 def test_a_copy_replaces_an_older_one_and_a_failed_one_does_not(home, tmp_path):
     file = tmp_path / "copy.db"
-    file.write_bytes(b"older")
+    file.write_bytes(b"")
+    upkeep.backup(home, file)
     upkeep.backup(home, file)
     whole = file.read_bytes()
     assert whole.startswith(b"SQLite format 3")
@@ -77,6 +78,13 @@ def test_a_copy_replaces_an_older_one_and_a_failed_one_does_not(home, tmp_path):
         upkeep.backup(home, tmp_path / "folder")
     assert file.read_bytes() == whole
     assert sorted(p.name for p in tmp_path.iterdir()) == ["copy.db", "folder", "home"]
+
+
+def test_a_copy_does_not_replace_what_is_no_copy(home, tmp_path):
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "Why?"}')
+    with pytest.raises(UserError, match="is no database; name another file"):
+        upkeep.backup(home, tmp_path / "prompts.jsonl")
+    assert (tmp_path / "prompts.jsonl").read_text() == '{"prompt": "Why?"}'
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal"])

@@ -296,6 +296,22 @@ def test_what_can_be_mended_is_one_line(home, words, reason):
     assert len(ran.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["import", "prompts"], ["models", "add", "x", "--source"], ["restore"], ["combine"], ["export", "--format", "votes"],
+        ["train", "dpo", "--from", "model-one", "--pairs"], ["judge", "first", "--with", "reward", "--model"],
+    ],
+)  # fmt: skip
+def test_a_path_that_no_disk_takes_is_one_line(home, tmp_path, words):
+    """One that may not be read comes to the same place; tests often run as root, who may."""
+    assert "File name too long; give a shorter" in refused(run(home, *words, tmp_path / ("n" * 300)))
+
+
+def test_a_home_needs_a_name():
+    assert "--home names no folder" in refused(run("", "models", "list"))
+
+
 def test_a_real_child_ends_with_exit_2_and_one_line(tmp_path):
     ran = child("--home", tmp_path / "home", "models", "show", "no/body\n")
     assert (ran.returncode, ran.stdout) == (2, "")

@@ -108,7 +108,7 @@ class Ran(NamedTuple):
         return json.loads(self.out)
 
 
-def run(home: Home | Path, *words: object) -> Ran:
+def run(home: Home | Path | str, *words: object) -> Ran:
     """Run a verb in this process, as `python launch.py --home HOME WORDS` does."""
     out, err = io.StringIO(), io.StringIO()
     root = home.root if isinstance(home, Home) else home

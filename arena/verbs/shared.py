@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 def home() -> "Home":
     """The home this command works on."""
     from db.connection import home_at
+    from db.errors import UserError
 
-    return home_at(Path(click.get_current_context().find_root().params["home"]))
+    folder = click.get_current_context().find_root().params["home"]
+    if not folder:
+        raise UserError("--home names no folder", "give one such as --home ./workspace, or leave it out")
+    return home_at(Path(folder))
 
 
 @contextlib.contextmanager
