@@ -26,7 +26,7 @@ from training.snapshots import Source, freeze, freeze_answers, measured_flips, w
 
 if TYPE_CHECKING:
     from training.answers import AnswerPreflight
-    from training.monitoring import Metric
+    from training.metrics import Metric
     from training.preflight import Preflight
     from training.running import Trained
 

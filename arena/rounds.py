@@ -26,7 +26,7 @@ from training.settings import RunSpec
 from training.snapshots import write_rows
 
 if TYPE_CHECKING:
-    from training.monitoring import Metric
+    from training.metrics import Metric
     from training.running import Trained
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from db.entities.runs import RunKind
 from tests import tiny
 from training.alarms import Course, alarms
-from training.monitoring import read_metrics
+from training.metrics import read_metrics
 from training.presets import PRESETS
 from training.settings import ModelFiles, RunSpec, with_overrides
 from training.starter import WEIGHTS, demo_responses

@@ -82,7 +82,7 @@ def plain(model: Path, rows: Path, way: str, steps: int) -> dict[str, float]:
 def ours(model: Path, rows: Path, way: str, steps: int) -> dict[str, float]:
     """In this process: our trainer, its steps alone."""
     from db.entities.runs import RunKind
-    from training.monitoring import read_metrics
+    from training.metrics import read_metrics
     from training.presets import PRESETS
     from training.rank import train_here
     from training.settings import ModelFiles, RunSpec, with_overrides

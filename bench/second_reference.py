@@ -188,7 +188,7 @@ def beforehand(model: Path, rows: Path) -> dict[str, float]:
 
 def costs_of(run: Path, metrics: dict[str, Any], steps: int, whole: float) -> dict[str, float]:
     """The parts of a run's time, from what it logged of itself."""
-    from training.monitoring import read_metrics
+    from training.metrics import read_metrics
 
     seconds = before = evals = 0.0
     for m in read_metrics(run / "metrics.jsonl"):

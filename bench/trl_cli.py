@@ -114,7 +114,7 @@ def run_theirs(model: Path, data: Path, out: Path, full: bool) -> Run:
 
 
 def run_ours(model: Path, rows: Path, out: Path, full: bool) -> Run:
-    from training.monitoring import read_metrics
+    from training.metrics import read_metrics
 
     words = [sys.executable, "-m", "bench.trl_cli", "--child", str(model), str(rows), str(out)]
     ended = timed([*words, *(["--full"] if full else [])], GLIBC_TUNABLES=WHOLE_MEMORY)

@@ -20,7 +20,7 @@ def in_a_group(spec: Any) -> None:
 
 def run(spec: Any, kill_after: int | None = None) -> int:
     """Train in a process; once it has logged the step, its whole group gets kill -9. The process's exit code."""
-    from training.monitoring import read_metrics
+    from training.metrics import read_metrics
 
     child = CONTEXT.Process(target=in_a_group, args=(spec,))
     child.start()

@@ -18,7 +18,7 @@ PURE = [
     "labeling/flags.py", "labeling/reading.py", "labeling/others.py", "labeling/influence.py", "labeling/favour.py", "labeling/alarms.py",
     "labeling/blinding.py", "labeling/folding.py", "labeling/guarding.py",
     "labeling/math.py", "labeling/consensus.py", "labeling/privacy.py", "labeling/policy.py",
-    "training/settings.py", "training/alarms.py", "training/presets.py", "training/starter/world.py",
+    "training/settings.py", "training/proof.py", "training/alarms.py", "training/presets.py", "training/starter/world.py",
     *(f"arena/{name}.py" for name in (
         "winrates", "ratings", "columns", "intervals", "beside", "slices", "where", "wording", "planning")),
 ]  # fmt: skip

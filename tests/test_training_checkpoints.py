@@ -14,7 +14,8 @@ from db.errors import UserError
 from training.checkpoints import CARRIED, drop, keep, mark_of, newest, prune, steps_between
 from training.dpo import train
 from training.folders import MARKER, seal, verify
-from training.monitoring import Cancelled, read_metrics
+from training.following import Cancelled
+from training.metrics import read_metrics
 from training.presets import PRESETS
 from training.samples import read_samples
 from training.settings import SETTINGS_OF, ModelFiles, RunSpec, with_overrides

@@ -14,8 +14,10 @@ from db.entities.runs import RunKind
 from db.errors import UserError
 from training.dpo import Loaded, answer_logps, build_trainer, fit, load, train
 from training.folders import verify
+from training.following import Cancelled
 from training.loading import load_base, load_policy, load_tokenizer, stored_dtype
-from training.monitoring import Cancelled, read_metrics, refuse_not_a_number
+from training.metrics import read_metrics
+from training.monitoring import refuse_not_a_number
 from training.preflight import read_rows
 from training.presets import PRESETS
 from training.prompts_once import shares_prompts

@@ -9,8 +9,9 @@ from db.entities.runs import RunKind
 from db.errors import UserError
 from training.answers import read_answers
 from training.folders import verify
+from training.following import follow
 from training.kto import build_trainer, in_turns, proven, starting_loss, train
-from training.monitoring import follow, read_metrics
+from training.metrics import read_metrics
 from training.presets import preset_of
 from training.running import load_start
 from training.settings import KtoLoss, KtoSettings, ModelFiles, RunSpec, with_overrides

@@ -17,8 +17,9 @@ from db.connection import PROJECT
 from db.entities.runs import RunKind
 from db.errors import UserError
 from training.folders import verify
+from training.following import Cancelled
 from training.launching import launch_of, train_across
-from training.monitoring import Cancelled, read_metrics
+from training.metrics import read_metrics
 from training.presets import PRESETS, PRESETS_OF
 from training.rank import ORDER, Order, read_order, train_here
 from training.settings import ModelFiles, RunSpec, with_overrides

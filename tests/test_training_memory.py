@@ -11,7 +11,7 @@ from db.entities.runs import RunKind
 from training.dpo import train
 from training.loading import load_base
 from training.memory import estimate, shape_in, shape_of
-from training.monitoring import read_metrics
+from training.metrics import read_metrics
 from training.presets import PRESETS, preset_of
 from training.running import OutOfMemory, halved
 from training.settings import (

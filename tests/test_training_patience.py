@@ -9,7 +9,9 @@ from safetensors.torch import load_file
 
 from db.entities.runs import RunKind
 from training.dpo import train
-from training.monitoring import Cancelled, Monitor, read_metrics
+from training.following import Cancelled
+from training.metrics import read_metrics
+from training.monitoring import Monitor
 from training.presets import PRESETS
 from training.settings import ModelFiles, RunSpec, with_overrides
 

@@ -11,7 +11,7 @@ from trl.trainer.utils import add_fused_lm_head
 
 from db.entities.runs import RunKind
 from training.dpo import build_trainer, load
-from training.monitoring import read_metrics
+from training.metrics import read_metrics
 from training.presets import PRESETS
 from training.prompts_once import FAMILIES, pack, read_once, shares_prompts
 from training.rank import train_here

@@ -43,7 +43,7 @@ def test_a_run_in_tensorboard_has_the_losses_of_its_own_file(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     from training.dpo import train
-    from training.monitoring import read_metrics
+    from training.metrics import read_metrics
 
     start = ModelFiles(str(tiny.tiny_llama(tmp_path / "start")))
     rows = tiny.write_rows(tmp_path / "rows.jsonl", tiny.some_pairs(8, 4))

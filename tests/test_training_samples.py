@@ -9,7 +9,7 @@ from db.entities.runs import RunKind
 from training import neutral, samples
 from training.dpo import train
 from training.loading import load_policy
-from training.monitoring import read_metrics
+from training.metrics import read_metrics
 from training.presets import PRESETS
 from training.settings import ModelFiles, RunSpec, with_overrides
 

@@ -134,9 +134,9 @@ def test_what_leaves_a_safe_band_is_named(overrides, pairs, word):
     assert word in found[0]
 
 
-def test_settings_preflight_and_monitoring_do_not_load_torch():
+def test_settings_preflight_and_following_do_not_load_torch():
     code = (
-        "import sys, training.settings, training.presets, training.preflight, training.monitoring, training.folders, arena.players;"
+        "import sys, training.settings, training.presets, training.preflight, training.following, training.folders, arena.players;"
         "print(*[m for m in ('torch', 'transformers', 'peft', 'trl', 'datasets') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ from db.errors import UserError
 from training.answers import look, read_answers
 from training.folders import verify
 from training.loading import load_policy, load_tokenizer, stored_dtype
-from training.monitoring import read_metrics
+from training.metrics import read_metrics
 from training.presets import preset_of
 from training.running import load_start
 from training.settings import ModelFiles, RunSpec, with_overrides

@@ -17,19 +17,19 @@ from trl import DPOConfig, DPOTrainer
 
 from db.entities.catalog import Split
 from db.errors import UserError
+from training.following import follow
 from training.loading import load_policy
-from training.monitoring import (
+from training.metrics import Metric
+from training.preflight import Row, preflight, read_rows, tokenize, usable
+from training.prompts_once import read_once, shares_prompts
+from training.proof import (
     ROUGH,
-    Metric,
     ReferenceProof,
-    follow,
     prove_reference,
     refuse_unproven,
     starting_loss,
     tolerance_for,
 )
-from training.preflight import Row, preflight, read_rows, tokenize, usable
-from training.prompts_once import read_once, shares_prompts
 from training.running import (
     Trained,
     begin,

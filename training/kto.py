@@ -18,8 +18,10 @@ from trl import KTOConfig, KTOTrainer
 from db.entities.catalog import Split
 from db.errors import UserError
 from training.answers import Answer, look, read_answers, trainable
+from training.following import follow
 from training.loading import load_policy
-from training.monitoring import Metric, ReferenceProof, follow, refuse_unproven, tolerance_for
+from training.metrics import Metric
+from training.proof import ReferenceProof, refuse_unproven, tolerance_for
 from training.running import (
     Start,
     Trained,

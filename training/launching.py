@@ -23,7 +23,8 @@ import psutil
 
 from db.connection import PROJECT
 from db.errors import UserError
-from training.monitoring import Cancelled, Metric
+from training.following import Cancelled
+from training.metrics import Metric
 from training.processes import mark_of, runs_still
 from training.rank import OBSERVED, ORDER, STOP, Order
 from training.running import OutOfMemory, Trained, going_on_with_less, read_result

@@ -1,118 +1,28 @@
-"""Following a run of any kind: its metrics, the proof that its reference is the right one, its checkpoints, its end.
+"""What a run shows while it goes on: every log written down and passed on, its checkpoints kept, its stop found.
 
-`follow` runs a trainer; every kind of run goes through it. Where a run has several processes, each follows it and the
-first one writes. Light at import: the web process reads `Metric` and
-`read_metrics`. The trainer's callbacks are made in a function.
+Light at import; the form in which the trainer calls the monitor is made in a function.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from db.errors import UserError
-from db.files import written_file
-from training import checkpoints, looks, samples, together
-from training.folders import verify
-from training.settings import DpoLoss, DpoSettings, KtoSettings, RunSpec
+from training import checkpoints, looks, together
+from training.metrics import Metric
+from training.proof import ReferenceProof
+from training.settings import RunSpec
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
     from transformers import TrainingArguments as Args
-
-TOLERANCE = 1e-3
-ROUGH = 1e-2
-"""where numbers of 16 bits meet what the reference said beforehand, in batches of other rows"""
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """What the trainer logged after `step` of `total_steps` optimizer steps, under the trainer's own keys."""
-
-    step: int
-    total_steps: int
-    values: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class ReferenceProof:
-    """The first step held against what the right reference must give.
-
-    `margin` and `loss` are the trainer's, before any weight has moved. Against the start itself the margin must
-    be 0 and the loss that of margin 0; against another model both must be what plain forward passes of the two
-    models give on the same pairs.
-    """
-
-    margin: float
-    loss: float
-    expected_margin: float
-    expected_loss: float
-    tolerance: float
-    ok: bool
-
-
-class Cancelled(UserError):
-    """The run was asked to stop and did, at the end of a step."""
-
-
-def starting_loss(settings: DpoSettings, margin: float = 0.0) -> float:
-    """The loss of one pair whose rewards differ by `margin` (already times beta).
-
-    Sources: DPO (2305.18290) eq. 7; robust DPO (2403.00409); IPO (2310.12036) eq. 17; APO (2408.06266) eq. 7.
-    The losses that look at more than the margin (sigmoid_norm, ipo, apo_zero) are only defined here at 0.
-    """
-    low, high = _softplus(-margin), _softplus(margin)
-    e = settings.label_smoothing
-    if settings.loss is DpoLoss.SIGMOID:
-        return low
-    if settings.loss is DpoLoss.ROBUST:
-        return ((1 - e) * low - e * high) / (1 - 2 * e)
-    if settings.loss is DpoLoss.HINGE:
-        return max(0.0, 1 - margin)
-    if margin != 0.0:
-        raise UserError(
-            f"the {settings.loss} loss cannot be checked against a reference other than the start",
-            "use loss=sigmoid, robust or hinge with that reference",
-        )
-    return {
-        DpoLoss.SIGMOID_NORM: math.log(2),
-        DpoLoss.IPO: 1 / (2 * settings.beta) ** 2,
-        DpoLoss.APO_ZERO: 1.0,
-    }[settings.loss]
-
-
-def prove_reference(
-    values: Mapping[str, float], expected_margin: float, expected_loss: float, tolerance: float = TOLERANCE
-) -> ReferenceProof:
-    """The proof from the metrics logged at step 1."""
-    margin, loss = values["rewards/margins"], values["loss"]
-    ok = _near(margin, expected_margin, tolerance) and _near(loss, expected_loss, tolerance)
-    return ReferenceProof(margin, loss, expected_margin, expected_loss, tolerance, ok)
-
-
-def tolerance_for(settings: DpoSettings | KtoSettings, on_gpu: bool) -> float:
-    """How far the first step may be off. Four-bit layers and GPUs compute in 16 bits."""
-    return ROUGH if settings.precompute and (settings.quantize or on_gpu) else TOLERANCE
-
-
-def refuse_unproven(proof: ReferenceProof) -> None:
-    """UserError where the first step shows another reference than the one that was asked for."""
-    if proof.ok:
-        return
-    raise UserError(
-        f"the reference is not the model it should be: at the first step the margin is {proof.margin:.4f} instead of "
-        f"{proof.expected_margin:.4f} and the loss {proof.loss:.4f} instead of {proof.expected_loss:.4f}",
-        "the run was stopped and nothing was kept; start from the model the reference was copied from",
-    )
 
 
 def refuse_not_a_number(step: int, values: Mapping[str, float]) -> None:
@@ -244,95 +154,6 @@ class Monitor:
         self.kept_at = step
 
 
-def follow(
-    trainer: Trainer,
-    spec: RunSpec[Any],
-    observe: Callable[[Metric], None],
-    should_stop: Callable[[], bool],
-    prove: Callable[[Mapping[str, float]], ReferenceProof] | None = None,
-    before: float = 0.0,
-) -> Monitor:
-    """Run a trainer from the newest checkpoint of its run that verifies, or from the start where there is none.
-
-    `before` is how many seconds it took to ask the reference, where that was done beforehand: they count as the run's.
-    Cancelled where it was asked to stop: after the step it was at, with a checkpoint kept.
-    """
-    found = checkpoints.newest(spec.folder, checkpoints.mark_of(spec))
-    together.by_the_first(
-        partial(forget_after, spec.folder, found.checkpoint.step if found.checkpoint else None)
-    )
-    path = spec.folder / "metrics.jsonl" if together.first() else Path(os.devnull)
-    with path.open("a", encoding="utf-8") as file:
-        monitor = Monitor(spec.folder, file, checkpoints.mark_of(spec), observe, should_stop, prove)
-        monitor.patience = spec.settings.patience
-        go_on_from(monitor, found)
-        if before:
-            monitor.earlier += before
-            monitor.last["reference_seconds"] = before
-        attach(trainer, spec, monitor)
-        _leave_layers_unpacked(trainer)
-        if together.agreed(should_stop()):
-            raise Cancelled("the run was cancelled before its first step", "start it again when it suits")
-        written = Path(str(trainer.args.output_dir))
-        # What a killed run had not finished writing.
-        together.by_the_first(partial(shutil.rmtree, written, ignore_errors=True))
-        if found.checkpoint is None:
-            trainer.train()
-        else:
-            # What was due at that step is evaluated already, unless the run was asked to stop just there.
-            trainer.args.eval_on_start = bool(found.checkpoint.carried["owes_evaluation"])
-            trainer.add_callback(_same_number_types(trainer))
-            trainer.train(resume_from_checkpoint=str(found.checkpoint.folder))
-        together.by_the_first(partial(shutil.rmtree, written, ignore_errors=True))
-    if monitor.stopped_at is not None:
-        raise Cancelled(
-            f"the run was cancelled at step {monitor.stopped_at} of {trainer.state.max_steps}; it has no model yet",
-            "`jobs resume` goes on from there",
-        )
-    take_best(trainer, monitor)
-    return monitor
-
-
-def take_best(trainer: Trainer, monitor: Monitor) -> None:
-    """Where a run has patience, its model and its figures are those of its best evaluation."""
-    last = trainer.state.global_step
-    if not monitor.patience or monitor.best is None or monitor.best[0] in (0, last):
-        return
-    folder = monitor.folder / checkpoints.FOLDER / f"checkpoint-{monitor.best[0]}"
-    try:
-        verify(folder)
-    except UserError as error:
-        monitor.notes.append(f"the model is that of the last step, as the best cannot be read: {error.what}")
-        return
-    types = {name: p.dtype for name, p in trainer.model.named_parameters()}
-    trainer._load_from_checkpoint(str(folder))
-    for name, parameter in trainer.model.named_parameters():
-        parameter.data = parameter.data.to(types[name])
-    carried = json.loads((folder / checkpoints.CARRIED).read_text(encoding="utf-8"))
-    monitor.last = dict(carried["last"])
-    early = f"; the run stopped after step {last} of {trainer.state.max_steps}" if monitor.ended_early else ""
-    monitor.notes.append(f"the model is that of step {monitor.best[0]}, the best on held-out rows{early}")
-
-
-def go_on_from(monitor: Monitor, found: checkpoints.Found) -> None:
-    """Take over what the checkpoint's run had shown, and say where the run goes on and what was passed over."""
-    past = found.checkpoint
-    monitor.notes += found.passed_over
-    if past is not None:
-        proof = past.carried["proof"]
-        monitor.proof = ReferenceProof(**proof) if proof else None
-        monitor.last = dict(past.carried["last"])
-        monitor.earlier = float(past.carried["seconds"])
-        monitor.tokens_before = monitor.last.get("num_tokens", 0.0)
-        best = past.carried["best"]
-        monitor.best = (int(best[0]), float(best[1])) if best else None
-        monitor.waited = int(past.carried["waited"])
-        monitor.owes_look = bool(past.carried["owes_look"])
-        monitor.notes.append(f"the run went on from its checkpoint after step {past.step}")
-    for note in monitor.notes:
-        print(note, file=sys.stderr)  # the job's log
-
-
 def attach(trainer: Trainer, spec: RunSpec[Any], monitor: Monitor) -> None:
     """Let the monitor hear a trainer, whatever it trains, and look at its model; standard output stays empty."""
     from transformers.trainer_callback import PrinterCallback
@@ -397,65 +218,3 @@ def as_callback(monitor: Monitor) -> TrainerCallback:
             monitor.keep(written, state.global_step)
 
     return Watch()
-
-
-def _leave_layers_unpacked(trainer: Trainer) -> None:
-    """Keep bitsandbytes on a CPU from repacking the 4-bit layers at the first evaluation.
-
-    Packing rounds their scales, so a run that goes on after one would compute with other numbers than it began with.
-    """
-    for layer in trainer.model.modules():
-        if hasattr(layer, "support_avx512bf16_for_cpu"):
-            layer.support_avx512bf16_for_cpu = False
-
-
-def _same_number_types(trainer: Trainer) -> TrainerCallback:
-    """Undo that peft loads a checkpoint's adapter in 32 bits where it was trained in 16 (over a quantised base)."""
-    from transformers import TrainerCallback
-
-    types = {name: p.dtype for name, p in trainer.model.named_parameters() if p.is_floating_point()}
-
-    class SameTypes(TrainerCallback):  # type: ignore[misc]
-        """Once, after the checkpoint is loaded."""
-
-        def on_train_begin(self, *_: object, **what: Any) -> None:  # noqa: ANN401 - the trainer's own objects
-            widened = [
-                (p, types[n]) for n, p in what["model"].named_parameters() if p.dtype != types.get(n, p.dtype)
-            ]
-            for parameter, dtype in widened:
-                parameter.data = parameter.data.to(dtype)
-            if widened:  # the optimizer takes its moments to the types of the weights as it loads them
-                what["optimizer"].load_state_dict(what["optimizer"].state_dict())
-
-    return SameTypes()
-
-
-def forget_after(run: Path, step: int | None) -> None:
-    """Forget what the run wrote down after a step."""
-    cut_after(run / "metrics.jsonl", step)
-    samples.cut_after(run, step)
-
-
-def cut_after(path: Path, step: int | None) -> None:
-    """Forget the metrics after a step (None: all of them): the run takes those steps again."""
-    kept = [m for m in read_metrics(path) if step is not None and m.step <= step]
-    with written_file(path) as aside:
-        aside.write_text("".join(json.dumps(asdict(m)) + "\n" for m in kept), encoding="utf-8")
-
-
-def read_metrics(path: Path) -> list[Metric]:
-    """The metrics written so far; a last line still being written is left for the next reading."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return [Metric(**json.loads(line)) for line in lines]
-
-
-def _near(value: float, expected: float, tolerance: float) -> bool:
-    """Within the tolerance, taken relative where the expected value is above 1 (IPO's loss is 25 at beta 0.1)."""
-    return abs(value - expected) <= tolerance * max(1.0, abs(expected))
-
-
-def _softplus(x: float) -> float:
-    """log(1 + e^x) without overflow."""
-    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))

@@ -19,7 +19,7 @@ from training.processes import mark_of, runs_still
 from training.settings import ModelFiles, RunSpec, from_mapping
 
 if TYPE_CHECKING:
-    from training.monitoring import Metric
+    from training.metrics import Metric
     from training.running import Trained
 
 ORDER, OBSERVED, STOP = "order.json", "observed.jsonl", "stop"
@@ -132,7 +132,7 @@ def stopping(folder: Path, starter: tuple[int, float]) -> Callable[[], bool]:
 
 def write_error(folder: Path, index: int, error: Exception) -> bool:
     """Say in a file why this process failed; True where all of them stop because they were asked to."""
-    from training.monitoring import Cancelled
+    from training.following import Cancelled
     from training.running import OutOfMemory
 
     kind = next((k.__name__ for k in (Cancelled, OutOfMemory, UserError) if isinstance(error, k)), "bug")

@@ -18,9 +18,10 @@ from trl import RewardConfig, RewardTrainer
 from db.entities.catalog import Split
 from db.errors import UserError
 from training.folders import written_aside
+from training.following import follow
 from training.loading import load_scorer, quiet, working_dtype
 from training.merging import FOUR_BIT, rounded
-from training.monitoring import Metric, follow
+from training.metrics import Metric
 from training.preflight import Row, read_rows
 from training.running import (
     Trained,

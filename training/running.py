@@ -20,8 +20,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 from db.errors import UserError
 from training.folders import written_aside
 from training.loading import PLAIN_TEMPLATE, load_policy, quiet, stored_dtype
-from training.monitoring import Monitor, ReferenceProof
+from training.monitoring import Monitor
 from training.presets import warnings_for
+from training.proof import ReferenceProof
 from training.reporting import tracker_arguments
 from training.settings import ModelFiles, Optimizer, RunSpec, Settings, to_json
 from training.together import FOLDER, by_the_first, first, processes, shared

@@ -11,7 +11,8 @@ from trl import SFTConfig, SFTTrainer
 
 from db.entities.catalog import Split
 from training.answers import Answer, look, read_answers, trainable
-from training.monitoring import Metric, follow
+from training.following import follow
+from training.metrics import Metric
 from training.running import (
     Start,
     Trained,
