@@ -1,7 +1,17 @@
+/* What this browser keeps. Where it keeps nothing (another site's frame, storage switched off), the open page does. */
+const shelf = (name) => {
+  try { return window[name]; } catch {
+    const here = new Map();
+    return { forgetful: true, getItem: (key) => here.get(key) ?? null, setItem: (key, value) => here.set(key, value),
+      removeItem: (key) => here.delete(key) };
+  }
+};
+const BROWSER = shelf("localStorage"), TAB = shelf("sessionStorage");
+
 /* The reader's language. The English sentence is the key; CATALOGUES holds the others. */
 const LANGUAGE = "tastebench-language";
 const LANGUAGES = ["en", ...Object.keys(CATALOGUES)];
-const language = [localStorage.getItem(LANGUAGE), ...navigator.languages]
+const language = [BROWSER.getItem(LANGUAGE), ...navigator.languages]
   .map((tag) => (tag || "").slice(0, 2).toLowerCase()).find((code) => LANGUAGES.includes(code)) || "en";
 const words = CATALOGUES[language] || {};
 
@@ -37,13 +47,14 @@ const translate = (scope) => {
 };
 
 const offerLanguages = (select) => {
+  select.parentElement.hidden = Boolean(BROWSER.forgetful);   // a choice would not outlive the reload
   select.replaceChildren(...LANGUAGES.map((code) => {
     const option = new Option(new Intl.DisplayNames([code], { type: "language" }).of(code), code, false, code === language);
     option.lang = code;
     return option;
   }));
   select.addEventListener("change", (event) => {
-    localStorage.setItem(LANGUAGE, event.target.value);
+    BROWSER.setItem(LANGUAGE, event.target.value);
     location.reload();
   });
 };

@@ -8,10 +8,10 @@ const READ = "tastebench-guidelines-read", PREFERENCE = "tastebench-";
 const SOURCE = root.dataset.source || "next";   // where ballots come from
 const hooks = {};         // what a page that stands on this one does: heard(said) with each answer, idle() without a ballot
 
-const recall = (name, otherwise, store = localStorage) => {
+const recall = (name, otherwise, store = BROWSER) => {
   try { return JSON.parse(store.getItem(name)) ?? otherwise; } catch { return otherwise; }
 };
-const keep = (name, value, store = localStorage) => {
+const keep = (name, value, store = BROWSER) => {
   if (value === null) store.removeItem(name); else store.setItem(name, JSON.stringify(value));
 };
 

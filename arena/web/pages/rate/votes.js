@@ -6,7 +6,7 @@ let queue = [];           // ballots held, the first one is on the screen
 let outbox = recall(OUTBOX, []);
 let done = new Set();     // assignments voted on in this tab: not shown again while their answer is on the way
 let end = null, progress = null, shownAt = 0, busy = false, sending = false, tries = 0, timer = 0, undoing = 0;
-let last = recall(LAST, null, sessionStorage);   // the vote that can be taken back: its assignment and details
+let last = recall(LAST, null, TAB);   // the vote that can be taken back: its assignment and details
 let practised = 0, waitsFor = null;              // of the practice: votes given, the one whose feedback is awaited
 const guides = new Map(); // what /api/guidelines said, by the campaign the ballots came under
 
@@ -252,7 +252,7 @@ const later = (answer) => {
 
 const remember = (body) => {
   last = body;
-  keep(LAST, last, sessionStorage);
+  keep(LAST, last, TAB);
   refreshUndo();
 };
 
