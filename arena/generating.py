@@ -16,6 +16,8 @@ from db.errors import UserError
 from training.settings import ModelFiles
 
 LOT = 64
+MOST_SAMPLES = 1000
+"""responses of one model to one prompt"""
 
 
 class Generated(NamedTuple):
@@ -67,16 +69,20 @@ def base_of(home: Home, model: Model) -> str:
 def settings_like(db: Database, model: str, otherwise: GenerationSettings) -> GenerationSettings:
     """The settings a model's stored responses were generated with, so that both sides of a battle share them.
 
-    The first response that says how it was made decides; what it does not say, and the seed, are `otherwise`'s.
+    The first response that says how it was made decides; what it does not say, and the seed, are `otherwise`'s. Imported
+    responses may say what no model here can do: then all is.
     """
     stored = next((r.settings for r in responses_of(db, model) if r.settings), {})
-    return GenerationSettings(
-        temperature=float(str(stored.get("temperature", otherwise.temperature))),
-        top_p=float(str(stored.get("top_p", otherwise.top_p))),
-        max_new_tokens=int(str(stored.get("max_new_tokens", otherwise.max_new_tokens))),
-        seed=otherwise.seed,
-        system=str(stored.get("system", otherwise.system)),
-    )
+    try:
+        return GenerationSettings(
+            temperature=float(str(stored.get("temperature", otherwise.temperature))),
+            top_p=float(str(stored.get("top_p", otherwise.top_p))),
+            max_new_tokens=int(str(stored.get("max_new_tokens", otherwise.max_new_tokens))),
+            seed=otherwise.seed,
+            system=str(stored.get("system", otherwise.system)),
+        )
+    except (ValueError, UserError):
+        return otherwise
 
 
 def generate(
@@ -96,8 +102,8 @@ def generate(
     What is written stays, also where this stops half-way, so running it again goes on. UserError where a model
     cannot answer, or when it is told to stop.
     """
-    if samples < 1:
-        raise UserError(f"{samples} responses a prompt are none", "ask for 1 or more")
+    if not 1 <= samples <= MOST_SAMPLES:
+        raise UserError(f"{samples} responses a prompt cannot be written", f"ask for 1 to {MOST_SAMPLES}")
     if not models:
         raise UserError("the list of models names no model", "name one or more, comma-separated")
     found = [get_model(db, name) for name in dict.fromkeys(models)]

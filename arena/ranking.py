@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from arena.demo import ensure_starter
-from arena.generating import generate
+from arena.generating import MOST_SAMPLES, generate
 from arena.grading import Grader, grade
 from arena.judging import Judge, Ranker, compare, score
 from arena.players import GenerationSettings
@@ -126,8 +126,10 @@ def rank(
 
 def _refuse(db: Database, order: Order, source: str) -> None:
     """UserError where nothing can be ranked, or the name of the pairs stands for others."""
-    if order.n < 2:
-        raise UserError(f"{order.n} responses a prompt leave nothing to rank", "ask for 2 or more with --n")
+    if not 2 <= order.n <= MOST_SAMPLES:
+        raise UserError(
+            f"{order.n} responses a prompt cannot be ranked", f"ask for 2 to {MOST_SAMPLES} with --n"
+        )
     name = checked_name(order.name, "pair set")
     for known, its_source, _ in pair_sets(db):
         if known == name and its_source != source:

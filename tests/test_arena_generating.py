@@ -120,6 +120,15 @@ def test_a_model_without_weights_here_has_no_files(tiny_home, db):
     assert files_of(tiny_home, get_model(db, "one")).source == str(weights() / "one")
 
 
+@pytest.mark.parametrize(
+    "said", [{"temperature": "hot"}, {"max_new_tokens": 0}, {"temperature": -1, "top_p": 2}]
+)
+def test_settings_that_no_model_can_follow_are_not_shared(tiny_home, db, said):
+    first = prompts_of(db, "questions")[0]
+    add_responses(db, [Response.of(first.id, "one", "from elsewhere", settings=said)])
+    assert settings_like(db, "one", QUICK) == QUICK
+
+
 def test_a_folder_that_is_gone_is_named(tiny_home, db):
     add_model(db, "lost", ModelKind.CHECKPOINT, source="/nowhere/model")
     with pytest.raises(UserError, match="/nowhere/model"):
@@ -162,8 +171,14 @@ def test_the_verb_prints_how_many(tiny_home, db):
         (["--models", "nobody", "--prompts", "all"], "there is no model 'nobody'"),
         (["--models", "one", "--prompts", "no such set"], "there is no prompt set 'no such set'"),
         (["--models", "one", "--prompts", "questions:half"], "is no choice of prompts"),
-        (["--models", "one", "--prompts", "all", "--n", "0"], "0 responses a prompt"),
+        (["--models", "one", "--prompts", "all", "--n", "0"], "0 responses a prompt cannot be written"),
+        (["--models", "one", "--prompts", "all", "--n", "1001"], "ask for 1 to 1000"),
         (["--models", "", "--prompts", "all"], "names no model"),
+        (["--models", "one", "--prompts", "all", "--temperature", "-1"], "with a temperature of -1"),
+        (["--models", "one", "--prompts", "all", "--temperature", "nan"], "with a temperature of nan"),
+        (["--models", "one", "--prompts", "all", "--max-new-tokens", "0"], "with answers of 0 tokens"),
+        (["--models", "one", "--prompts", "all", "--seed", "-1"], "with a seed of -1"),
+        (["--models", "one", "--prompts", "all", "--seed", str(2**63)], "a whole number from 0 on"),
     ],
 )
 def test_what_cannot_be_generated_is_one_line(tiny_home, db, words, reason):

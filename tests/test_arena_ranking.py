@@ -216,7 +216,7 @@ def test_responses_that_came_with_an_import_are_ranked_without_a_model_to_ask(ho
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["questions", "--model", "one", "--n", "1", "--as", "x"], "leave nothing to rank"),
+        (["questions", "--model", "one", "--n", "1", "--as", "x"], "1 responses a prompt cannot be ranked"),
         (["nowhere", "--model", "one", "--as", "x"], "there is no prompt set 'nowhere'"),
         (["questions", "--model", "nobody", "--as", "x"], "there is no model 'nobody'"),
         (["questions", "--model", "one", "--as", "a/b"], "cannot be the name of a pair set"),

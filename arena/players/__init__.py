@@ -7,6 +7,9 @@ from typing import Protocol
 from db.entities.catalog import Message
 from db.errors import UserError
 
+HOTTEST, LONGEST = 100, 1_000_000
+"""temperature, and tokens of an answer, that may be asked for"""
+
 
 @dataclass(frozen=True, slots=True)
 class GenerationSettings:
@@ -17,6 +20,16 @@ class GenerationSettings:
     max_new_tokens: int = 256
     seed: int = 0
     system: str = ""
+
+    def __post_init__(self) -> None:
+        for fits, what, remedy in (
+            (0 <= self.temperature <= HOTTEST, f"a temperature of {self.temperature:g}", f"give 0 to {HOTTEST}"),
+            (0 < self.top_p <= 1, f"a top-p of {self.top_p:g}", "give more than 0 and at most 1"),
+            (1 <= self.max_new_tokens <= LONGEST, f"answers of {self.max_new_tokens} tokens", f"give 1 to {LONGEST}"),
+            (0 <= self.seed < 2**63, f"a seed of {self.seed}", "give a whole number from 0 on, of at most 18 digits"),
+        ):  # fmt: skip
+            if not fits:
+                raise UserError(f"no answer can be drawn with {what}", remedy)
 
 
 @dataclass(frozen=True, slots=True)
