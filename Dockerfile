@@ -1,5 +1,5 @@
 # Tastebench on a CPU: docker build -t tastebench . ; docs/deploy.md says how to run it.
-FROM python:3.11-slim
+FROM python:3.11-slim-bookworm
 
 # Where torch comes from. For a GPU: --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130, or as pytorch.org says.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -8,7 +8,8 @@ ENV PYTHONUNBUFFERED=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     TASTEBENCH_HOME=/home/taste/workspace \
-    HF_HOME=/home/taste/workspace/.hub
+    HF_HOME=/home/taste/workspace/.hub \
+    MPLCONFIGDIR=/home/taste/workspace/.matplotlib
 
 # 1000 is the user as which a Hugging Face Space runs a container.
 RUN useradd --create-home --uid 1000 taste \
