@@ -8,11 +8,10 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from db.catalog import find_model, prompt_sets
-from db.connection import transaction
 from db.entities.catalog import Split
 from db.entities.runs import Snapshot
 from db.errors import NotFound
-from db.snapshots import add_snapshot_row, find_snapshot, get_snapshot
+from db.snapshots import freeze_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +58,9 @@ def add_answer_snapshot(
     policy: Mapping[str, object],
     answers: Sequence[SnapshotAnswer],
 ) -> Snapshot:
-    """Freeze answers under their hash. The same answers again give the same snapshot."""
-    with transaction(db):
-        old = find_snapshot(db, snapshot_id)
-        if old:
-            return old
-        add_snapshot_row(db, snapshot_id, source, policy, [a.split for a in answers])
-        db.conn.executemany(
-            "INSERT INTO snapshot_answers VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(snapshot_id, i, a.split, a.prompt, a.response, a.good, json.dumps(a.votes))
-             for i, a in enumerate(answers)],
-        )  # fmt: skip
-        return get_snapshot(db, snapshot_id)
+    """Freeze answers."""
+    rows = [(a.split, a.prompt, a.response, a.good, json.dumps(a.votes)) for a in answers]
+    return freeze_rows(db, snapshot_id, source, policy, "snapshot_answers", rows)
 
 
 def snapshot_answers(db: Database, snapshot_id: str) -> list[SnapshotAnswer]:

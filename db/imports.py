@@ -81,19 +81,12 @@ def count_import(db: Database, import_id: int) -> None:
         ON CONFLICT DO UPDATE SET n = n + excluded.n""",
         (import_id,),
     )
-    db.conn.execute(
-        """UPDATE battle_cover SET votes = votes + v.n FROM (
-          SELECT battle, count(*) AS n FROM votes WHERE import = ? AND outcome <> 'skip'
-          AND rater NOT IN (SELECT rater FROM excluded_raters)
-          AND rater NOT IN (SELECT id FROM raters WHERE kind = 'judge') GROUP BY battle
-        ) v WHERE v.battle = battle_cover.battle""",
-        (import_id,),
-    )
-    db.conn.execute(
-        """UPDATE campaign_sizes SET votes = votes + v.n FROM (
-          SELECT campaign, count(*) AS n FROM votes WHERE import = ? AND outcome <> 'skip'
-          AND rater NOT IN (SELECT rater FROM excluded_raters)
-          AND rater NOT IN (SELECT id FROM raters WHERE kind = 'judge') GROUP BY campaign
-        ) v WHERE v.campaign = campaign_sizes.campaign""",
-        (import_id,),
-    )
+    for table, key in (("battle_cover", "battle"), ("campaign_sizes", "campaign")):
+        db.conn.execute(
+            f"""UPDATE {table} SET votes = votes + v.n FROM (
+              SELECT {key}, count(*) AS n FROM votes WHERE import = ? AND outcome <> 'skip'
+              AND rater NOT IN (SELECT rater FROM excluded_raters)
+              AND rater NOT IN (SELECT id FROM raters WHERE kind = 'judge') GROUP BY {key}
+            ) v WHERE v.{key} = {table}.{key}""",
+            (import_id,),
+        )

@@ -29,9 +29,6 @@ class Session(NamedTuple):
     quiz_passed: str | None = None
     """which comprehension check the seat has passed"""
     screened_out: bool = False
-    owner_name: str | None = None
-    viewer: bool = False
-    """whether this owner's session may only look"""
 
 
 def seat_of_token(db: Database, token_hash: str, now: str) -> tuple[int, bool] | None:
@@ -62,8 +59,7 @@ def session_of(db: Database, token_hash: str, now: str) -> Session | None:
     row = db.conn.execute(
         """SELECT x.id, x.role, s.id, s.rater, s.campaign, s.lineage, s.owner, s.session = x.id,
           s.token_used = 0 AND s.token_hash = x.link, s.revoked_at IS NOT NULL, s.created_at, s.consent_version,
-          s.open_link, coalesce(s.quiz_tries, 0), s.quiz_passed, s.screened_out_at IS NOT NULL,
-          o.name, o.role = 'viewer'
+          s.open_link, coalesce(s.quiz_tries, 0), s.quiz_passed, s.screened_out_at IS NOT NULL
         FROM sessions x LEFT JOIN seats s ON s.id = x.seat
         LEFT JOIN owners o ON o.id = x.owner AND o.removed_at IS NULL
         WHERE x.token_hash = ? AND x.ended_at IS NULL AND x.expires_at > ?
@@ -73,7 +69,7 @@ def session_of(db: Database, token_hash: str, now: str) -> Session | None:
     if row is None:
         return None
     return Session(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]), bool(row[7]), bool(row[8]),
-                   bool(row[9]), row[10], row[11], row[12], row[13], row[14], bool(row[15]), row[16], bool(row[17]))  # fmt: skip
+                   bool(row[9]), row[10], row[11], row[12], row[13], row[14], bool(row[15]))  # fmt: skip
 
 
 def bind_seat(db: Database, seat: int, session: int) -> None:

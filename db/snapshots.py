@@ -62,49 +62,44 @@ def pairs_of_set(db: Database, name: str) -> list[PreferencePair]:
 # -- snapshots -------------------------------------------------------------------------------------------------
 
 
-def add_snapshot_row(
-    db: Database, snapshot_id: str, source: str, policy: Mapping[str, object], splits: Sequence[Split]
-) -> None:
-    """The row that stands for frozen pairs or answers, with how many of them train and are held out."""
-    db.conn.execute(
-        "INSERT INTO snapshots(id, source, policy, train, heldout) VALUES (?, ?, ?, ?, ?)",
-        (
-            snapshot_id,
-            source,
-            json.dumps(policy, sort_keys=True),
-            splits.count(Split.TRAIN),
-            splits.count(Split.HELDOUT),
-        ),
-    )
+def freeze_rows(
+    db: Database,
+    snapshot_id: str,
+    source: str,
+    policy: Mapping[str, object],
+    table: str,
+    rows: Sequence[Sequence[object]],
+) -> Snapshot:
+    """Freeze rows under their hash, in order; the first of a row is its split. The same again give the same snapshot."""
+    with transaction(db):
+        if old := find_snapshot(db, snapshot_id):
+            return old
+        splits = [row[0] for row in rows]
+        db.conn.execute(
+            "INSERT INTO snapshots(id, source, policy, train, heldout) VALUES (?, ?, ?, ?, ?)",
+            (
+                snapshot_id,
+                source,
+                json.dumps(policy, sort_keys=True),
+                splits.count(Split.TRAIN),
+                splits.count(Split.HELDOUT),
+            ),
+        )
+        if rows:
+            marks = ", ".join("?" * (2 + len(rows[0])))
+            frozen = [(snapshot_id, position, *row) for position, row in enumerate(rows)]
+            db.conn.executemany(f"INSERT INTO {table} VALUES ({marks})", frozen)
+        return get_snapshot(db, snapshot_id)
 
 
 def add_snapshot(
     db: Database, snapshot_id: str, source: str, policy: Mapping[str, object], pairs: Sequence[PreferencePair]
 ) -> Snapshot:
-    """Freeze pairs under their hash. The same pairs again give the same snapshot; a held-out prompt never trains."""
-    with transaction(db):
-        old = find_snapshot(db, snapshot_id)
-        if old:
-            return old
-        add_snapshot_row(db, snapshot_id, source, policy, [p.split for p in pairs])
-        db.conn.executemany(
-            "INSERT INTO snapshot_pairs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    snapshot_id,
-                    i,
-                    p.split,
-                    p.prompt,
-                    p.chosen,
-                    p.rejected,
-                    json.dumps(p.votes),
-                    p.agreement,
-                    p.margin,
-                )
-                for i, p in enumerate(pairs)
-            ],
-        )
-        return get_snapshot(db, snapshot_id)
+    """Freeze pairs; a held-out prompt never trains (a trigger)."""
+    rows = [
+        (p.split, p.prompt, p.chosen, p.rejected, json.dumps(p.votes), p.agreement, p.margin) for p in pairs
+    ]
+    return freeze_rows(db, snapshot_id, source, policy, "snapshot_pairs", rows)
 
 
 def find_snapshot(db: Database, snapshot_id: str) -> Snapshot | None:
