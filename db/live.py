@@ -3,6 +3,7 @@
 Everything is read from the newest row backwards or from kept counts, so that looking costs the same in a long session.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from sqlite_utils import Database
@@ -20,7 +21,7 @@ class Cast(NamedTuple):
     """whether it stands and brings its battle nearer to its overlap: no skip, no check question"""
 
 
-def votes_since(db: Database, campaign: int, since: str) -> list[Cast]:
+def votes_since(db: Database, campaign: int, since: str) -> Iterator[Cast]:
     """The votes cast in a campaign from a time on (UTC ISO text), the newest first; imported ones left out."""
     rows = db.conn.execute(
         """SELECT v.created_at, v.rater, s.kind = 'battle' AND v.outcome <> 'skip'
@@ -28,13 +29,13 @@ def votes_since(db: Database, campaign: int, since: str) -> list[Cast]:
         FROM votes v CROSS JOIN assignments s ON s.id = v.assignment WHERE v.campaign = ? ORDER BY v.id DESC""",
         (campaign,),
     )
-    found = []
-    for at, rater, covers in rows:
-        if at < since:
-            break
-        found.append(Cast(at, rater, bool(covers)))
-    rows.close()
-    return found
+    try:
+        for at, rater, covers in rows:
+            if at < since:
+                break
+            yield Cast(at, rater, bool(covers))
+    finally:
+        rows.close()
 
 
 def asked_since(db: Database, campaign: int, since: str) -> set[int]:

@@ -1,11 +1,12 @@
 """A session while it is on: who is there, how fast it goes, how far it is. Reads only.
 
-`pulse` is cheap and may be asked for every few seconds; `look` reads every vote and may wait for a while.
+`pulse` is cheap and may be asked for every few seconds, however many votes there are; `look` reads every vote.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from sqlite_utils import Database
 
@@ -67,19 +68,17 @@ def pulse(db: Database, campaign: Campaign, now: datetime) -> Pulse:
 
 
 def _pulse(db: Database, campaign: Campaign, now: datetime) -> Pulse:
-    came = live.votes_since(db, campaign.id, stamp(now - timedelta(minutes=LAST_HOUR)))
-    recent = stamp(now - ONLINE)
-    there = live.asked_since(db, campaign.id, recent) | {v.rater for v in came if v.at >= recent}
-    covering = [v.at for v in came if v.covers]
-    pace = sum(at >= stamp(now - PACE) for at in covering) / (PACE / timedelta(minutes=1))
+    hour = _last_hour(live.votes_since(db, campaign.id, stamp(now - timedelta(minutes=LAST_HOUR))), now)
+    there = live.asked_since(db, campaign.id, stamp(now - ONLINE)) | hour.voting
+    pace = hour.covering / (PACE / timedelta(minutes=1))
     covered = coverage(db, campaign)
     lines = [_line(p, there) for p in live.present(db, campaign.id) if p.last_vote or p.last_asked]
     missing = max(0, covered.wanted - covered.votes)
     return Pulse(
         campaign=campaign.name, status=campaign.status, online=len(there), votes_a_minute=pace,
-        last_hour=_by_minute(covering, now), covered=covered,
+        last_hour=hour.by_minute, covered=covered,
         minutes_left=0.0 if not missing else missing / pace if pace else None,
-        gold=live.gold_of_session(db, campaign.id), last_vote=came[0].at if came else None,
+        gold=live.gold_of_session(db, campaign.id), last_vote=hour.newest,
         raters=tuple(sorted(lines, key=lambda r: (r.online, r.last_seen), reverse=True)),
     )  # fmt: skip
 
@@ -89,13 +88,30 @@ def _line(p: live.Present, there: set[int]) -> RaterLine:
     return RaterLine(p.name, p.kind == "simulated", p.votes, p.rater in there, seen, p.excluded)
 
 
-def _by_minute(moments: Sequence[str], now: datetime) -> tuple[int, ...]:
-    counted = [0] * LAST_HOUR
-    for at in moments:
-        ago = int((now - moment(at)) / timedelta(minutes=1))
-        if 0 <= ago < LAST_HOUR:
-            counted[LAST_HOUR - 1 - ago] += 1
-    return tuple(counted)
+class _LastHour(NamedTuple):
+    """What the votes of the last hour tell: those of each minute that cover a battle (the oldest minute first), how many of
+    them fall within `PACE`, who voted within `ONLINE`, and when the newest vote came."""
+
+    by_minute: tuple[int, ...]
+    covering: int
+    voting: set[int]
+    newest: str | None
+
+
+def _last_hour(came: Iterable[live.Cast], now: datetime) -> _LastHour:
+    """Counted in passing, the newest first: an hour may hold many votes."""
+    by_minute, covering, voting, newest = [0] * LAST_HOUR, 0, set(), None
+    recent, pace = stamp(now - ONLINE), stamp(now - PACE)
+    for vote in came:
+        newest = newest or vote.at
+        if vote.at >= recent:
+            voting.add(vote.rater)
+        if vote.covers:
+            covering += vote.at >= pace
+            ago = int((now - moment(vote.at)) / timedelta(minutes=1))
+            if 0 <= ago < LAST_HOUR:
+                by_minute[LAST_HOUR - 1 - ago] += 1
+    return _LastHour(tuple(by_minute), covering, voting, newest)
 
 
 def moment(stamped: str) -> datetime:
@@ -115,13 +131,19 @@ class Look:
 
 
 def look(db: Database, campaign: Campaign) -> Look:
-    """The flags of everyone who votes in a session, and what counts of their votes."""
+    """The flags of everyone who votes in a session, and what counts of their votes. Reads every vote."""
     limits = {campaign.id: Limits(campaign.settings.time_floor, campaign.settings.warn_below)}
     found = judged(votes.counted_votes(db, campaign.id), text_lengths(db, campaign.id),
                    check_votes(db, campaign.id), limits)  # fmt: skip
-    flags = {rater: j.raised for rater, j in found.items() if j.raised}
+    return replace(
+        quick_look(db, campaign), flags={rater: j.raised for rater, j in found.items() if j.raised}
+    )
+
+
+def quick_look(db: Database, campaign: Campaign) -> Look:
+    """What counts of a session's votes, and the alarm, without the flags."""
     alarm = counted_share_alarm(counted_in_order(db, campaign.id, LOOKED_BACK))
-    return Look(flags, counting.counts(db, campaign.id), alarm.words if alarm else None)
+    return Look({}, counting.counts(db, campaign.id), alarm.words if alarm else None)
 
 
 # -- as it is printed ------------------------------------------------------------------------------------------

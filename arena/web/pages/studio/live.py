@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -14,11 +15,15 @@ from arena.web.pages.studio.markup import chip, render
 from arena.web.pages.studio.together import Together
 from arena.web.sessions import now
 from db.campaigns import find_campaign
+from db.connection import Database, Home, open_reader
 from db.entities.campaigns import Campaign, CampaignStatus
+from db.figures import votes_in
 from db.live import newest_vote
 from labeling.joining import stamp
-from labeling.live import LAST_HOUR, Look, Pulse, counted_share, look, moment, pulse, time_left
+from labeling.live import LAST_HOUR, Look, Pulse, counted_share, look, moment, pulse, quick_look, time_left
 
+LARGE = 5_000
+"""votes of a campaign from which another process looks at them: it takes seconds, and memory that grows with them"""
 LOOK_EVERY = 15.0
 """seconds between two looks at every vote, where votes come in"""
 LONGEST_LOOK = 120.0
@@ -36,21 +41,48 @@ class Looks:
     def __init__(self, context: Context, clock: Callable[[], float] = time.monotonic) -> None:
         self._context, self._clock = context, clock
         self._kept: dict[int, _Kept] = {}
-        self._lock = threading.Lock()
+        self._making: set[int] = set()
+        self._lock = threading.RLock()  # a child's look may be there before it was waited for
 
-    def at(self, campaign: Campaign) -> Look:
-        """A look that is fresh enough."""
+    def at(self, campaign: Campaign) -> Look | None:
+        """A look that is fresh enough; the last one, where a child is making a newer one. None: the first is being made."""
         db = self._context.readers.get()
         newest = newest_vote(db, campaign.id)
         with self._lock:
-            kept, start = self._kept.get(campaign.id), self._clock()
-            if kept is None or start > (kept.until if newest == kept.newest else kept.rest):
-                seen, end = look(db, campaign), self._clock()
-                rest = max(LOOK_EVERY, REST * (end - start))
-                kept = self._kept[campaign.id] = _Kept(
-                    seen, newest, end + rest, end + max(rest, LONGEST_LOOK)
-                )
-            return kept.look
+            kept = self._kept.get(campaign.id)
+            if kept is None or self._clock() > (kept.until if newest == kept.newest else kept.rest):
+                if votes_in(db, campaign.name) < LARGE:
+                    self._keep(campaign, newest, *_timed(db, campaign))
+                elif campaign.id not in self._making:
+                    self._making.add(campaign.id)
+                    made = self._context.kept.submit(_look_in_child, self._context.home, campaign)
+                    made.add_done_callback(lambda done: self._made(campaign, newest, done))
+            return self._kept[campaign.id].look if campaign.id in self._kept else None
+
+    def _made(self, campaign: Campaign, newest: int, done: "Future[tuple[Look, float]]") -> None:
+        with self._lock:
+            self._making.discard(campaign.id)
+            if not done.cancelled() and done.exception() is None:
+                self._keep(campaign, newest, *done.result())
+
+    def _keep(self, campaign: Campaign, newest: int, seen: Look, seconds: float) -> None:
+        now, rest = self._clock(), max(LOOK_EVERY, REST * seconds)
+        self._kept[campaign.id] = _Kept(seen, newest, now + rest, now + max(rest, LONGEST_LOOK))
+
+
+def _timed(db: Database, campaign: Campaign) -> tuple[Look, float]:
+    """A look at every vote of a campaign, and the seconds it took."""
+    start = time.monotonic()
+    return look(db, campaign), time.monotonic() - start
+
+
+def _look_in_child(home: Home, campaign: Campaign) -> tuple[Look, float]:
+    """The same in a process of its own."""
+    db = open_reader(home)
+    try:
+        return _timed(db, campaign)
+    finally:
+        db.conn.close()
 
 
 class _Kept(NamedTuple):
@@ -73,7 +105,8 @@ def live_view(context: Context, looks: Looks, name: str | None) -> str:
     if not session.raters and not session.online:
         return render("live_empty", status=chip(session.status), name=found.name, idle=_idle(session.status),
                       failing=failing(context, found, time_now))  # fmt: skip
-    seen, covered, gold = looks.at(found), session.covered, session.gold
+    kept, covered, gold = looks.at(found), session.covered, session.gold
+    seen = kept or quick_look(db, found)
     lines = [
         {"rater": r.rater, "simulated": r.simulated, "votes": r.votes, "online": r.online, "excluded": r.excluded,
          "seen": ago(r.last_seen, time_now), "flags": seen.flags.get(r.rater, ())}
@@ -87,7 +120,7 @@ def live_view(context: Context, looks: Looks, name: str | None) -> str:
         wanted=covered.wanted, percent=round(100 * min(1.0, covered.votes / covered.wanted)) if covered.wanted else 0,
         left=time_left(session), gold=gold, gold_percent=round(100 * gold.right / gold.answered) if gold.answered else None,
         counted=seen.counts.counted, stored=seen.counts.stored, counted_percent=None if share is None else round(100 * share),
-        alarm=seen.alarm, failing=failing(context, found, time_now), flagged=flagged, lines=lines, more=max(0, len(session.raters) - MOST_LINES),
+        alarm=seen.alarm, failing=failing(context, found, time_now), flagged=flagged, reading=kept is None, lines=lines, more=max(0, len(session.raters) - MOST_LINES),
     )  # fmt: skip
 
 
