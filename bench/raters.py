@@ -1,16 +1,19 @@
 """Are careless raters found, and careful ones left alone? Sessions of made-up raters, as `simulate` has them.
 
-    python -m bench.raters [--runs 100] [--votes 40]
+    python -m bench.raters [--runs 100] [--votes 40] [--only NAME] [--end]
 
 Each run is a session in memory: the crowd's own decisions (arena/crowd.py) on the demo's battles and, where
 ../shared/data is beside the checkout, on recorded answers to AlpacaEval's questions; ballots are drawn as the product
-draws them, check questions at the stated rates. One rater of each profile sits among honest (or careful) ones. A
-careless rater counts as found if flagged after `--votes` ballots; a reader counts as accused if flagged at any of the
-looks on the way there. The naive way beside it: flag who misses half of the known answers, or agrees with the others
+draws them, check questions at the stated rates. One rater of each profile sits among honest (or careful) ones; "careful
+0.1" turns one vote in ten round. In the scenes of bots that come later, twelve readers give 50 ballots each, then two
+pressers of left, then two of dice, `--votes` each. A careless rater counts as found if flagged after `--votes` ballots; a
+reader counts as accused if flagged at any of the looks on the way there (`--end`: one look at the end, much faster). The
+naive way beside it: flag who misses half of the known answers, or agrees with the others
 on less than half of the shared battles.
 """
 
 import argparse
+import itertools
 import json
 import random
 from collections import Counter, defaultdict
@@ -33,6 +36,8 @@ from training.starter.demo import demo_responses, showcase
 ALPACA = Path(__file__).resolve().parents[2] / "shared" / "data" / "arena_alpacaeval.jsonl"
 CARELESS = ("random", "left", "fast", "copy")
 LOOKS = range(12, 401, 4)
+FIRST = 50
+"""ballots of each reader where the careless come later"""
 
 
 class Match(NamedTuple):
@@ -167,13 +172,14 @@ class Session:
         )  # fmt: skip
 
 
-def crowd(profiles: Sequence[str], seed: str, noise: float | None = None) -> list[Rater]:
-    """A rater of each of these profiles."""
+def crowd(profiles: Sequence[str], seed: str) -> list[Rater]:
+    """A rater of each of these profiles; "careful 0.1" turns one vote in ten round."""
     made = []
     for n, profile in enumerate(profiles):
         rng = random.Random(f"{seed}-{n}")
-        share = DEFAULT_NOISE.get(profile, 0.0) if noise is None else noise
-        made.append(Rater(f"{profile}-{n}", profile, decision(profile, rng, share), rng))
+        kind, _, noise = profile.partition(" ")
+        share = float(noise) if noise else DEFAULT_NOISE.get(kind, 0.0)
+        made.append(Rater(f"{profile}-{n}", profile, decision(kind, rng, share), rng))
     return made
 
 
@@ -218,7 +224,8 @@ class Scene(NamedTuple):
     gold_rate: float = 0.1
     repeat_rate: float = 0.1
     careless: Sequence[str] = CARELESS
-    noise: float | None = None
+    later: bool = False
+    """readers give FIRST ballots each, then the careless come, one profile after the other"""
 
 
 class Score(NamedTuple):
@@ -231,8 +238,8 @@ class Score(NamedTuple):
     flags: Mapping[str, int]
 
 
-def tried(scene: Scene, runs: int, votes: int, seed: int = 0) -> dict[str, Score]:
-    """The scores by profile over so many sessions."""
+def tried(scene: Scene, runs: int, votes: int, seed: int = 0, end: bool = False) -> dict[str, Score]:
+    """The scores by profile over so many sessions; `end`: one look at the end, none on the way."""
     tally: dict[str, Counter[str]] = defaultdict(Counter)
     flags: dict[str, Counter[str]] = defaultdict(Counter)
     for run in range(runs):
@@ -244,13 +251,14 @@ def tried(scene: Scene, runs: int, votes: int, seed: int = 0) -> dict[str, Score
             scene.repeat_rate,
             rng,
         )
-        raters = crowd([*scene.readers, *scene.careless], f"{seed}-{scene.name}-{run}", scene.noise)
+        raters = crowd([*scene.readers, *scene.careless], f"{seed}-{scene.name}-{run}")
         ever: set[str] = set()
-        for given in play(session, raters, votes):
-            if given in LOOKS or given == votes:
-                now = look(session, raters)
-                ever |= {name for name, j in now.items() if j.raised}
-        plain = naive(raters)
+        for come, most in _groups(scene, raters, votes):
+            for given in play(session, come, most):
+                if given in LOOKS and not end:
+                    ever |= {name for name, j in look(session, raters).items() if j.raised}
+        now, plain = look(session, raters), naive(raters)
+        ever |= {name for name, j in now.items() if j.raised}
         for r in raters:
             tally[r.profile].update(
                 raters=1, last=bool(now[r.name].raised), ever=r.name in ever, naive=r.name in plain
@@ -259,8 +267,19 @@ def tried(scene: Scene, runs: int, votes: int, seed: int = 0) -> dict[str, Score
     return {p: Score(t["raters"], t["last"], t["ever"], t["naive"], flags[p]) for p, t in tally.items()}
 
 
+def _groups(scene: Scene, raters: Sequence[Rater], votes: int) -> list[tuple[Sequence[Rater], int]]:
+    """Who rates together, and how many ballots each gives: everybody at once, or readers first, then bot after bot."""
+    if not scene.later:
+        return [(raters, votes)]
+    readers = len(scene.readers)
+    bots = itertools.groupby(raters[readers:], key=lambda r: r.profile)
+    return [(raters[:readers], FIRST), *((list(group), votes) for _, group in bots)]
+
+
 def _wanted(scene: Scene, votes: int) -> int:
-    """As many battles as the raters fill to the overlap."""
+    """As many battles as the raters fill to the overlap; all where bots come later."""
+    if scene.later:
+        return len(scene.matches)
     given = votes * (len(scene.readers) + len(scene.careless)) * (1 - scene.gold_rate - scene.repeat_rate)
     return min(len(scene.matches), max(round(given / scene.overlap), votes))
 
@@ -270,20 +289,33 @@ def scenes() -> list[Scene]:
     starter, base, real = starter_world(), starter_world(("starter-base", "starter-sft")), real_texts()
     shown = [Match(s.messages[-1]["content"], ("showcase-a", "showcase-b"), (s.answers[0].response, s.answers[1].response))
              for s in showcase()]  # fmt: skip
-    honest, careful = ["honest"] * 8, ["careful"] * 8
+    honest, careful, bots = ["honest"] * 8, ["careful"] * 8, ["left"] * 2 + ["random"] * 2
     found = [
         Scene("SFT and DPO, overlap 1", starter, honest, 1),
         Scene("SFT and DPO, overlap 3", starter, honest, 3),
         Scene("base and SFT, overlap 1", base, honest, 1),
         Scene("SFT and DPO, overlap 3, careful", starter, careful, 3),
         Scene("showcase, overlap 12, careful", shown, careful, 12),
+        Scene(
+            "four bots come later, overlap 3, no checks", starter, ["careful"] * 12, 3, 0.0, 0.0, bots, True
+        ),
+        Scene(
+            "four bots come later among uneven readers",
+            starter,
+            [*careful, "careful", "careful 0.1", "careful 0.15", "lazy"],
+            3,
+            0.0,
+            0.0,
+            bots,
+            True,
+        ),
     ]
     if real:
         found += [
             Scene("real texts, overlap 1", real, careful, 1),
             Scene("real texts, overlap 3", real, careful, 3),
             Scene("real texts, overlap 3, no checks", real, careful, 3, 0.0, 0.0),
-            Scene("real texts, overlap 1, one vote in ten turned round", real, careful, 1, noise=0.1),
+            Scene("real texts, overlap 1, one vote in ten turned round", real, ["careful 0.1"] * 8, 1),
         ]
     return found
 
@@ -292,7 +324,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--votes", type=int, default=40)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="", metavar="NAME", help="scenes with this in their name")
+    parser.add_argument("--end", action="store_true", help="look at the end only")
     options = parser.parse_args()
     if not ALPACA.is_file():
         print(f"note: {ALPACA} is absent, so real texts are left out")
@@ -302,8 +335,8 @@ def main() -> None:
         print(
             f"{scene.name}: {len(scene.matches)} battles, {options.runs} sessions, {options.votes} ballots each"
         )
-        for profile, s in tried(scene, options.runs, options.votes).items():
-            print(f"  {profile:8} {s.raters:5} raters: flagged at the end {s.last / s.raters:6.1%}, at any look "
+        for profile, s in tried(scene, options.runs, options.votes, end=options.end).items():
+            print(f"  {profile:12} {s.raters:5} raters: flagged at the end {s.last / s.raters:6.1%}, at any look "
                   f"{s.ever / s.raters:6.1%}, naive {s.naive / s.raters:6.1%}  {dict(s.flags)}")  # fmt: skip
 
 

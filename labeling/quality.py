@@ -29,8 +29,19 @@ from labeling.flags import (
     partial,
 )
 from labeling.influence import influence
-from labeling.others import Given, Shared, expectations, given_by, information, matches, press_of, shared
-from labeling.reading import Answers, Check, Crowd, Press, blind_factor
+from labeling.kinds import kinds_of_others
+from labeling.others import (
+    Expectations,
+    Given,
+    Shared,
+    expectations,
+    given_by,
+    information,
+    matches,
+    press_of,
+    shared,
+)
+from labeling.reading import Answers, Check, Crowd, Press, blind_factor, fits
 
 FEWEST_SHARED = 20
 """battles shared with others under which information is not shown"""
@@ -301,8 +312,23 @@ def _one_sided(raised: Sequence[Raised]) -> bool:
 def _factors(
     acts: Mapping[str, _Acts], given: Mapping[str, Mapping[str, Given]], crowd: Collection[str]
 ) -> dict[str, Judged]:
-    expected = expectations(given, crowd)
-    beside = shared(given, crowd)
+    answers = _answers(acts, expectations(given, crowd), crowd)
+    fit = {name: fits(a) for name, a in answers.items() if len(a.presses) >= FEWEST}
+    kinds, beside = kinds_of_others(fit, crowd), shared(given, crowd)
+    found = {}
+    for name, own in answers.items():
+        factor = blind_factor(fit[name], kinds[name]) if name in fit else 1.0
+        matched = matches(beside[name])
+        raised = blind(len(own.presses), factor, matched[1])
+        reason = blind_reason(own, factor, matched) if raised else ""
+        found[name] = Judged(factor, (Raised(Flag.RANDOM, reason),) if raised else ())
+    return found
+
+
+def _answers(
+    acts: Mapping[str, _Acts], expected: Mapping[str, Expectations], crowd: Collection[str]
+) -> dict[str, Answers]:
+    """What each rater did, beside what the others of the crowd say and manage."""
     found = {}
     for name, own in acts.items():
         others = [acts[other] for other in crowd if other != name]
@@ -310,12 +336,7 @@ def _factors(
             _manage([a.gold for a in others], GOLD_EXPECTED),
             _manage([a.repeats for a in others], SAME_EXPECTED),
         )
-        answers = Answers(*own, expected[name].shared, manage, expected[name].alike)
-        factor = blind_factor(answers) if len(own.presses) >= FEWEST else 1.0
-        matched = matches(beside[name])
-        raised = blind(len(own.presses), factor, matched[1])
-        reason = blind_reason(answers, factor, matched) if raised else ""
-        found[name] = Judged(factor, (Raised(Flag.RANDOM, reason),) if raised else ())
+        found[name] = Answers(*own, expected[name].shared, manage, expected[name].alike)
     return found
 
 

@@ -3,12 +3,15 @@
 Two stories are told about one rater's answers, and the likelihood of each is reckoned. *Blind*: every press is drawn
 from the rater's own shares of left, right and tie, whatever the texts say (this covers dice, one side, the last press
 again). *Reading*: known answers are mostly found, repeats are mostly answered alike, and answers have to do with what
-others say. Readers differ, so the second story is a mixture of manners: three grades of care, the crowd's use of ties
-or the rater's own, and a taste that has nothing to do with the others'. The ratio of the two likelihoods is a Bayes
-factor (Kass and Raftery 1995); by Ville's inequality readers drawn from the mixture ever reach a factor of f with
-chance 1/f at most, however often one looks (the blind shares are estimated, so tests and bench/raters.py measure it).
+others say. Readers differ, so the second story is a mixture of kinds: three grades of care, the crowd's use of ties
+or the rater's own, and a taste that has nothing to do with the others'; how many readers are of each kind is learned from
+the crowd (labeling/kinds.py). A share of ties of one's own may be any, each as likely beforehand, and costs what that
+freedom is worth. The ratio of the two likelihoods is a Bayes factor (Kass and Raftery 1995); by Ville's inequality
+readers drawn from the mixture ever reach a factor of f with chance 1/f at most, however often one looks (the shares of
+sides are estimated, so tests and bench/raters.py measure it).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.agreement import TIE, A, B
+from labeling.kinds import STATED, Kinds
 
 Floats = NDArray[np.float64]
 
-FACTOR, BESIDE_FACTOR, EARLY_FACTOR = 10.0, 6.0, 100.0
+FACTOR, BESIDE_FACTOR, EARLY_FACTOR = 10.0, 3.0, 100.0
 """how much better pressing blind must explain the answers before a rater is marked; less where many battles are shared
 with others, who err less about a careful rater than check questions do, and more where little is known yet"""
 MANY_SHARED = 20
@@ -43,10 +47,6 @@ class Manner(NamedTuple):
 
 
 MANNERS = (Manner(0.97, 0.94, 1.0), Manner(0.92, 0.85, 0.85), Manner(0.85, 0.75, 0.7))
-WEIGHTS = (0.5, 0.35, 0.15)
-"""how many readers have each manner"""
-STYLES = (0.8, 0.2)
-"""how many readers use ties as the crowd does, and in a measure of their own"""
 
 
 class Press(NamedTuple):
@@ -103,26 +103,38 @@ class _Part(NamedTuple):
     label: NDArray[np.int64]
     blind: Floats
     expected: Floats
+    any_ties: float
+    """ln of what it costs that the share of ties may be any (at most 0)"""
+
+    @property
+    def pressed(self) -> float:
+        """ln likelihood when pressing blind."""
+        return float(np.log(self.blind).sum()) + self.any_ties
 
 
-def blind_factor(given: Answers) -> float:
-    """How many times better the answers fit pressing blind than reading; at most MOST, at least 1 / MOST."""
+def fits(given: Answers) -> Floats:
+    """ln of how many times better reading explains the answers than pressing blind; shape (manners, styles)."""
     shares = _shares(given.presses)
-    shared, alike = _part(given.shared, shares), _part(given.alike, shares)
-    reads = []
-    for manner, weight in zip(MANNERS, WEIGHTS, strict=True):
+    parts = (_part(given.shared, shares), OTHER_TASTE), (_part(given.alike, shares), OTHER_LIKING)
+    pressed = sum(math.log(_blind(c.press, shares)) for c in (*given.gold, *given.repeats))
+    blind = pressed + sum(part.pressed for part, _ in parts)
+    found = []
+    for manner in MANNERS:
         checks = _checks(given.gold, manner.gold * given.crowd.gold, even=True)
         checks += _checks(given.repeats, manner.same * given.crowd.same, even=False)
-        for style, share in enumerate(STYLES):
-            tie = shares[2] if style else None
-            others = _beside(shared, manner.care, tie, OTHER_TASTE) + _beside(
-                alike, manner.care, tie, OTHER_LIKING
-            )
-            reads.append(np.log(weight * share) + checks + others)
-    pressed = [_blind(c.press, shares) for c in (*given.gold, *given.repeats)]
-    blind = sum(float(np.log(x).sum()) for x in (pressed, shared.blind, alike.blind))
-    told = blind - float(np.logaddexp.reduce(reads))
-    return float(np.exp(np.clip(told, -np.log(MOST), np.log(MOST))))
+        for tie in (None, shares[2]):
+            beside = sum(_beside(part, manner.care, tie, other) for part, other in parts)
+            found.append(checks + beside - blind)
+    return np.array(found).reshape(len(MANNERS), -1)
+
+
+def blind_factor(fit: Floats, kinds: Kinds = STATED) -> float:
+    """How many times better the answers fit pressing blind than reading; at most MOST, at least 1 / MOST.
+
+    `fit`: as of `fits`. `kinds`: how many readers are of each kind.
+    """
+    told = -float(np.logaddexp.reduce((fit + kinds.logs).ravel()))
+    return math.exp(min(max(told, -math.log(MOST)), math.log(MOST)))
 
 
 def _shares(presses: Sequence[Press]) -> tuple[float, float, float]:
@@ -146,11 +158,19 @@ def _blind(press: Press, shares: tuple[float, float, float]) -> float:
 
 
 def _part(given: Sequence[Beside], shares: tuple[float, float, float]) -> _Part:
+    label = np.array([g.press.label for g in given], dtype=np.int64)
     return _Part(
-        np.array([g.press.label for g in given], dtype=np.int64),
+        label,
         np.array([_blind(g.press, shares) for g in given]),
         np.array([g.expected for g in given], dtype=np.float64).reshape(-1, 3),
+        _any_share(int((label == TIE).sum()), len(given), shares[2]),
     )
+
+
+def _any_share(ties: int, n: int, share: float) -> float:
+    """ln of the chance of these ties where any share was as likely beforehand, beside their chance at this share."""
+    even = math.lgamma(ties + 1) + math.lgamma(n - ties + 1) - math.lgamma(n + 2)
+    return even - ties * math.log(share) - (n - ties) * math.log1p(-share)
 
 
 def _checks(given: Sequence[Check], right: float, *, even: bool) -> float:
@@ -176,5 +196,5 @@ def _beside(part: _Part, care: float, tie: float | None, other: float) -> float:
         decided = rows[:, [A, B]] / rows[:, [A, B]].sum(axis=1, keepdims=True)
         rows = np.column_stack([decided * (1 - tie), np.full(len(rows), tie)])
     read = care * rows[np.arange(len(rows)), part.label] + (1 - care) * part.blind
-    like_others = np.log(1 - other) + np.log(read).sum()
-    return float(np.logaddexp(like_others, np.log(other) + np.log(part.blind).sum()))
+    as_others = float(np.log(read).sum()) + (0.0 if tie is None else part.any_ties)
+    return float(np.logaddexp(math.log1p(-other) + as_others, math.log(other) + part.pressed))

@@ -15,12 +15,12 @@ FILES = [ROOT / "launch.py", *(p for d in LINE[1:] for p in sorted((ROOT / d).rg
 
 PURE = [
     "labeling/ballot.py", "labeling/submission.py", "labeling/agreement.py", "labeling/quality.py",
-    "labeling/flags.py", "labeling/reading.py", "labeling/others.py", "labeling/influence.py", "labeling/favour.py", "labeling/alarms.py",
+    "labeling/flags.py", "labeling/reading.py", "labeling/kinds.py", "labeling/others.py", "labeling/influence.py", "labeling/favour.py", "labeling/alarms.py",
     "labeling/blinding.py", "labeling/folding.py", "labeling/guarding.py",
     "labeling/math.py", "labeling/consensus.py", "labeling/privacy.py", "labeling/policy.py",
     "training/settings.py", "training/proof.py", "training/alarms.py", "training/presets.py", "training/starter/world.py",
     *(f"arena/{name}.py" for name in (
-        "winrates", "ratings", "columns", "intervals", "beside", "slices", "where", "wording", "planning")),
+        "winrates", "ratings", "columns", "intervals", "beside", "slices", "where", "wording", "caveats", "plain", "planning")),
 ]  # fmt: skip
 HEAVY = {"torch", "transformers", "peft", "trl", "datasets", "bitsandbytes", "accelerate"}
 DATABASE = {"sqlite3", "sqlite_utils"}
