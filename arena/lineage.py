@@ -9,8 +9,8 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from arena.figure_tables import as_csv
+from arena.plain import as_object, plain
 from arena.promoting import Against, Detail, Standing, weigh
-from arena.report import as_object, plain
 from db import runs
 from db.campaigns import coverage, list_campaigns
 from db.catalog import list_models

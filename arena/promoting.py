@@ -18,7 +18,7 @@ from arena.columns import WIN_A, WIN_B, Columns, columns
 from arena.demo import ensure_starter
 from arena.intervals import ENOUGH, Interval, ToGo, anytime, votes_to_go
 from arena.judged import verdicts_of
-from arena.report import as_object, plain
+from arena.plain import as_object, plain
 from arena.winrates import HeadToHead, head_to_head
 from db import runs
 from db.campaigns import list_campaigns, set_status

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from arena.report import limits, plain
+from arena.plain import plain
+from arena.report import limits
 from db import campaigns, raters
 from db.checks import check_votes
 from db.entities.campaigns import CampaignStatus

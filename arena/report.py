@@ -4,30 +4,28 @@ Reads the database once, at one moment, and hands votes to the pure files. Field
 dataclasses; an undefined figure is null, with its reason in `why` of the same object.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 from sqlite_utils import Database
 
 from arena.beside import JudgeFigures, judge_figures
+from arena.caveats import warnings
 from arena.columns import Columns, columns, columns_of_battles
 from arena.differing import Queue, differing, ends_wanted, filled_in, texts_wanted
-from arena.intervals import Interval
 from arena.judged import has_word, judges_of, together
 from arena.judging import kinship
 from arena.language import language_of
+from arena.plain import as_object
 from arena.ratings import Rating, WinMatrix, ratings, win_matrix
 from arena.robustness import Robustness, robustness
 from arena.slices import Slice, slices
 from arena.style import Style, StyledRatings, style_controlled, style_of
 from arena.where import Where, parse
 from arena.winrates import HeadToHead, head_to_head
-from arena.wording import lines, warnings
 from db.asked_battles import battles_between
 from db.campaigns import battles_of, coverage, get_campaign, list_campaigns
 from db.catalog import scores_of_campaign
@@ -100,35 +98,6 @@ class Report:
     def to_json(self) -> dict[str, object]:
         """The document as `report --json` prints it."""
         return as_object(self)
-
-    def to_lines(self) -> list[str]:
-        """The document in short, for a terminal."""
-        return list(lines(self))
-
-
-def as_object(value: object) -> dict[str, object]:
-    """A dataclass or named tuple as an object of plain values."""
-    made = plain(value)
-    assert isinstance(made, dict)
-    return made
-
-
-def plain(value: object) -> object:
-    """Dataclasses and named tuples as objects, an Interval as [low, high], everything else as JSON has it."""
-    if isinstance(value, Interval):
-        return list(value)
-    if isinstance(value, StrEnum):
-        return value.value
-    if is_dataclass(value):
-        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return {name: plain(part) for name, part in zip(value._fields, value, strict=True)}
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    assert not isinstance(value, float) or math.isfinite(value)
-    return value
 
 
 # -- reading ---------------------------------------------------------------------------------------------------

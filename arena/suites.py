@@ -16,7 +16,7 @@ from sqlite_utils import Database
 
 from arena.columns import Bools, Columns, Floats, columns, columns_of_battles
 from arena.figure_tables import as_csv
-from arena.report import plain
+from arena.plain import plain
 from arena.where import Where, parse
 from arena.winrates import length_controlled
 from db.campaigns import battles_of, get_campaign, list_campaigns

@@ -11,6 +11,7 @@ from arena.judges.asking import PAIR_VERSION, ask_pair, read_pair, together
 from arena.judges.kinship import kin
 from arena.judging import ASKED_LOT, compare_campaign, ranker_of
 from arena.report import report
+from arena.wording import lines
 from db.campaigns import battles_of, coverage, create_campaign, get_campaign
 from db.catalog import add_model, get_response
 from db.connection import home_at, open_writer
@@ -351,7 +352,7 @@ def test_the_report_says_what_share_pairrm_had_to_cut_and_that_others_cut_nothin
         None,
         "it reads texts whole",
     )
-    told = "\n".join(report(db, "first").to_lines())
+    told = "\n".join(lines(report(db, "first")))
     assert "judge pairrm tiny" in told
     db.conn.close()
 
@@ -368,7 +369,7 @@ def test_a_judge_of_which_nothing_could_be_read_is_shown_with_its_errors(home, d
         None,
     )
     assert figures.why["win_rate_a"] == "no battle was judged"
-    assert "8 more on which it said nothing that can be read" in "\n".join(report(db, "first").to_lines())
+    assert "8 more on which it said nothing that can be read" in "\n".join(lines(report(db, "first")))
     page = body(report(db, "first"))
     assert "language model" in page
 

@@ -13,6 +13,7 @@ from arena.charts import body, downloads, drawn_fragment, shown_pair, whole_page
 from arena.figure_tables import as_csv, tables
 from arena.report import report
 from arena.report_files import write_html, write_text
+from arena.wording import lines
 from db.campaigns import battles_of, create_campaign, get_campaign
 from db.catalog import add_model, add_prompts, add_responses, add_scores
 from db.connection import open_writer, transaction
@@ -167,7 +168,7 @@ def test_every_undefined_figure_says_why(db, outcomes):
     made = report(db, "first")
     assert set(nulls(made.to_json())) <= OPTIONAL
     assert body(made)
-    assert made.to_lines()
+    assert list(lines(made))
 
 
 def test_no_votes_still_give_the_judges_word(db):

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from db.errors import UserError
-from training import checkpoints, samples, together
+from training import checkpoints, looks, samples, together
 from training.folders import verify
 from training.metrics import Metric, cut_after
-from training.monitoring import Monitor, attach
+from training.monitoring import Monitor, as_callback
 from training.proof import ReferenceProof
 from training.settings import RunSpec
 
@@ -78,6 +78,15 @@ def follow(
         )
     take_best(trainer, monitor)
     return monitor
+
+
+def attach(trainer: Trainer, spec: RunSpec[Any], monitor: Monitor) -> None:
+    """Let the monitor hear a trainer, whatever it trains, and look at its model; standard output stays empty."""
+    from transformers.trainer_callback import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)  # standard output belongs to --json
+    trainer.add_callback(as_callback(monitor))
+    looks.attach(trainer, spec, monitor)
 
 
 def take_best(trainer: Trainer, monitor: Monitor) -> None:

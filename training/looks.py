@@ -12,12 +12,11 @@ from db.entities.runs import RunKind
 from db.files import written_file
 from training import neutral, samples, together
 from training.checkpoints import FOLDER, steps_between
+from training.monitoring import Monitor
 from training.settings import RunSpec
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerCallback
-
-    from training.monitoring import Monitor
 
 START = "start.safetensors"
 """the start model's distributions over the neutral set, kept beside the checkpoints for a run that goes on"""

@@ -12,16 +12,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from db.errors import UserError
-from training import checkpoints, looks, together
+from training import checkpoints, together
 from training.metrics import Metric
 from training.proof import ReferenceProof
-from training.settings import RunSpec
 
 if TYPE_CHECKING:
-    from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
+    from transformers import TrainerCallback, TrainerControl, TrainerState
     from transformers import TrainingArguments as Args
 
 
@@ -152,15 +151,6 @@ class Monitor:
 
         together.by_the_first(kept)  # what every process had to add is written
         self.kept_at = step
-
-
-def attach(trainer: Trainer, spec: RunSpec[Any], monitor: Monitor) -> None:
-    """Let the monitor hear a trainer, whatever it trains, and look at its model; standard output stays empty."""
-    from transformers.trainer_callback import PrinterCallback
-
-    trainer.remove_callback(PrinterCallback)  # standard output belongs to --json
-    trainer.add_callback(as_callback(monitor))
-    looks.attach(trainer, spec, monitor)
 
 
 def as_callback(monitor: Monitor) -> TrainerCallback:

@@ -59,6 +59,7 @@ def report(
     from arena import report as reporting
     from arena import report_files as files
     from arena.side_by_side import write_csv
+    from arena.wording import lines
 
     if suite_:
         from arena.suites import SuiteName, suite
@@ -82,7 +83,7 @@ def report(
         files.write_html(made, Path(html), behind)
     if plots:
         files.write_plots(made, Path(plots), behind)
-    show(made.to_json(), as_json, made.to_lines)
+    show(made.to_json(), as_json, lambda: list(lines(made)))
 
 
 @click.command()
