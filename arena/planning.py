@@ -5,87 +5,25 @@ prompts that repeat, t with the smaller number of those that repeat, less one (a
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from arena.columns import Columns, Floats, Ints
+from arena.alike import ALIKE_PROMPT, ALIKE_RATER, Alike
 from arena.intervals import ENOUGH, quantile
 from db.errors import UserError
 
 POWER = 0.8
 READ_A_MINUTE = 240.0
 """words; adults read 238 a minute silently (Brysbaert, 2019, a meta-analysis of 190 studies)"""
-ALIKE_RATER, ALIKE_PROMPT = 0.01, 0.2
-"""where a home has no votes yet: as measured on the human votes of MT-Bench (0.008 and 0.21; docs/log.md)"""
-FEWEST_ALIKE = 100
-"""votes of people under which the votes themselves do not tell how alike they are"""
-FEWEST_CLUSTERS = 10
-"""raters (prompts) with several votes under which they do not tell either"""
-MOST_ALIKE = 0.95
 NARROWEST, WIDEST = 0.005, 0.45
 """differences that can be planned for"""
 MOST_PAY, LONGEST = 1_000_000, 86_400
 """an hour, in any currency; seconds that one vote may be said to take"""
 MOST_VOTES = 20_000
 """votes up to which the test that holds however often one looks is reckoned out"""
-
-
-class Alike(NamedTuple):
-    """How alike two votes are that share their rater, or their prompt: intraclass correlations, 0 to MOST_ALIKE."""
-
-    rater: float
-    prompt: float
-
-
-class Seen(NamedTuple):
-    """How alike votes were seen to be; None where too few share their rater (prompt) to tell."""
-
-    rater: float | None
-    prompt: float | None
-
-
-def alike(pairs: Iterable[Columns]) -> Seen:
-    """How alike votes on two models are.
-
-    The share of the variance around each two models' own win rate that votes with the same rater (prompt) have in
-    common: the mean product of two such votes' residuals over their mean square.
-    """
-    rest, rater, prompt, n = 0.0, _Products(), _Products(), 0
-    for votes in pairs:
-        if len(votes) < 2:
-            continue
-        residual = votes.y - votes.y.mean()
-        rest, n = rest + float(residual @ residual), n + len(votes) - 1
-        rater.add(residual, votes.rater)
-        prompt.add(residual, votes.prompt)
-    if n < FEWEST_ALIKE or rest == 0:
-        return Seen(None, None)
-    return Seen(rater.share(rest / n), prompt.share(rest / n))
-
-
-class _Products:
-    """Sums over every two votes of a cluster."""
-
-    def __init__(self) -> None:
-        self.total, self.count, self.clusters = 0.0, 0, 0
-
-    def add(self, residual: Floats, cluster: Ints) -> None:
-        """Take in the votes of two models."""
-        codes = np.unique(cluster, return_inverse=True)[1]
-        sums, squares, sizes = (np.bincount(codes, w) for w in (residual, residual**2, None))
-        self.total += float((sums**2 - squares).sum())
-        self.count += int((sizes * (sizes - 1)).sum())
-        self.clusters += int((sizes > 1).sum())
-
-    def share(self, variance: float) -> float | None:
-        """The mean product over the variance, within 0 and MOST_ALIKE; None where too few clusters repeat."""
-        if self.clusters < FEWEST_CLUSTERS or self.count < FEWEST_ALIKE:
-            return None
-        return min(MOST_ALIKE, max(0.0, self.total / self.count / variance))
 
 
 # -- votes -----------------------------------------------------------------------------------------------------

@@ -6,22 +6,12 @@ from typing import NamedTuple
 from sqlite_utils import Database
 
 from arena import planning
-from arena.columns import columns
-from arena.planning import (
-    ALIKE_PROMPT,
-    ALIKE_RATER,
-    FEWEST_ALIKE,
-    READ_A_MINUTE,
-    Alike,
-    Ground,
-    Plan,
-    Seen,
-    Wish,
-)
-from db import live, votes
+from arena.alike import ALIKE_PROMPT, ALIKE_RATER, FEWEST_ALIKE, Alike, Seen, alike
+from arena.planning import READ_A_MINUTE, Ground, Plan, Wish
+from db import clusters, live
 from db.campaigns import coverage, get_campaign
 from db.entities.campaigns import Campaign
-from db.entities.votes import RaterKind
+from db.figures import one_moment
 
 FEWEST_TIMED = 20
 """votes with their time under which reading speed is the better guess"""
@@ -37,11 +27,17 @@ def plan(db: Database, name: str, wish: Wish) -> Plan:
 
 def ground(db: Database, campaign: Campaign) -> Ground:
     """What is known of a campaign that a plan rests on; votes of simulated raters do not tell how people vote."""
+    with one_moment(db):
+        return _ground(db, campaign)
+
+
+def _ground(db: Database, campaign: Campaign) -> Ground:
     wanted, covered = campaign.settings, coverage(db, campaign)
-    counted = [v for v in votes.counted_votes(db, campaign.id) if v.rater_kind is RaterKind.PERSON]
     pairs = max(1, len(campaign.models) * (len(campaign.models) - 1) // 2)
-    time, seen = _seconds(db, campaign.id), planning.alike(v for _, v in columns(counted).pairs())
-    ties = sum(not v.outcome.decisive for v in counted) / len(counted) if len(counted) >= FEWEST_TIES else 0.0
+    by_rater = clusters.by_rater(db, campaign.id)
+    time, seen = _seconds(db, campaign.id), alike(by_rater, clusters.by_prompt(db, campaign.id))
+    counted = sum(c.won + c.lost + c.tied for c in by_rater)
+    ties = sum(c.tied for c in by_rater) / counted if counted >= FEWEST_TIES else 0.0
     return Ground(
         campaign=campaign.name, models=len(campaign.models), prompts=round(covered.battles / pairs), votes=covered.votes,
         wanted=covered.wanted, overlap=wanted.overlap, seconds=time.seconds, seconds_from=time.words, ties=ties,

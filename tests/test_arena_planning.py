@@ -1,6 +1,5 @@
 """The planner: its votes are checked by simulated sessions that the report's own interval judges."""
 
-import json
 from dataclasses import replace
 from math import inf, nan
 
@@ -9,12 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arena import planning
-from arena.columns import columns
 from arena.intervals import anytime, clustered_mean, decided_needed
-from arena.planning import Alike, Crowd, Ground, Wish, alike, difference_for, plan, settled_after, votes_for
+from arena.planning import Alike, Crowd, Ground, Wish, difference_for, plan, settled_after, votes_for
 from db.errors import UserError
-from tests.votes_by_hand import vote
 
 INDEPENDENT = Alike(0.0, 0.0)
 GROUND = Ground(
@@ -93,41 +89,6 @@ def test_more_people_more_difference_less_alike_never_take_more_votes(
         assert apart <= votes
         assert difference_for(votes, crowd) <= difference + 0.001
         assert votes <= people * prompts
-
-
-def test_votes_of_people_with_a_taste_are_alike_by_that_much():
-    rng, crowd = np.random.default_rng(1), Crowd(150, 6000, Alike(0.2, 0.0))
-    y, rater, prompt = session(rng, 6000, crowd, 0.1)
-    made = [
-        vote(i, "a" if won else "b", rater=f"r{r}", prompt=f"p{p}")
-        for i, (won, r, p) in enumerate(zip(y, rater, prompt, strict=True))
-    ]
-    seen = alike(v for _, v in columns(made).pairs())
-    assert seen.rater == pytest.approx(0.2, abs=0.04)
-    assert seen.prompt is None, "every prompt has one vote"
-    assert alike(v for _, v in columns(made[:50]).pairs()) == (None, None)
-
-
-def test_the_default_is_what_people_do_on_mtbench(shared_data):
-    """Where the two numbers come from."""
-    key = {"model_a": "a", "model_b": "b"}
-    rows = [
-        json.loads(line)
-        for line in (shared_data / "mtbench_human_votes.jsonl").read_text("utf-8").splitlines()
-    ]
-    made = [
-        vote(
-            i,
-            key.get(r["winner"], "t"),
-            rater=r["judge"],
-            prompt=str(r["question_id"]),
-            models=(r["model_a"], r["model_b"]),
-        )
-        for i, r in enumerate(rows)
-    ]
-    seen = alike(v for _, v in columns(made).pairs())
-    assert seen.rater == pytest.approx(planning.ALIKE_RATER, abs=0.005)
-    assert seen.prompt == pytest.approx(planning.ALIKE_PROMPT, abs=0.02)
 
 
 # -- people, minutes, money ------------------------------------------------------------------------------------

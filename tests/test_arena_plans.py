@@ -1,15 +1,20 @@
 """A plan from what a home knows: how long votes take, how alike they are, what the campaign asks for."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from arena.planning import ALIKE_PROMPT, ALIKE_RATER, Wish
+from arena import planning
+from arena.alike import ALIKE_PROMPT, ALIKE_RATER, alike
+from arena.planning import Wish
 from arena.plans import ground, plan
 from db.campaigns import get_campaign
 from db.entities.campaigns import CampaignSettings
+from db.votes import counted_votes
 from tests.factories import NOW, make_home
 from tests.test_labeling_live import Person
+from tests.votes_by_hand import by_prompt, by_rater
 from tests.workshop import refused, run
 
 WORDS = " ".join(["word"] * 119)
@@ -63,6 +68,21 @@ def test_ties_and_likeness_come_from_enough_votes_of_people(db, home):
     assert known.alike.prompt == ALIKE_PROMPT, "with an overlap of 1 no two votes share a prompt"
     assert "one person gave them (as the votes so far show)" in known.alike_from
     assert "on one prompt (as on MT-Bench" in known.alike_from
+
+
+def test_a_plan_from_counts_is_the_plan_from_every_vote(db, home):
+    people = [Person(db) for _ in range(12)]
+    for i in range(180):
+        people[i % 12].vote(NOW + timedelta(seconds=i), "tie" if i % 4 == 0 else "left" if i % 5 else "right")
+    known, every = (
+        ground(db, get_campaign(db, "first")),
+        list(counted_votes(db, get_campaign(db, "first").id)),
+    )
+    assert known.ties == sum(not v.outcome.decisive for v in every) / len(every)
+    seen = alike(by_rater(every), by_prompt(every))
+    assert known.alike.rater == pytest.approx(seen.rater, rel=1e-12)
+    plainly = replace(known, alike=known.alike._replace(rater=seen.rater))
+    assert plan(db, "first", Wish(people=40)) == planning.plan(Wish(people=40), plainly)
 
 
 def test_the_terminal_plans(db, home):

@@ -6,15 +6,17 @@ from datetime import timedelta
 import pytest
 from sqlite_utils import Database
 
-from db import adjudications
+from db import adjudications, clusters
 from db.adjudications import Split, add_ruling, disputed, splits
-from db.campaigns import get_campaign
+from db.campaigns import battles_of, create_campaign, get_campaign
+from db.clusters import Cluster
 from db.connection import open_writer
 from db.counting import counts
 from db.entities.campaigns import CampaignSettings, Guard
 from db.entities.votes import Choice, Outcome, RaterKind
 from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
 from db.raters import add_rater, decide_rater
+from db.votes import counted_votes
 from labeling.briefing import withdraw
 from labeling.gold import add_spoiled
 from labeling.joining import invite, join, session_from
@@ -23,6 +25,7 @@ from labeling.rating import cast_vote, undo
 from labeling.scanning import scan
 from labeling.submission import parse_submission
 from tests.factories import NOW, make_home
+from tests.votes_by_hand import by_prompt, by_rater
 
 PLAIN = """SELECT z.battle, sum(z.outcome = 'a') AS a, sum(z.outcome = 'b') AS b, sum(z.outcome NOT IN ('a', 'b')),
   (SELECT outcome FROM adjudications j WHERE j.battle = z.battle ORDER BY j.id DESC LIMIT 1) AS ruled
@@ -101,6 +104,30 @@ def test_counts_kept_up_are_those_of_every_vote_read(db):
         assert {"counted": found.counted, "retracted": found.retracted, **found.excluded} == states
         assert (found.shown, found.stored) == (shown, stored)
     assert counts(db, 99) == (0, 0, 0, 0, {})
+
+
+def test_votes_by_rater_and_by_prompt_are_those_of_every_vote_read(db):
+    first = get_campaign(db, "first")
+    people = [v for v in counted_votes(db, first.id) if v.rater_kind is RaterKind.PERSON]
+    assert len(people) > 10
+    for found, plain in (
+        (clusters.by_rater(db, first.id), by_rater(people)),
+        (clusters.by_prompt(db, first.id), by_prompt(people)),
+    ):
+        assert sorted(c[2:] for c in found) == sorted(c[2:] for c in plain)
+        assert len({c[:2] for c in found}) == 1
+    assert (clusters.by_rater(db, 99), clusters.by_prompt(db, 99)) == ([], [])
+
+
+def test_wins_are_those_of_the_model_that_was_there_first_whichever_slot_it_has(tmp_path):
+    home = make_home(tmp_path, prompts=6, split=None)
+    db = open_writer(home)
+    made = create_campaign(db, "turned", ["model-two", "model-one"], "all", CampaignSettings()).campaign
+    _import(db, made.id, "one", RaterKind.PERSON, Outcome.A)
+    assert {(b.model_a, b.model_b) for b in battles_of(db, made.id)} == {("model-two", "model-one")}
+    assert clusters.by_rater(db, made.id) == [Cluster(1, 2, 0, 5, 0)]
+    assert clusters.by_prompt(db, made.id) == [Cluster(1, 2, 0, 1, 0)] * 5
+    db.conn.close()
 
 
 @pytest.mark.parametrize("look", [1, 3, 500])

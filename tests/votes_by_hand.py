@@ -1,5 +1,8 @@
 """Votes made by hand for tests of the figures."""
 
+from collections import defaultdict
+
+from db.clusters import Cluster
 from db.entities.catalog import Split
 from db.entities.votes import Outcome, RaterKind, Vote
 
@@ -28,3 +31,25 @@ def swapped(v):
         model_b=v.model_a, rater_name=v.rater_name, rater_kind=v.rater_kind, split=v.split, strength=v.strength,
         elapsed_ms=v.elapsed_ms, turn=v.turn,
     )  # fmt: skip
+
+
+def clusters(votes, of):
+    """The votes by two models and by `of` a vote (its rater, its prompt), as the database counts them; models by name."""
+    number = {m: n for n, m in enumerate(sorted({m for v in votes for m in (v.model_a, v.model_b)}))}
+    found = defaultdict(lambda: [0, 0, 0])
+    for v in votes:
+        first, second = number[v.model_a], number[v.model_b]
+        turned = v if first < second else swapped(v)
+        place = {Outcome.A: 0, Outcome.B: 1}.get(turned.outcome, 2)
+        found[min(first, second), max(first, second), of(v)][place] += 1
+    return [Cluster(first, second, *counted) for (first, second, _), counted in found.items()]
+
+
+def by_rater(votes):
+    """The votes by rater."""
+    return clusters(votes, lambda v: v.rater_name)
+
+
+def by_prompt(votes):
+    """The votes by prompt."""
+    return clusters(votes, lambda v: v.prompt)
