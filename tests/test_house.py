@@ -1,6 +1,7 @@
 """The house: imports run down the line only, strata keep to themselves, requirements are what is imported."""
 
 import ast
+import graphlib
 import importlib.metadata
 import re
 import subprocess
@@ -49,6 +50,19 @@ def test_imports_run_down_the_line(path):
     own = LINE.index(path.relative_to(ROOT).parts[0].removesuffix(".py"))
     wrong = [m for m in imports(path) if m.split(".")[0] in LINE and LINE.index(m.split(".")[0]) < own]
     assert wrong == []
+
+
+def test_no_file_needs_itself_by_way_of_others():
+    """Imports in functions and for types count too."""
+    names = {relative(p).removesuffix(".py").removesuffix("/__init__").replace("/", "."): p for p in FILES}
+    needs = {}
+    for name, path in names.items():
+        said = [
+            n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.ImportFrom)
+        ]
+        full = [(f"{n.module}.{a.name}", n.module) for n in said for a in n.names]
+        needs[name] = {part if part in names else package for part, package in full} & names.keys()
+    graphlib.TopologicalSorter(needs).prepare()
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
