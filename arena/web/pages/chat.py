@@ -152,6 +152,38 @@ def opened_again(context: Context, which: str | None) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+def _models() -> list[gr.Dropdown]:
+    """Who is asked: one model, or two."""
+    with gr.Row(elem_id="chat-models"):
+        first = gr.Dropdown(
+            [], label="Talk to", info="Loading a model takes some seconds the first time.", min_width=240
+        )
+        second = gr.Dropdown([NOBODY], value=NOBODY, label="Beside it", info="A second model gets the same questions.",
+                             min_width=240)  # fmt: skip
+    return [first, second]
+
+
+def _manner() -> list[gr.components.Component]:
+    """How they answer, in the order in which a kept talk has it."""
+    with gr.Accordion("How they answer", open=False):
+        with gr.Row():
+            temperature = gr.Slider(0, 2, 0.8, step=0.05, label="Temperature", min_width=240,
+                                    info="0 always takes the likeliest word; higher is more varied.")  # fmt: skip
+            tokens = gr.Number(256, label="Longest answer", precision=0, minimum=1, maximum=8192, min_width=240,
+                               info="In tokens, about three quarters of a word each.")  # fmt: skip
+        system = gr.Textbox(
+            label="System prompt",
+            info="What the models are told before the talk; empty for none.",
+            lines=2,
+        )
+    with gr.Accordion("Documents and tools", open=False):
+        folder = gr.Textbox(label="Folder of documents", min_width=240, max_length=1000, placeholder="/home/me/notes",
+                            info="On this machine: .md, .txt and .rst files. What fits a question goes with it and is shown.")  # fmt: skip
+        tools = gr.Checkbox(False, label="Let the model use tools", min_width=240,
+                            info=f"A calculator, a search in this home, and yours in {OWN_TOOLS} in the home's folder. Small models rarely manage.")  # fmt: skip
+    return [temperature, tokens, system, folder, tools]
+
+
 def page(context: Context) -> gr.Blocks:
     """The page; its app lets the owner in and nobody else."""
     with gr.Blocks(title="Chat - Tastebench", analytics_enabled=False, fill_width=True) as blocks:
@@ -159,28 +191,7 @@ def page(context: Context) -> gr.Blocks:
             listed = gr.Dropdown([], value=None, label="Earlier talks", min_width=240, elem_id="chat-earlier",
                                  info="Kept in this home, for you alone, until you delete them.")  # fmt: skip
             gone = gr.Button("Delete this talk", elem_id="chat-delete", visible=False)
-        with gr.Row(elem_id="chat-models"):
-            first = gr.Dropdown(
-                [], label="Talk to", info="Loading a model takes some seconds the first time.", min_width=240
-            )
-            second = gr.Dropdown([NOBODY], value=NOBODY, label="Beside it", info="A second model gets the same questions.",
-                                 min_width=240)  # fmt: skip
-        with gr.Accordion("How they answer", open=False):
-            with gr.Row():
-                temperature = gr.Slider(0, 2, 0.8, step=0.05, label="Temperature", min_width=240,
-                                        info="0 always takes the likeliest word; higher is more varied.")  # fmt: skip
-                tokens = gr.Number(256, label="Longest answer", precision=0, minimum=1, maximum=8192, min_width=240,
-                                   info="In tokens, about three quarters of a word each.")  # fmt: skip
-            system = gr.Textbox(
-                label="System prompt",
-                info="What the models are told before the talk; empty for none.",
-                lines=2,
-            )
-        with gr.Accordion("Documents and tools", open=False):
-            folder = gr.Textbox(label="Folder of documents", min_width=240, max_length=1000, placeholder="/home/me/notes",
-                                info="On this machine: .md, .txt and .rst files. What fits a question goes with it and is shown.")  # fmt: skip
-            tools = gr.Checkbox(False, label="Let the model use tools", min_width=240,
-                                info=f"A calculator, a search in this home, and yours in {OWN_TOOLS} in the home's folder. Small models rarely manage.")  # fmt: skip
+        both, settings = _models(), _manner()
         talk = panel(elem_id="chat")
         history, which = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")
         text = gr.Textbox(label="Your message", lines=1, max_lines=8, max_length=20_000, elem_id="chat-text",
@@ -221,15 +232,14 @@ def page(context: Context) -> gr.Blocks:
 
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         said, kept_ones = [talk, history, text, which], [listed, gone]
-        settings = [temperature, tokens, system, folder, tools]
-        talking = gr.on([send.click, text.submit], say, [first, second, text, history, *settings, which], said,
+        talking = gr.on([send.click, text.submit], say, [*both, text, history, *settings, which], said,
                         concurrency_limit=MOST, **quiet)  # fmt: skip
         talking.then(told(list_of), which, kept_ones, **quiet)
         stop.click(told(list_of), which, kept_ones, cancels=[talking], api_visibility="private")
         over.click(told(new), outputs=[*said, *kept_ones], cancels=[talking], api_visibility="private")
         listed.input(told(lambda chosen: (*opened_again(context, chosen), gr.Button(visible=True))), listed,
-                     [first, second, talk, history, which, *settings, gone], cancels=[talking], **quiet)  # fmt: skip
+                     [*both, talk, history, which, *settings, gone], cancels=[talking], **quiet)  # fmt: skip
         gone.click(told(delete), which, [*said, *kept_ones], js=DELETE, cancels=[talking], **quiet)
-        blocks.load(fresh, outputs=[first, second, note], **quiet)
+        blocks.load(fresh, outputs=[*both, note], **quiet)
         blocks.load(new, outputs=[*said, *kept_ones], **quiet)
     return blocks
