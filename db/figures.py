@@ -11,6 +11,9 @@ from db.entities.catalog import Message
 from db.entities.votes import Outcome, Vote
 from db.votes import _VOTE, _votes_from
 
+MOST_CRITERIA = 20
+"""of a campaign that asks for none: what raters' browsers make up fills no report"""
+
 
 @contextlib.contextmanager
 def one_moment(db: Database) -> Iterator[None]:
@@ -124,13 +127,20 @@ class Answer(NamedTuple):
 
 
 def criteria_answers(db: Database, campaign: int) -> list[Answer]:
-    """The answers to the campaign's further questions, of counted votes."""
+    """The answers to the campaign's further questions, of counted votes.
+
+    Where the campaign asks none: to those that most votes answered by themselves, MOST_CRITERIA of them.
+    """
     rows = db.conn.execute(
-        """SELECT v.id, j.key, j.value FROM votes v JOIN vote_states z ON z.vote = v.id AND z.state = 'counted',
-          json_each(v.criteria) j WHERE v.campaign = ?
-          AND (SELECT criteria = '[]' OR j.key IN (SELECT value FROM json_each(criteria))
-               FROM campaigns WHERE id = v.campaign) ORDER BY v.id, j.key""",
-        (campaign,),
+        """WITH given AS MATERIALIZED (
+          SELECT v.id, j.key, j.value FROM votes v JOIN vote_states z ON z.vote = v.id AND z.state = 'counted',
+          json_each(v.criteria) j WHERE v.campaign = ?1 AND v.criteria <> '{}'
+        ), asked AS (SELECT j.value AS key FROM campaigns c, json_each(c.criteria) j WHERE c.id = ?1
+        ), most AS (SELECT key FROM given GROUP BY key ORDER BY count(*) DESC, key LIMIT ?2)
+        SELECT id, key, value FROM given
+        WHERE key IN (SELECT key FROM asked UNION ALL SELECT key FROM most WHERE NOT EXISTS (SELECT 1 FROM asked))
+        ORDER BY id, key""",
+        (campaign, MOST_CRITERIA),
     )
     return [Answer(int(r[0]), str(r[1]), Outcome(r[2])) for r in rows]
 

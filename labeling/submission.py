@@ -11,6 +11,8 @@ from db.errors import UserError
 from labeling.ballot import outcome_of, slot_of
 
 MAX_TEXT = 20_000
+MOST_NAMES, LONGEST_NAME = 20, 80
+"""reasons ticked for an answer, or questions answered; characters of each"""
 E = TypeVar("E", Choice, Strength)
 
 
@@ -69,7 +71,7 @@ def parse_submission(body: object) -> Submission:
         acceptable=tuple(
             (_side("acceptable", s), _boolean("acceptable", v)) for s, v in sides["acceptable"].items()
         ),
-        criteria=tuple((str(k)[:80], _criterion(v)) for k, v in sides["criteria"].items()),
+        criteria=_criteria(sides["criteria"]),
         tags=tuple((_side("tags", s), _strings("tags", v)) for s, v in sides["tags"].items()),
         comment=_string(body, "comment", MAX_TEXT),
         better=_string(body, "better", MAX_TEXT),
@@ -87,6 +89,13 @@ def _string(body: Mapping[str, object], name: str, longest: int, *, required: bo
         raise Malformed(name, "must be a text" + ("" if not required else " that is not empty"))
     if len(value) > longest:
         raise Malformed(name, f"must have at most {longest} characters")
+    return _whole(name, value)
+
+
+def _whole(name: str, value: str) -> str:
+    """The text unless it holds what no export could give back."""
+    if "\0" in value:
+        raise Malformed(name, "holds a NUL character")
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -118,17 +127,19 @@ def _boolean(field: str, value: object) -> bool:
 def _strings(field: str, value: object) -> tuple[str, ...]:
     if (
         not isinstance(value, list)
-        or len(value) > 20
-        or not all(isinstance(v, str) and len(v) <= 80 for v in value)
+        or len(value) > MOST_NAMES
+        or not all(isinstance(v, str) and len(v) <= LONGEST_NAME for v in value)
     ):
-        raise Malformed(field, "must be lists of at most 20 short texts")
-    return tuple(value)
+        raise Malformed(field, f"must be lists of at most {MOST_NAMES} short texts")
+    return tuple(_whole(field, v) for v in value)
 
 
-def _criterion(value: object) -> Choice:
-    if value not in (Choice.LEFT, Choice.RIGHT, Choice.TIE):
+def _criteria(given: Mapping[str, object]) -> tuple[tuple[str, Choice], ...]:
+    if len(given) > MOST_NAMES or any(len(name) > LONGEST_NAME for name in given):
+        raise Malformed("criteria", f"must be at most {MOST_NAMES}, with short names")
+    if any(value not in (Choice.LEFT, Choice.RIGHT, Choice.TIE) for value in given.values()):
         raise Malformed("criteria", "each must be left, right or tie")
-    return Choice(str(value))
+    return tuple((_whole("criteria", name), Choice(str(value))) for name, value in given.items())
 
 
 def _milliseconds(body: Mapping[str, object]) -> int | None:

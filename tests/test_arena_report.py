@@ -308,20 +308,34 @@ def test_slices_by_language_and_time(db):
     assert [found["time", day].n for day in ("2026-11-01", "2026-11-02")] == [12, 12]
 
 
-def test_criteria_are_head_to_heads_of_their_own(db):
+def answer(db, campaign, criteria):
+    """A rater whose votes on the first battles, all for the left, say this on further questions, a list a vote."""
     from db.assignments import add_assignment
     from db.entities.votes import Assignment, VoteDetails
     from db.votes import add_vote
 
-    campaign = filled(db)
     rater = add_rater(db, "r1", RaterKind.PERSON)
-    for i, battle in enumerate(battles_of(db, campaign.id)[:4]):
+    for i, (battle, given) in enumerate(zip(battles_of(db, campaign.id), criteria, strict=False)):
         lent = Assignment(f"assignment-{i:020}", battle.id, rater, "a", "2026-01-01", "2026-01-02")
         add_assignment(db, lent)
-        details = VoteDetails(criteria=(("clear", Outcome.B), ("true", Outcome.A if i else Outcome.TIE)))
         add_vote(db, receipt=f"r{i}", assignment=lent.id, campaign=campaign.id, battle=battle.id, rater=rater,
-                 outcome=Outcome.A, key=f"k{i}", body="{}", details=details, consent_version=None, revealed=False,
-                 created_at="2026-01-01T00:00:00Z")  # fmt: skip
+                 outcome=Outcome.A, key=f"k{i}", body="{}", details=VoteDetails(criteria=given), consent_version=None,
+                 revealed=False, created_at="2026-01-01T00:00:00Z")  # fmt: skip
+
+
+def test_criteria_that_nobody_asked_for_fill_no_report(db):
+    campaign = filled(db)
+    made_up = [tuple((f"{i}-{n}", Outcome.A) for n in range(20)) for i in range(3)]
+    answer(db, campaign, [(*given, ("clear", Outcome.B)) for given in made_up])
+    found = [c.name for c in report(db, "first").criteria]
+    assert (len(found), "clear" in found) == (20, True)
+
+
+def test_criteria_are_head_to_heads_of_their_own(db):
+    campaign = filled(db)
+    answer(
+        db, campaign, [(("clear", Outcome.B), ("true", Outcome.A if i else Outcome.TIE)) for i in range(4)]
+    )
     made = report(db, "first")
     found = {c.name: (c.pairs[0].wins_a, c.pairs[0].ties, c.pairs[0].wins_b) for c in made.criteria}
     assert found == {"clear": (0, 0, 4), "true": (3, 1, 0)}

@@ -418,6 +418,7 @@ def test_the_owners_token_opens_the_studio_once(web: Running) -> None:
 
 def test_health_says_when_there_is_something_to_rate(tmp_path: Path, web: Running) -> None:
     assert web.client().get("/healthz").json() == {"ready_to_rate": True}
+    assert web.client().head("/healthz").status_code == 200, "as many watchers of servers ask"
     with running(make_home(tmp_path, prompts=0)) as empty:
         answer = empty.client().get("/healthz")
         assert (answer.status_code, answer.json()) == (200, {"ready_to_rate": False})

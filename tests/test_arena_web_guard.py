@@ -22,7 +22,7 @@ HTML = {"accept": "text/html,application/xhtml+xml"}
 
 # what anybody may have, logged in or not, whatever the table says
 OPEN_TO_ALL = {
-    "GET /healthz", "GET /favicon.ico", "GET /manifest.json", "GET /robots.txt", "GET /login/", "HEAD /login/",
+    "GET /healthz", "HEAD /healthz", "GET /favicon.ico", "GET /manifest.json", "GET /robots.txt", "GET /login/", "HEAD /login/",
     "POST /api/login", "POST /api/logout", "HEAD /join/{token} (a good link)", "HEAD /join/{token} (an unknown link)",
 }  # fmt: skip
 

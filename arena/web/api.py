@@ -336,6 +336,7 @@ async def root(request: Request) -> Response:
     return RedirectResponse(f"{web.root_path}/{page}/", 303)
 
 
+@router.head("/healthz")
 @router.get("/healthz")
 async def healthz(request: Request) -> Response:
     """200 once database and routes answer; `ready_to_rate` once a campaign is open."""
