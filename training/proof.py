@@ -1,4 +1,4 @@
-"""The proof that a run's reference is the right one: its first step against what that reference must give."""
+"""The proof that a run's reference is the right one: its first step against what it must give. Pure."""
 
 import math
 from collections.abc import Mapping
