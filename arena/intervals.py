@@ -89,7 +89,7 @@ class Needed(NamedTuple):
 
 
 def wilson(wins: float, n: int) -> Interval | None:
-    """Wilson's 95 % interval of a share; None without votes."""
+    """Wilson's (1927) 95 % interval of the share wins / n; None without votes."""
     if n == 0:
         return None
     from statsmodels.stats.proportion import proportion_confint

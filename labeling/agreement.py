@@ -164,7 +164,7 @@ def agreement(given: Iterable[Opinion], repeats: Repeats = Repeats.LAST) -> Agre
 
 
 def cohen_kappas(pairs: RaterPairs, most: int = MOST_PAIRS) -> tuple[PairKappa, ...]:
-    """Cohen's kappa of each two raters, those with the most battles in common first."""
+    """Cohen's kappa of each two raters on the battles both judged, at most `most`: those with the most in common first."""
     names = sorted(pairs.names)
     places = {name: i for i, name in enumerate(names)}
     rank = np.fromiter((places[n] for n in pairs.names), np.int64, len(names))
@@ -194,7 +194,10 @@ def cohen_kappas(pairs: RaterPairs, most: int = MOST_PAIRS) -> tuple[PairKappa, 
 
 
 def kappa_of(table: NDArray[np.int64]) -> float | None:
-    """Cohen's kappa of a square table of labels; None where chance alone would agree always (one same label)."""
+    """Cohen's kappa (1960), (observed - chance) / (1 - chance), of a table of counts: one rater's label by the other's.
+
+    None where chance alone would agree always (one same label).
+    """
     from statsmodels.stats.inter_rater import cohens_kappa
 
     n = table.sum()
@@ -204,7 +207,7 @@ def kappa_of(table: NDArray[np.int64]) -> float | None:
 
 
 def fleiss_kappa(counts: Ints) -> tuple[float | None, str]:
-    """Fleiss' kappa of label counts by battle (two or more each), or None and why."""
+    """Fleiss' kappa (1971) of label counts, shape (battles, labels), of two or more votes a battle; or None and why."""
     from statsmodels.stats.inter_rater import fleiss_kappa as fleiss
 
     sizes = counts.sum(axis=1)

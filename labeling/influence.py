@@ -12,7 +12,7 @@ Cells = dict[Pair, list[float]]
 
 
 def influence(by_rater: Mapping[str, Sequence[Vote]]) -> dict[str, float | None]:
-    """For each rater, the most that leaving them out moves a win rate of two models; None where nobody else voted."""
+    """For each rater, the most that leaving them out moves a win rate of two models, as a share; None where nobody else voted."""
     own = {rater: _cells(votes) for rater, votes in by_rater.items()}
     sums: Cells = defaultdict(lambda: [0.0, 0])
     for mine in own.values():

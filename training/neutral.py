@@ -55,7 +55,11 @@ def read(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Read:
 
 
 def moved(now: Read, start: torch.Tensor | None) -> Moved:
-    """Perplexity is exp of the mean negative log-likelihood; the divergence is None without the start's distributions."""
+    """How well the model reads the set now, and how far it is from the start.
+
+    Perplexity is exp of the mean negative log-likelihood of a token; the divergence is KL(start || now) in nats, the mean
+    over the places; None without the start's distributions.
+    """
     return moved_by([now], start)
 
 
