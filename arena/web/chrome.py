@@ -61,14 +61,14 @@ def head(page: Page, root_path: str = "") -> str:
 
 
 def _bar(page: Page, root_path: str) -> str:
-    """The bar's markup: the name, and on the owner's pages the way to the others."""
+    """The bar's markup: the name, and on the owner's pages their heading, which is read aloud only, and the way to the others."""
     links = ""
     if page not in (Page.RATE, Page.LIVE, Page.LOGIN):
         links = "".join(
             f'<a href="{root_path}/{to}/"{" aria-current=page" if to is page else ""}>{words}</a>'
             for to, words in OWNER_LINKS
         )
-        links = f'<nav aria-label="Pages">{links}</nav>'
+        links = f'<h1>{dict(OWNER_LINKS)[page]}</h1><nav aria-label="Pages">{links}</nav>'
     return f'<a class="tb-name" href="{root_path}/">{ICON}<span>{NAME}</span></a>{links}'
 
 

@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from arena import jobs
-from arena.web.pages.studio.markup import Cell, Chart, Chip, chart, chip, render, table
+from arena.web.pages.studio.markup import Cell, Chart, chart, chip, render, table
 from db.campaigns import Coverage, coverage, find_campaign
 from db.connection import Database, Home
-from db.entities.runs import Job, JobStatus, Run, RunStatus
+from db.entities.runs import Job, JobStatus, Run
 from db.runs import last_metrics, list_jobs, list_runs, metrics_of, run_by_id, run_progress
 from db.snapshots import get_snapshot
 from training.alarms import Alarm, Course, alarms
 from training.samples import Sample, read_samples
 
 Metrics = Mapping[str, Sequence[tuple[int, float]]]
-NOTHING_LEARNED = 0.69
-"""a loss that is still at ln 2 = 0.693: the model answers as it did before"""
 
 
 class Drawn(NamedTuple):
@@ -188,12 +186,9 @@ def history(db: Database) -> str:
     ends = last_metrics(db, "loss", ACCURACY)
     for r in list_runs(db):
         last = ends.get(r.id, {})
-        loss: Cell = last.get("loss")
-        if r.status is RunStatus.SUCCEEDED and isinstance(loss, float) and loss >= NOTHING_LEARNED:
-            loss = Chip(f"{loss:.3f}: nothing learned", "bad")
         rows.append((
-            r.name, chip(r.status.value), r.parent, get_snapshot(db, r.snapshot).train, loss,
-            last.get(ACCURACY), None if r.seconds is None else round(r.seconds),
+            r.name, chip(r.status.value), r.parent, get_snapshot(db, r.snapshot).train,
+            last.get("loss"), last.get(ACCURACY), None if r.seconds is None else round(r.seconds),
             str(r.settings.get("preset", "")), r.rematch or r.error,
         ))  # fmt: skip
     return table(HEADS, rows, empty="No run yet.", caption="Runs")
