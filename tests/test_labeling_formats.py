@@ -194,6 +194,13 @@ def test_a_record_without_a_question_or_two_answers_is_refused(home: Home, tmp_p
         "no two fields hold the answers, such as response-1 and response-2"]  # fmt: skip
 
 
+def test_annotations_that_people_gave_are_votes_draws_too(home: Home, tmp_path: Path) -> None:
+    rows = [{"instruction": f"Q{number}?", "output_1": "x", "generator_1": "a", "output_2": "y", "generator_2": "b",
+             "annotator": "people", "preference": number} for number in (1.0, 2.0, 1.5)]  # fmt: skip
+    assert import_file(home, ImportKind.VOTES, write(tmp_path, list(rows))).refusals == ()
+    assert [row[3] for row in stored(home)] == ["a", "b", "tie"]
+
+
 # -- Label Studio ------------------------------------------------------------------------------------------------
 
 

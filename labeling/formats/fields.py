@@ -17,7 +17,7 @@ ROLES = {
 OUTCOMES = {
     **dict.fromkeys(("model_a", "a", "left", "model_1", "output_1", "1", "response_a", "chosen_a"), Outcome.A),
     **dict.fromkeys(("model_b", "b", "right", "model_2", "output_2", "2", "response_b", "chosen_b"), Outcome.B),
-    **dict.fromkeys(("tie", "tie (inconsistent)", "draw", "equal", "same", "0"), Outcome.TIE),
+    **dict.fromkeys(("tie", "tie (inconsistent)", "draw", "equal", "same", "0", "1.5"), Outcome.TIE),
     **dict.fromkeys(("both_bad", "bothbad", "both bad", "tie (bothbad)", "neither"), Outcome.BOTH_BAD),
     **dict.fromkeys(("both_good", "bothgood", "both good", "tie (bothgood)", "both"), Outcome.BOTH_GOOD),
     "skip": Outcome.SKIP,
