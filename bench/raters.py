@@ -229,7 +229,7 @@ class Scene(NamedTuple):
 
 
 class Score(NamedTuple):
-    """Of so many raters of a profile: flagged at the last look, at any look, and by the naive way; the flags raised."""
+    """Of so many raters of a profile: flagged at the last look, at any look, and by the naive way; the flags at any look."""
 
     raters: int
     last: int
@@ -252,19 +252,24 @@ def tried(scene: Scene, runs: int, votes: int, seed: int = 0, end: bool = False)
             rng,
         )
         raters = crowd([*scene.readers, *scene.careless], f"{seed}-{scene.name}-{run}")
-        ever: set[str] = set()
+        ever: dict[str, set[str]] = defaultdict(set)
         for come, most in _groups(scene, raters, votes):
             for given in play(session, come, most):
                 if given in LOOKS and not end:
-                    ever |= {name for name, j in look(session, raters).items() if j.raised}
+                    _note(ever, look(session, raters))
         now, plain = look(session, raters), naive(raters)
-        ever |= {name for name, j in now.items() if j.raised}
+        _note(ever, now)
         for r in raters:
             tally[r.profile].update(
-                raters=1, last=bool(now[r.name].raised), ever=r.name in ever, naive=r.name in plain
+                raters=1, last=bool(now[r.name].raised), ever=bool(ever[r.name]), naive=r.name in plain
             )
-            flags[r.profile].update(f.flag.value for f in now[r.name].raised)
+            flags[r.profile].update(ever[r.name])
     return {p: Score(t["raters"], t["last"], t["ever"], t["naive"], flags[p]) for p, t in tally.items()}
+
+
+def _note(ever: dict[str, set[str]], now: Mapping[str, Judged]) -> None:
+    for name, one in now.items():
+        ever[name].update(f.flag.value for f in one.raised)
 
 
 def _groups(scene: Scene, raters: Sequence[Rater], votes: int) -> list[tuple[Sequence[Rater], int]]:

@@ -2,7 +2,7 @@
 
 A flag asks the owner to look; it excludes nobody. Sides are drawn by lot for every ballot, so whoever reads presses
 left and right as a fair coin falls, whatever their taste: sides are tested against that coin by a test that holds
-however often one looks (a beta-binomial mixture; a reader ever reaches EVIDENCE with chance 1 / EVIDENCE).
+however often one looks (a beta-binomial mixture; a reader ever reaches SIDES_EVIDENCE with chance 1 / SIDES_EVIDENCE).
 """
 
 import itertools
@@ -27,7 +27,9 @@ from labeling.reading import (
     Press,
 )
 
-EVIDENCE = 200.0
+SIDES_EVIDENCE, EVIDENCE = 2000.0, 200.0
+"""asked of each of the two tests of sides, so that 1 reader in 1,000 at most is ever marked by one of them; and of favour
+for each model"""
 FEWEST = 12
 """votes under which a rater is not judged"""
 FEWEST_GOLD = 4
@@ -104,14 +106,14 @@ def habits_raise(h: Habits) -> tuple[Raised, ...]:
 def _sides(presses: Sequence[Press]) -> Iterator[Raised]:
     sided = [p.label == p.left for p in presses if p.label != TIE and p.left is not None]
     left, n = sum(sided), len(sided)
-    one_side = coin_evidence(left, n) >= EVIDENCE
+    one_side = coin_evidence(left, n) >= SIDES_EVIDENCE
     if one_side and left > 0.8 * n:
         yield Raised(Flag.LEFT, f"pressed left {left} of {n} times")
     elif one_side and left < 0.2 * n:
         yield Raised(Flag.RIGHT, f"pressed right {n - left} of {n} times")
     else:
         changes, steps = sum(a != b for a, b in itertools.pairwise(sided)), n - 1
-        if steps > 0 and coin_evidence(changes, steps) >= EVIDENCE:
+        if steps > 0 and coin_evidence(changes, steps) >= SIDES_EVIDENCE:
             flag = Flag.COPY if changes < steps / 2 else Flag.ALTERNATES
             yield Raised(flag, f"changed sides {changes} of {steps} times; sides are drawn by lot")
 
