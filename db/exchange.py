@@ -211,21 +211,55 @@ def response_texts(db: Database, responses: Iterable[str]) -> dict[str, Response
     return {str(r[0]): ResponseText(*r[1:]) for r in rows}
 
 
-def response_ids(db: Database, campaign: int | None) -> Iterator[str]:
+class ListedResponse(NamedTuple):
+    """A response by its row number."""
+
+    number: int
+    prompt: str
+    model: str
+
+
+def listed_responses(db: Database, campaign: int | None) -> Iterator[ListedResponse]:
     """The responses of models with a text, in order of arrival: those of a campaign's battles, or all.
 
     Answers of check questions are never among them, nor answers that raters wrote.
     """
     where = (
-        "" if campaign is None else " AND id IN (SELECT response FROM campaign_responses WHERE campaign = ?1)"
+        ""
+        if campaign is None
+        else " AND r.id IN (SELECT response FROM campaign_responses WHERE campaign = ?1)"
     )
     rows = db.conn.execute(
-        f"""SELECT id FROM responses WHERE text IS NOT NULL AND model IS NOT NULL{where} AND id NOT IN (
+        f"""SELECT r.number, r.prompt, m.name FROM responses r JOIN models m ON m.id = r.model
+        WHERE r.text IS NOT NULL{where} AND r.id NOT IN (
           SELECT response_a FROM battles WHERE id IN (SELECT battle FROM gold_pairs)
-          UNION SELECT response_b FROM battles WHERE id IN (SELECT battle FROM gold_pairs)) ORDER BY number""",
+          UNION SELECT response_b FROM battles WHERE id IN (SELECT battle FROM gold_pairs)) ORDER BY r.number""",
         () if campaign is None else (campaign,),
     )
-    return (str(r[0]) for r in rows)
+    return (ListedResponse(int(r[0]), str(r[1]), str(r[2])) for r in rows)
+
+
+def response_ids(db: Database, numbers: Sequence[int]) -> list[str]:
+    """The ids of the responses with these row numbers, in their order."""
+    found = dict(
+        db.conn.execute(
+            "SELECT number, id FROM responses WHERE number IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(numbers)),),
+        ).fetchall()
+    )
+    return [str(found[n]) for n in numbers]
+
+
+def only_in_checks(db: Database, campaigns: Sequence[int]) -> frozenset[str]:
+    """The responses of these campaigns' check questions that stand in no other battle of theirs."""
+    here = "campaign IN (SELECT value FROM json_each(?1))"
+    checks = f"FROM battles WHERE {here} AND id IN (SELECT battle FROM gold_pairs)"
+    rows = db.conn.execute(
+        f"""SELECT response_a {checks} UNION SELECT response_b {checks}
+        EXCEPT SELECT response FROM campaign_responses WHERE {here} AND EXISTS (SELECT 1 {checks})""",
+        (json.dumps(list(campaigns)),),
+    )
+    return frozenset(str(r[0]) for r in rows)
 
 
 def scores_of(db: Database, responses: Iterable[str]) -> dict[str, dict[str, float]]:
@@ -240,14 +274,26 @@ def scores_of(db: Database, responses: Iterable[str]) -> dict[str, dict[str, flo
     return found
 
 
-def uncounted_votes(db: Database, campaigns: Sequence[int]) -> list[tuple[int, str]]:
+def uncounted_votes(db: Database, campaigns: Sequence[int]) -> Iterator[tuple[int, str]]:
     """(vote, why it does not count) of people and simulated raters in these campaigns, in order of arrival."""
     rows = db.conn.execute(
         """SELECT z.vote, z.state FROM vote_states z JOIN raters t ON t.id = z.rater AND t.kind <> 'judge'
         WHERE z.state <> 'counted' AND z.campaign IN (SELECT value FROM json_each(?)) ORDER BY z.vote""",
         (json.dumps(list(campaigns)),),
     )
-    return [(int(r[0]), str(r[1])) for r in rows]
+    return ((int(r[0]), str(r[1])) for r in rows)
+
+
+def counted_votes_on(db: Database, campaigns: Sequence[int], responses: Iterable[str]) -> list[int]:
+    """The counted votes of people and simulated raters on battles with one of these responses, in these campaigns."""
+    rows = db.conn.execute(
+        """SELECT z.vote FROM battles b CROSS JOIN votes v ON v.battle = b.id JOIN vote_states z ON z.vote = v.id
+        JOIN raters t ON t.id = v.rater AND t.kind <> 'judge'
+        WHERE z.state = 'counted' AND b.campaign IN (SELECT value FROM json_each(?1))
+        AND (b.response_a IN (SELECT value FROM json_each(?2)) OR b.response_b IN (SELECT value FROM json_each(?2)))""",
+        (json.dumps(list(campaigns)), json.dumps(sorted(set(responses)))),
+    )
+    return [int(r[0]) for r in rows]
 
 
 class Remarks(NamedTuple):
@@ -289,12 +335,12 @@ def remarks(db: Database, votes: Sequence[int]) -> dict[int, Remarks]:
     return found
 
 
-def redacted_votes(db: Database, campaigns: Sequence[int]) -> frozenset[int]:
-    """The votes in these campaigns whose battles have words that are covered for raters."""
+def redacted_votes(db: Database, votes: Iterable[int]) -> frozenset[int]:
+    """Those of these votes whose battles have words that are covered for raters."""
     rows = db.conn.execute(
         f"""SELECT v.id FROM votes v JOIN campaigns k ON k.id = v.campaign
-        WHERE v.campaign IN (SELECT value FROM json_each(?)) AND {_REDACTED}""",
-        (json.dumps(list(campaigns)),),
+        WHERE v.id IN (SELECT value FROM json_each(?)) AND {_REDACTED}""",
+        (json.dumps(list(votes)),),
     )
     return frozenset(int(r[0]) for r in rows)
 

@@ -19,9 +19,10 @@ from db.errors import UserError
 from db.files import clear_left, sha256, written_file, written_folder
 from labeling.cards import Facts, card
 from labeling.dataset_files import write_splits
-from labeling.gathering import CHUNK, Gathering, Order, RefusedText, gather, rows_of
+from labeling.export_rows import CHUNK, effects_of, rows_of
+from labeling.gathering import Gathering, Order, RefusedText, gather
 from labeling.hub import check_push, push_folder
-from labeling.pairs import Effect, policy_effects, read_votes
+from labeling.pairs import Effect
 from labeling.policy import Method, PairPolicy
 from labeling.privacy import Place, scan_rows, scanned, summary, told
 from labeling.surveying import hash_of_votes
@@ -93,8 +94,8 @@ def export(
         made = _write(home, db, folder, gathering, allowed=allowed, confirmed=bool(allow_personal))
     address = push_folder(folder, push, public=public) if push else None
     return ExportReport(
-        str(folder), order.shape.value, made.splits, gathering.left_out, len(gathering.contradictions), gathering.refused,
-        made.personal, gathering.facts.snapshot, gathering.facts.version, made.files, address,
+        str(folder), order.shape.value, made.splits, gathering.left_out, len(gathering.ledger.contradictions),
+        tuple(gathering.ledger.refused), made.personal, gathering.facts.snapshot, gathering.facts.version, made.files, address,
     )  # fmt: skip
 
 
@@ -131,12 +132,12 @@ def personal_data(places: Sequence[Place]) -> UserError:
 
 def _left_out(db: Database, gathering: Gathering) -> Iterator[Row]:
     """The votes that are in no row, by their numbers in this export; without the words of those who took them back."""
-    ids, comments = gathering.found.ids, gathering.order.comments
-    out = sorted((ids[vote], vote, why) for vote, why in gathering.out)
+    fates, numbers, comments = gathering.ledger.fates, gathering.numbers, gathering.order.comments
+    out = numbers.in_order(fates.votes)
     for start in range(0, len(out), CHUNK):
         part = out[start : start + CHUNK]
-        remarks = exchange.remarks(db, [vote for _, vote, _ in part]) if comments else {}
-        for number, vote, why in part:
+        remarks = exchange.remarks(db, part.tolist()) if comments else {}
+        for (vote, number), why in zip(numbers.among(part).items(), fates.reasons(part), strict=True):
             words = words_of(remarks[vote], comments) if comments and why not in TAKEN_BACK else {}
             yield {"vote": number, "reason": why, **{f"rater_{k}": v for k, v in words.items()}}
 
@@ -168,8 +169,7 @@ class Preview:
 def preview(home: Home, order: Order) -> Preview:
     """What the export would hold, and what each policy would give; UserError where there is nothing to export."""
     with one_moment(home) as db:
-        read = read_votes(db, [order.campaign] if order.campaign else [])
-        effects = policy_effects(read.votes, read.texts, order.policy, read.ruled)
+        effects = effects_of(db, order)
         gathering = gather(db, order)
         first: list[tuple[str, Row]] = []
         splits: Counter[str] = Counter()
@@ -183,8 +183,8 @@ def preview(home: Home, order: Order) -> Preview:
 
         places = scan_rows(chain(seen(), _beside(db, gathering)), IDS)
     return Preview(
-        order.shape.value, dict(splits), gathering.left_out, len(gathering.contradictions), gathering.refused,
-        tuple(places), tuple(first), effects,
+        order.shape.value, dict(splits), gathering.left_out, len(gathering.ledger.contradictions),
+        tuple(gathering.ledger.refused), tuple(places), tuple(first), effects,
     )  # fmt: skip
 
 
@@ -255,7 +255,8 @@ def _write(
                 raise personal_data(places)
             facts = replace(
                 gathering.facts, name=folder.name, splits=splits, data=data, personal=summary(places), confirmed=confirmed,
-                left_out=gathering.left_out, contradictions=len(gathering.contradictions), refused=len(gathering.refused),
+                left_out=gathering.left_out, contradictions=len(gathering.ledger.contradictions),
+                refused=len(gathering.ledger.refused), written=len(gathering.ledger.written),
             )  # fmt: skip
             files = _write_papers(aside, db, facts, gathering)
             _keep_numbers(numbers, gathering)
@@ -273,7 +274,7 @@ def _keep_numbers(file: Path, gathering: Gathering) -> None:
         handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as out:
             out.write('{"votes": {')
-            for place, (vote, n) in enumerate(gathering.found.ids.items()):
+            for place, (vote, n) in enumerate(gathering.numbers.pairs()):
                 out.write(f'{", " * (place > 0)}"{n}": {vote}')
             out.write("}}")
 
@@ -322,16 +323,17 @@ def _quiet_bars() -> Iterator[None]:
 def _write_papers(aside: Path, db: Database, facts: Facts, gathering: Gathering) -> tuple[str, ...]:
     """The card, the list of the votes that are not in it, and the manifest; every file of the folder."""
     (aside / "README.md").write_text(card(facts), encoding="utf-8")
-    if gathering.out:
+    if gathering.left_out:
         with (aside / "left_out.csv").open("w", encoding="utf-8", newline="") as file:
-            extra = ["rater_comment", "rater_reason", "rater_report"] if gathering.found.comments else []
+            extra = ["rater_comment", "rater_reason", "rater_report"] if gathering.order.comments else []
             writer = csv.DictWriter(file, ["vote", "reason", *extra])
             writer.writeheader()
             for row in _left_out(db, gathering):
                 writer.writerow({k: safe_cell(v) if isinstance(v, str) else v for k, v in row.items()})
     listed = [p for p in sorted(aside.rglob("*")) if p.is_file()]
-    text = json.dumps(_manifest(aside, facts, gathering, listed), indent=2, ensure_ascii=False) + "\n"
-    (aside / "manifest.json").write_text(text, encoding="utf-8")
+    with (aside / "manifest.json").open("w", encoding="utf-8") as file:
+        json.dump(_manifest(aside, facts, gathering, listed), file, indent=2, ensure_ascii=False)
+        file.write("\n")
     return tuple(str(p.relative_to(aside)) for p in (*listed, aside / "manifest.json"))
 
 
@@ -341,10 +343,11 @@ def _manifest(aside: Path, facts: Facts, gathering: Gathering, listed: Sequence[
         "version": facts.version, "rows": dict(facts.splits), "votes_read": facts.votes, "snapshot": facts.snapshot,
         "policy": facts.policy.told(), "policy_in_words": str(facts.policy), "left_out": dict(facts.left_out),
         "export": gathering.name, "comments": facts.comments, "exact_times": facts.exact_times,
-        "refused": [{**asdict(r), "votes": sorted(gathering.found.ids[v] for v in r.votes)} for r in gathering.refused],
+        "refused": [{**asdict(r), "votes": sorted(gathering.numbers[v] for v in r.votes)}
+                    for r in gathering.ledger.refused],
         "contradictions": [
             {"prompt": c.prompt, "response_a": c.response_a, "response_b": c.response_b, "votes_a": c.votes_a,
-             "votes_b": c.votes_b} for c in gathering.contradictions],
+             "votes_b": c.votes_b} for c in gathering.ledger.contradictions],
         "campaigns": [{"name": c.name, "purpose": c.settings.purpose.value, "license": c.settings.license or None}
                       for c in facts.campaigns],
         "evaluation": any(c.settings.purpose is Purpose.EVALUATE for c in facts.campaigns),

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from sqlite_utils import Database
 
@@ -11,14 +11,14 @@ from db.adjudications import Ruling, rulings
 from db.campaigns import get_campaign, list_campaigns
 from db.catalog import texts_of_campaign
 from db.entities.campaigns import Purpose
-from db.entities.catalog import Response, bare
+from db.entities.catalog import Response, bare, content_id
 from db.entities.votes import Outcome, PreferencePair, Strength, Vote
 from db.errors import UserError
 from db.raters import get_rater
 from db.votes import counted_votes
 from labeling.policy import Method as Method  # re-exported: a policy and its method go together
 from labeling.policy import PairPolicy as PairPolicy
-from labeling.verdicts import Verdict, usable_votes, verdicts
+from labeling.verdicts import Crowd, Verdict, usable_votes, verdicts
 
 MARGIN = {Strength.CLEAR: 1.0, Strength.SLIGHT: 0.5, None: 0.0}
 """what a reward model must put between two responses, by how clear the vote was"""
@@ -58,31 +58,43 @@ class Pairs:
 
 def preference_pairs(
     votes: Iterable[Vote], texts: Mapping[str, str | None], policy: PairPolicy,
-    ruled: Mapping[int, Ruling] | None = None, weights: Mapping[str, float] | None = None,
+    ruled: Mapping[int, Ruling] | None = None, crowd: Crowd | None = None,
 ) -> Pairs:  # fmt: skip
     """The pairs that counted votes make.
 
     texts: what each response says; None where only its vote is known. ruled: what the owner decided on a battle, which
-    goes before its votes in every method but `vote`. weights: how much each rater counts where the policy weighs them;
-    by default the bits a vote of theirs tells (labeling/consensus.py). UserError where the policy needs more overlap.
+    goes before its votes in every method but `vote`. crowd: what all votes together say, where these are not all; a
+    weighed rater counts by the bits a vote of theirs tells (labeling/consensus.py). UserError where the policy needs
+    more overlap.
     """
     given = list(votes)
-    usable, unusable = usable_votes(given, texts, policy)
-    found = verdicts(usable, policy, ruled or {}, weights)
+    found, written = (
+        decided_pairs(given, texts, policy, ruled or {}, crowd),
+        written_pairs(given, texts, policy),
+    )
+    used = {vote for _, made in written for pair in made for vote in pair.votes}
+    out = tuple(
+        one for one in found.out if one.vote not in used
+    )  # a tie, say, whose rater wrote a better answer
+    return Pairs(
+        found.pairs + tuple(pair for _, made in written for pair in made), found.contradictions,
+        dict(Counter(reason for _, reason in out)), out, {response.id: response for response, _ in written},
+    )  # fmt: skip
+
+
+def decided_pairs(
+    votes: Sequence[Vote], texts: Mapping[str, str | None], policy: PairPolicy, ruled: Mapping[int, Ruling], crowd: Crowd | None
+) -> Pairs:  # fmt: skip
+    """The pairs of responses that were shown, as preference_pairs: of whole battles, whatever is voted on others."""
+    usable, unusable = usable_votes(votes, texts, policy)
+    found = verdicts(usable, policy, ruled, crowd)
     out = [LeftOut(v.id, reason) for v, reason in unusable]
     pairs: list[PreferencePair] = []
     for verdict in found:
         if verdict.outcome is not None and verdict.outcome.decisive:
             pairs.append(_pair(verdict))
         out += [LeftOut(v.id, verdict.why_lost(o)) for v, o in verdict.given if not verdict.holds(o)]
-    written = _written(given, texts, policy)
-    pairs += [pair for _, made in written for pair in made]
-    used = {v for pair in pairs for v in pair.votes}  # a tie, say, whose rater wrote a better answer
-    out = [one for one in out if one.vote not in used]
-    return Pairs(
-        tuple(pairs), _contradictions(found), dict(Counter(reason for _, reason in out)), tuple(out),
-        {response.id: response for response, _ in written},
-    )  # fmt: skip
+    return Pairs(tuple(pairs), _contradictions(found), dict(Counter(reason for _, reason in out)), tuple(out))
 
 
 def _pair(verdict: Verdict) -> PreferencePair:
@@ -120,7 +132,7 @@ def written_answer(vote: Vote) -> Response | None:
     return Response.of(vote.prompt, None, vote.better)
 
 
-def _written(
+def written_pairs(
     votes: Iterable[Vote], texts: Mapping[str, str | None], policy: PairPolicy
 ) -> list[tuple[Response, list[PreferencePair]]]:
     """A written answer is chosen over both responses it was written against, as far as they say something else."""
@@ -146,24 +158,30 @@ class Duplicate:
     pair: PreferencePair
 
 
-def without_duplicates(
-    pairs: Sequence[PreferencePair], texts: Mapping[str, str | None]
-) -> tuple[list[PreferencePair], list[Duplicate]]:
-    """The pairs, each two texts of a prompt once (either way round), and those that repeat others.
+class TwoTexts:
+    """Tells pairs that repeat others: each two texts of a prompt once (either way round). Some 200 bytes a battle.
 
     Several votes on the same two responses are no repetition: only other responses with the same texts are.
     """
-    first: dict[tuple[str, frozenset[str]], frozenset[str]] = {}
-    kept: list[PreferencePair] = []
-    refused: list[Duplicate] = []
-    for pair in pairs:
-        said = frozenset(bare(texts.get(r) or "") for r in (pair.chosen, pair.rejected))
-        both = frozenset((pair.chosen, pair.rejected))
-        if first.setdefault((pair.prompt, said), both) == both:
-            kept.append(pair)
-        else:
-            refused.append(Duplicate("the same two texts as another pair", pair))
-    return kept, refused
+
+    def __init__(self) -> None:
+        self._first: dict[bytes, bytes] = {}
+
+    def without_duplicates(
+        self, pairs: Iterable[PreferencePair], texts: Mapping[str, str | None]
+    ) -> tuple[list[PreferencePair], list[Duplicate]]:
+        """The pairs that repeat none of these or of those seen before, and those that do."""
+        kept: list[PreferencePair] = []
+        refused: list[Duplicate] = []
+        for pair in pairs:
+            both = pair.chosen, pair.rejected
+            said = content_id(pair.prompt, sorted(bare(texts.get(r) or "") for r in both))
+            responses = bytes.fromhex(content_id(sorted(both)))
+            if self._first.setdefault(bytes.fromhex(said), responses) == responses:
+                kept.append(pair)
+            else:
+                refused.append(Duplicate("the same two texts as another pair", pair))
+        return kept, refused
 
 
 # -- what each policy would give ---------------------------------------------------------------------------------
@@ -182,20 +200,30 @@ class Effect:
     contradictions: int = 0
     why_not: str | None = None
 
+    def __add__(self, other: Self) -> Self:
+        """The effect of the same policy on the votes of both, which are on different battles."""
+        sums = {name: getattr(self, name) + getattr(other, name) for name in _COUNTS}
+        return replace(self, **sums)
+
+
+_COUNTS = ("pairs", "train", "heldout", "left_out", "contradictions")
+
 
 def policy_effects(
     votes: Sequence[Vote], texts: Mapping[str, str | None], policy: PairPolicy,
     ruled: Mapping[int, Ruling] | None = None,
 ) -> tuple[Effect, ...]:  # fmt: skip
     """The counts under each method, everything else as this policy has it."""
-    return tuple(_effect(votes, texts, replace(policy, method=method), ruled) for method in Method)
+    return tuple(effect(votes, texts, replace(policy, method=method), ruled) for method in Method)
 
 
-def _effect(
-    votes: Sequence[Vote], texts: Mapping[str, str | None], policy: PairPolicy, ruled: Mapping[int, Ruling] | None
+def effect(
+    votes: Sequence[Vote], texts: Mapping[str, str | None], policy: PairPolicy, ruled: Mapping[int, Ruling] | None,
+    crowd: Crowd | None = None,
 ) -> Effect:  # fmt: skip
+    """The counts under one policy; `crowd` as in preference_pairs."""
     try:
-        found = preference_pairs(votes, texts, policy, ruled)
+        found = preference_pairs(votes, texts, policy, ruled, crowd)
     except UserError as error:
         return Effect(policy, why_not=error.what)
     train = sum(p.split == "train" for p in found.pairs)

@@ -59,6 +59,12 @@ class PairPolicy:
     without: tuple[str, ...] = ()
     """raters, by pseudonym, whose votes are left out"""
 
+    @property
+    def needs_crowd(self) -> bool:
+        """Whether a battle's verdict rests on what all votes together say of the raters."""
+        weighing = self.weighted and self.method in (Method.MAJORITY, Method.MIN_AGREEMENT)
+        return weighing or self.method is Method.CONSENSUS
+
     def takes(self, vote: Vote) -> bool:
         """Whether votes of this rater take part."""
         return self.refuses(vote) is None

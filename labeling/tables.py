@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -49,7 +48,7 @@ BEST, WORST = 5.0, 1.0
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Everything an export writes rows of, read at one moment of the database."""
+    """What rows of an export are written of, all or some of them, read at one moment of the database."""
 
     pairs: Sequence[PreferencePair]
     answers: Sequence[JudgedAnswer]
@@ -64,6 +63,8 @@ class Gathered:
     """{response: {judge: score}}"""
     rounds: Sequence[Sequence[str]]
     """the responses of each round of the loop, for the format `responses`"""
+    wins: Mapping[str, int]
+    """{response: pairs of the whole export in which it is chosen less those in which it is rejected}, for the same format"""
     campaigns: Mapping[int, tuple[str, Purpose]]
     raters: Mapping[str, str]
     """pseudonym in the home: pseudonym in this export alone"""
@@ -259,7 +260,6 @@ def _sft(found: Gathered) -> Iterator[tuple[str, Row]]:
 def _responses(found: Gathered) -> Iterator[tuple[str, Row]]:
     """One row a prompt and round; where there are several rounds, each has splits of its own."""
     judges = sorted({judge for given in found.scores.values() for judge in given})
-    wins = _net_wins(found.pairs)
     for i, names in enumerate(found.rounds, 1):
         by_prompt: dict[str, list[str]] = {}
         for name in names:
@@ -267,26 +267,15 @@ def _responses(found: Gathered) -> Iterator[tuple[str, Row]]:
         ending = f"_iteration_{i}" if len(found.rounds) > 1 else ""
         for prompt, answers in by_prompt.items():
             if found.prompts[prompt]:
-                yield SPLITS[found.splits[prompt]] + ending, _prompt_row(found, prompt, answers, judges, wins)
+                yield SPLITS[found.splits[prompt]] + ending, _prompt_row(found, prompt, answers, judges)
 
 
-def _net_wins(pairs: Iterable[PreferencePair]) -> Counter[str]:
-    """{response: pairs in which it is chosen less those in which it is rejected}."""
-    wins: Counter[str] = Counter()
-    for pair in pairs:
-        wins[pair.chosen] += 1
-        wins[pair.rejected] -= 1
-    return wins
-
-
-def _prompt_row(
-    found: Gathered, prompt: str, answers: Sequence[str], judges: Sequence[str], wins: Mapping[str, int]
-) -> Row:
+def _prompt_row(found: Gathered, prompt: str, answers: Sequence[str], judges: Sequence[str]) -> Row:
     asked = list(found.prompts[prompt])
     given = [found.responses[a] for a in answers]
     scores = {j: [found.scores.get(a, {}).get(j) for a in answers] for j in judges}
     first: list[float | None] = next((s for s in scores.values() if any(x is not None for x in s)), [])
-    best, worst, by = _best_and_worst(answers, {a: wins[a] for a in answers if a in wins}, scores)
+    best, worst, by = _best_and_worst(answers, {a: found.wins[a] for a in answers if a in found.wins}, scores)
     return {
         "prompt_id": prompt, "prompt": asked[-1]["content"], "prompt_messages": asked,
         "chosen": [*asked, said(found.text(best))] if best else None,

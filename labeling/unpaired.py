@@ -1,7 +1,7 @@
 """Answers judged one by one, for trainers that take no pairs (KTO), and answers that people wrote. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from db.adjudications import Ruling
@@ -9,7 +9,7 @@ from db.entities.catalog import Response, Split
 from db.entities.votes import Outcome, Vote
 from labeling.pairs import LeftOut, written_answer
 from labeling.policy import PairPolicy, Ties
-from labeling.verdicts import Given, Verdict, usable_votes, verdicts
+from labeling.verdicts import Crowd, Given, Verdict, usable_votes, verdicts
 
 GOOD = {Outcome.A: (True, False), Outcome.B: (False, True), Outcome.BOTH_GOOD: (True, True),
         Outcome.BOTH_BAD: (False, False)}  # fmt: skip
@@ -40,7 +40,7 @@ class Judged:
 
 def judged_answers(
     votes: Iterable[Vote], texts: Mapping[str, str | None], policy: PairPolicy,
-    ruled: Mapping[int, Ruling] | None = None, weights: Mapping[str, float] | None = None,
+    ruled: Mapping[int, Ruling] | None = None, crowd: Crowd | None = None,
 ) -> Judged:  # fmt: skip
     """The answers that counted votes call good or bad.
 
@@ -48,22 +48,39 @@ def judged_answers(
     is good, the other bad, both good or both bad as pressed, ties as the policy has it. A written answer is good.
     """
     given = list(votes)
-    usable, unusable = usable_votes(given, texts, policy)
+    found, written = decided_answers(given, texts, policy, ruled or {}, crowd), written_answers(given, policy)
+    used = {vote for _, answer in written for vote in answer.votes}
+    out = tuple(one for one in found.out if one.vote not in used)
+    return Judged(
+        found.answers + tuple(answer for _, answer in written), dict(Counter(reason for _, reason in out)), out,
+        {response.id: response for response, _ in written},
+    )  # fmt: skip
+
+
+def decided_answers(
+    votes: Sequence[Vote], texts: Mapping[str, str | None], policy: PairPolicy, ruled: Mapping[int, Ruling], crowd: Crowd | None
+) -> Judged:  # fmt: skip
+    """What is said of the responses that were shown: of whole battles, whatever is voted on others."""
+    usable, unusable = usable_votes(votes, texts, policy)
     answers: list[JudgedAnswer] = []
     out = [LeftOut(v.id, reason) for v, reason in unusable]
-    for verdict in verdicts(usable, policy, ruled or {}, weights):
+    for verdict in verdicts(usable, policy, ruled, crowd):
         made = [a for slot in (0, 1) if (a := _answer(verdict, slot, policy)) is not None]
         answers += made
         out += [LeftOut(v.id, _why(verdict, o)) for v, o in verdict.given]
-    written = {}
-    for vote in given:
-        response = written_answer(vote)
-        if response is not None and policy.written and policy.takes(vote):
-            written[response.id] = response
-            answers.append(JudgedAnswer(vote.prompt, response.id, True, (vote.id,), 1.0, vote.split))
     used = {v for answer in answers for v in answer.votes}
-    out = [one for one in out if one.vote not in used]
-    return Judged(tuple(answers), dict(Counter(reason for _, reason in out)), tuple(out), written)
+    left = tuple(one for one in out if one.vote not in used)
+    return Judged(tuple(answers), dict(Counter(reason for _, reason in left)), left, {})
+
+
+def written_answers(votes: Iterable[Vote], policy: PairPolicy) -> list[tuple[Response, JudgedAnswer]]:
+    """The answers that raters wrote, each good."""
+    made = ((vote, written_answer(vote)) for vote in votes if policy.written and policy.takes(vote))
+    return [
+        (response, JudgedAnswer(vote.prompt, response.id, True, (vote.id,), 1.0, vote.split))
+        for vote, response in made
+        if response is not None
+    ]
 
 
 def _why(verdict: Verdict, outcome: Outcome) -> str:

@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from db.adjudications import Ruling
 from db.entities.catalog import bare
 from db.entities.votes import Outcome, Vote
 from labeling.agreement import battle_key, label_of
+from labeling.consensus import Given as Label
 from labeling.consensus import dawid_skene, information
 from labeling.policy import Method, PairPolicy
 
@@ -17,6 +19,15 @@ Battles = Mapping[tuple[str, str, str], Sequence[Given]]
 """{(prompt, response, response), lower id first: the votes on them}"""
 SWAPPED = {Outcome.A: Outcome.B, Outcome.B: Outcome.A}
 CLOSE = 1e-9
+
+
+class Crowd(NamedTuple):
+    """What all votes together say and no battle shows alone: a consensus and weighed majorities need it."""
+
+    likely: Mapping[str, tuple[float, float, float]] = {}
+    """{battle: how likely each label is}"""
+    weights: Mapping[str, float] | None = None
+    """{rater: how much their vote counts}; None: as much as any"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +90,12 @@ def _unusable(vote: Vote, texts: Mapping[str, str | None], policy: PairPolicy) -
 
 
 def verdicts(
-    votes: Sequence[Vote], policy: PairPolicy, ruled: Mapping[int, Ruling], weights: Mapping[str, float] | None = None
-) -> list[Verdict]:  # fmt: skip
-    """One verdict a vote (method `vote`), else one a battle. UserError where the policy needs more overlap."""
+    votes: Sequence[Vote], policy: PairPolicy, ruled: Mapping[int, Ruling], crowd: Crowd | None = None
+) -> list[Verdict]:
+    """One verdict a vote (method `vote`), else one a battle; without a `crowd`, these votes are all there are.
+
+    UserError where the policy needs more overlap.
+    """
     battles: dict[tuple[str, str, str], list[Given]] = {}
     for vote in votes:
         key, outcome = _canonical(vote)
@@ -90,7 +104,9 @@ def verdicts(
         return [one for key, given in battles.items() for one in _by_vote(key, given)]
     decided = {key: ruling for key, given in battles.items() if (ruling := _ruling(given, ruled)) is not None}
     open_ = {key: given for key, given in battles.items() if key not in decided}
-    found = _open_verdicts(open_, votes, policy, weights)
+    if crowd is None:
+        crowd = crowd_of(labels(votes), policy) if open_ else Crowd()
+    found = _open_verdicts(open_, policy, crowd)
     return [
         _ruled(key, given, decided[key]) if key in decided else found[key] for key, given in battles.items()
     ]
@@ -125,19 +141,23 @@ def _ruled(key: tuple[str, str, str], given: Sequence[Given], outcome: Outcome) 
     return Verdict(*key, outcome, tuple(given), share, "overruled by the owner", ruled=True)
 
 
-def _open_verdicts(
-    battles: Battles, votes: Sequence[Vote], policy: PairPolicy, weights: Mapping[str, float] | None
-) -> dict[tuple[str, str, str], Verdict]:
+def _open_verdicts(battles: Battles, policy: PairPolicy, crowd: Crowd) -> dict[tuple[str, str, str], Verdict]:
     if policy.method is Method.CONSENSUS:
-        likely = dawid_skene(_labels(votes)).probabilities if battles else {}
-        return {key: _by_consensus(key, given, likely) for key, given in battles.items()}
-    if policy.weighted and weights is None:
-        weights = information(dawid_skene(_labels(votes))) if battles else {}
-    counted = weights if policy.weighted and weights is not None else None
-    return {key: _by_majority(key, given, policy, counted) for key, given in battles.items()}
+        return {key: _by_consensus(key, given, crowd.likely) for key, given in battles.items()}
+    weights = crowd.weights if policy.weighted else None
+    return {key: _by_majority(key, given, policy, weights) for key, given in battles.items()}
 
 
-def _labels(votes: Iterable[Vote]) -> list[tuple[str, str, int]]:
+def crowd_of(given: Sequence[Label], policy: PairPolicy) -> Crowd:
+    """What a policy must know of all usable votes together; UserError where they overlap too little for it."""
+    if policy.method is Method.CONSENSUS:
+        return Crowd(dawid_skene(given).probabilities)
+    if policy.needs_crowd:
+        return Crowd(weights=information(dawid_skene(given)))
+    return Crowd()
+
+
+def labels(votes: Iterable[Vote]) -> list[Label]:
     """Labels that mean one model throughout, for a rater may lean towards one."""
     keyed = ((vote, *battle_key(vote)) for vote in votes)
     return [(vote.rater_name, key, label_of(vote.outcome, swapped)) for vote, key, swapped in keyed]

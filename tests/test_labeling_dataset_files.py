@@ -15,7 +15,8 @@ from db.entities.votes import Vote
 from labeling import dataset_files
 from labeling.dataset_files import AT_ONCE, features_of, write_splits
 from labeling.exporting import ExportFormat, one_moment, order_of
-from labeling.gathering import CHUNK, gather, rows_of
+from labeling.export_rows import CHUNK, rows_of
+from labeling.gathering import gather
 from labeling.importing import ImportKind, import_file
 from labeling.tables import Row
 
@@ -122,7 +123,8 @@ def test_votes_are_read_chunk_by_chunk_in_an_order_that_tells_nothing(many: Home
             numbers.append(row["vote_id"])
             if n % 500 == 0:
                 most = max(most, sum(type(o) is Vote for o in gc.get_objects()))
+    order = gathering.numbers.in_order(gathering.seen.taken).tolist()
     assert numbers == list(range(1, VOTES + 1))
-    assert [gathering.found.ids[int(v)] for v in gathering.votes] == numbers
-    assert sorted(gathering.votes.tolist()) != gathering.votes.tolist()
+    assert [gathering.numbers[int(v)] for v in order] == numbers
+    assert sorted(order) != order
     assert most <= 2 * CHUNK < VOTES

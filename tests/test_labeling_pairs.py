@@ -20,14 +20,15 @@ from db.raters import add_rater
 from labeling.pairs import (
     Method,
     PairPolicy,
+    TwoTexts,
     pairs_of,
     policy_effects,
     preference_pairs,
     read_votes,
-    without_duplicates,
 )
 from labeling.policy import Ties
 from labeling.unpaired import judged_answers
+from labeling.verdicts import Crowd
 
 TEXTS = {f"r{i}": f"text {i}" for i in range(6)} | {"none": None, "empty": " ", "same": "text 0"}
 TEXTS |= {f"{side}{i}": f"{side} {i}" for i in range(60) for side in "xy"}
@@ -200,9 +201,9 @@ def test_consensus_finds_what_a_majority_of_bad_raters_hides():
 def test_weights_given_by_hand_decide_a_majority():
     votes = battle_of(["a", "b", "b"])
     policy = PairPolicy(weighted=True)
-    (pair,) = preference_pairs(votes, TEXTS, policy, weights={"r1": 1.0, "r2": 0.2, "r3": 0.2}).pairs
+    (pair,) = preference_pairs(votes, TEXTS, policy, crowd=Crowd(weights={"r1": 1.0, "r2": 0.2, "r3": 0.2})).pairs
     assert (pair.chosen, pair.votes, round(pair.agreement, 2)) == ("r0", (1,), 0.71)
-    nothing = preference_pairs(votes, TEXTS, policy, weights={})
+    nothing = preference_pairs(votes, TEXTS, policy, crowd=Crowd(weights={}))
     assert nothing.left_out == {"raters whose votes tell nothing": 3}
 
 
@@ -258,7 +259,7 @@ def test_strength_gives_the_margin():
 def test_the_same_texts_from_other_responses_go_out_once():
     votes = [vote(1, "r0", "r1", "a"), vote(2, "r0", "r1", "a", rater=2), vote(3, "r1", "same", "b", rater=3)]
     pairs = made(votes, Method.VOTE).pairs
-    kept, refused = without_duplicates(pairs, TEXTS)
+    kept, refused = TwoTexts().without_duplicates(pairs, TEXTS)
     assert [p.votes for p in kept] == [(1,), (2,)]
     assert [(r.reason, r.pair.votes) for r in refused] == [("the same two texts as another pair", (3,))]
 
