@@ -1,12 +1,8 @@
 """Made-up sessions with fixed seeds: careless raters are found within 40 ballots, readers are left alone."""
 
-import random
-
 import pytest
 
-from bench.raters import CARELESS, look, play, scenes, starter_world, tried
-from bench.raters import Session as Played
-from bench.raters import crowd as made_up
+from bench.raters import CARELESS, scenes, tried
 
 SCENES = {s.name: s for s in scenes()}
 
@@ -25,8 +21,13 @@ def test_a_few_sessions_with_fixed_seeds(name):
     assert {reader: shares[0] for reader, shares in found.items()} == dict.fromkeys(found, 0.0)
 
 
+AT_ONCE = [
+    n for n, s in SCENES.items() if not s.later and "one vote in ten" not in n and "no checks" not in n
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [n for n in SCENES if "one vote in ten" not in n and "no checks" not in n])
+@pytest.mark.parametrize("name", AT_ONCE)
 def test_a_hundred_sessions_with_fixed_seeds(name):
     found = tried_once(name, 100, seed=0)
     for profile in CARELESS:
@@ -34,13 +35,17 @@ def test_a_hundred_sessions_with_fixed_seeds(name):
     assert all(last <= 0.02 for last, _ in found.values())
 
 
-def test_without_any_check_question_four_bots_among_twelve_careful_raters_are_found():
+@pytest.mark.parametrize("runs", [6, pytest.param(100, marks=pytest.mark.slow)])
+def test_without_any_check_question_four_bots_among_twelve_careful_raters_are_found(runs):
     """Overlap 3 over 382 battles: careful raters first, 50 ballots each, then two of each bot, 40 each."""
-    session, everyone = Played(starter_world(), 3, 0.0, 0.0, random.Random(7)), []
-    for profile, raters, votes in (("careful", 12, 50), ("left", 2, 40), ("random", 2, 40)):
-        come = made_up([profile] * raters, f"7-{profile}")
-        for _ in play(session, come, votes):
-            pass
-        everyone += come
-    flagged = {name for name, j in look(session, everyone).items() if j.raised}
-    assert flagged == {"left-0", "left-1", "random-0", "random-1"}
+    found = tried(SCENES["four bots come later, overlap 3, no checks"], runs, 40, seed=7, end=True)
+    assert found["left"].last == found["left"].raters == 2 * runs
+    assert found["random"].last >= 0.99 * 2 * runs
+    assert found["careful"].last == 0
+
+
+def test_readers_who_slip_now_and_then_are_left_alone_among_careful_ones():
+    found = tried(SCENES["four bots come later among uneven readers"], 6, 40, end=True)
+    readers = ("careful", "careful 0.1", "careful 0.15")
+    assert {p: found[p].last for p in readers} == dict.fromkeys(readers, 0)
+    assert found["random"].last >= 11
