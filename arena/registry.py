@@ -202,7 +202,7 @@ def preview(db: Database, name: str, n: int) -> list[PreviewedBallot]:
     """The first ballots of a campaign."""
     chosen = get_campaign(db, name)
     found = []
-    for battle in campaigns.battles_of(db, chosen.id)[:n]:
+    for battle in campaigns.battles_of(db, chosen.id, n):
         texts = (get_response(db, battle.response_a).text, get_response(db, battle.response_b).text)
         left, right = as_served(db, chosen, battle.id, *texts)
         found.append(PreviewedBallot(get_prompt(db, battle.prompt).messages, left, right))

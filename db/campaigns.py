@@ -324,10 +324,10 @@ def get_battle(db: Database, battle_id: int) -> Battle:
     return Battle(*db.conn.execute(f"{_BATTLE} WHERE b.id = ?", (battle_id,)).fetchone())
 
 
-def battles_of(db: Database, campaign: int) -> list[Battle]:
-    """Every battle of a campaign, in order; pairs with a known answer are left out."""
+def battles_of(db: Database, campaign: int, limit: int = -1) -> list[Battle]:
+    """The battles of a campaign in order, all of them unless limited; pairs with a known answer are left out."""
     rows = db.conn.execute(
-        f"{_BATTLE} WHERE b.campaign = ? AND b.id NOT IN (SELECT battle FROM gold_pairs) ORDER BY b.id",
-        (campaign,),
+        f"{_BATTLE} WHERE b.campaign = ? AND b.id NOT IN (SELECT battle FROM gold_pairs) ORDER BY b.id LIMIT ?",
+        (campaign, limit),
     )
     return [Battle(*r) for r in rows]

@@ -233,6 +233,15 @@ def findings_of(db: Database, campaign: int, limit: int = -1) -> list[FindingRow
     ]  # fmt: skip
 
 
+def finding_count(db: Database, campaign: int) -> int:
+    """How many findings a campaign has, dismissed ones too."""
+    row = db.conn.execute(
+        "SELECT count(*) FROM battle_findings f JOIN battles b ON b.id = f.battle WHERE b.campaign = ?",
+        (campaign,),
+    ).fetchone()
+    return int(row[0])
+
+
 class GuardCounts(NamedTuple):
     """How much of a campaign the guard touches."""
 
@@ -263,7 +272,7 @@ def guard_counts(db: Database, campaign: int) -> GuardCounts:
     )
     left_out, marked = db.conn.execute(
         """SELECT coalesce(sum(s.state = 'identity leak'), 0), coalesce(sum(s.state = 'counted' AND v.import IS NOT NULL), 0)
-        FROM battle_cover c JOIN votes v ON v.battle = c.battle JOIN vote_states s ON s.vote = v.id
+        FROM battle_cover c CROSS JOIN votes v ON v.battle = c.battle CROSS JOIN vote_states s ON s.vote = v.id
         WHERE c.campaign = ? AND c.leaked = 1""",
         (campaign,),
     ).fetchone()

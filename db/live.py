@@ -3,7 +3,9 @@
 Everything is read from the newest row backwards or from kept counts, so that looking costs the same in a long session.
 """
 
+import heapq
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import NamedTuple
 
 from sqlite_utils import Database
@@ -21,19 +23,29 @@ class Cast(NamedTuple):
     """whether it stands and brings its battle nearer to its overlap: no skip, no check question"""
 
 
+# who was never lent a ballot has cast nothing here, however many votes of theirs were imported
+_ACTIVE = """SELECT t.id FROM raters t WHERE EXISTS (SELECT 1 FROM assignments s WHERE s.rater = t.id)
+  AND (SELECT v.created_at FROM votes v WHERE v.rater = t.id AND v.campaign = ?1 AND v.import IS NULL
+       ORDER BY v.id DESC LIMIT 1) >= ?2"""
+_CAST_BY = """SELECT v.id, v.created_at, s.kind = 'battle' AND v.outcome <> 'skip'
+  AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)
+  FROM votes v CROSS JOIN assignments s ON s.id = v.assignment WHERE v.rater = ? AND v.campaign = ? ORDER BY v.id DESC"""
+
+
 def votes_since(db: Database, campaign: int, since: str) -> Iterator[Cast]:
     """The votes cast in a campaign from a time on (UTC ISO text), the newest first; imported ones left out."""
-    rows = db.conn.execute(
-        """SELECT v.created_at, v.rater, s.kind = 'battle' AND v.outcome <> 'skip'
-          AND NOT EXISTS (SELECT 1 FROM retractions r WHERE r.vote = v.id)
-        FROM votes v CROSS JOIN assignments s ON s.id = v.assignment WHERE v.campaign = ? ORDER BY v.id DESC""",
-        (campaign,),
-    )
+    active = [int(r[0]) for r in db.conn.execute(_ACTIVE, (campaign, since))]
+    each = [_cast_by(db, rater, campaign, since) for rater in active]
+    return (cast for _, cast in heapq.merge(*each, key=itemgetter(0), reverse=True))
+
+
+def _cast_by(db: Database, rater: int, campaign: int, since: str) -> Iterator[tuple[int, Cast]]:
+    rows = db.conn.execute(_CAST_BY, (rater, campaign))
     try:
-        for at, rater, covers in rows:
+        for vote, at, covers in rows:
             if at < since:
                 break
-            yield Cast(at, rater, bool(covers))
+            yield vote, Cast(at, rater, bool(covers))
     finally:
         rows.close()
 

@@ -15,11 +15,12 @@ from db.counting import counts
 from db.entities.campaigns import CampaignSettings, Guard
 from db.entities.votes import Choice, Outcome, RaterKind
 from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
+from db.live import votes_since
 from db.raters import add_rater, decide_rater
 from db.votes import counted_votes
 from labeling.briefing import withdraw
 from labeling.gold import add_spoiled
-from labeling.joining import invite, join, session_from
+from labeling.joining import invite, join, session_from, stamp
 from labeling.lending import next_ballots
 from labeling.rating import cast_vote, undo
 from labeling.scanning import scan
@@ -117,6 +118,22 @@ def test_votes_by_rater_and_by_prompt_are_those_of_every_vote_read(db):
         assert sorted(c[2:] for c in found) == sorted(c[2:] for c in plain)
         assert len({c[:2] for c in found}) == 1
     assert (clusters.by_rater(db, 99), clusters.by_prompt(db, 99)) == ([], [])
+
+
+def test_the_votes_of_the_last_minutes_are_those_cast_here_since_then(db):
+    first = get_campaign(db, "first")
+    since = stamp(NOW + timedelta(seconds=6))
+    plain = db.conn.execute(
+        """SELECT z.vote, v.created_at, v.rater, z.state <> 'retracted' AND v.outcome <> 'skip' AND s.kind = 'battle'
+        FROM vote_states z JOIN votes v ON v.id = z.vote JOIN assignments s ON s.id = v.assignment
+        WHERE v.created_at >= ? ORDER BY v.id DESC""",
+        (since,),
+    ).fetchall()
+    assert {bool(r[3]) for r in plain} == {True, False}
+    assert list(votes_since(db, first.id, since)) == [
+        (at, rater, bool(covers)) for _, at, rater, covers in plain
+    ]
+    assert list(votes_since(db, 99, since)) == []
 
 
 def test_wins_are_those_of_the_model_that_was_there_first_whichever_slot_it_has(tmp_path):

@@ -46,7 +46,6 @@ def build(context: Context, chosen: gr.Dropdown, changed: Together) -> None:
     def look(name: str | None) -> str:
         return checks_shown(context, name)
 
-    for event in (changed, opened.expand):
-        event(look, chosen, shown, show_progress="hidden", api_visibility="private")
+    changed.in_fold(opened, look, chosen, shown)
     make.click(told(lambda c, n: note(make_checks(context, c, n), "good")), [chosen, how_many], made,
                api_visibility="private").success(look, chosen, shown, api_visibility="private")  # fmt: skip

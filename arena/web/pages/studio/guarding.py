@@ -11,7 +11,7 @@ from arena.web.pages.studio.together import Together
 from db.campaigns import find_campaign
 from db.entities.campaigns import FindingKind, Guard
 from db.errors import UserError
-from db.guarding import findings_of
+from db.guarding import finding_count, findings_of
 from labeling import scanning
 
 MOST, LISTED = 40, 200
@@ -59,7 +59,7 @@ def guard_view(context: Context, name: str | None) -> str:
     if chosen.settings.count_leaked:
         rule += " Votes on leaks are counted here."
     return render("guard", summary=scanning.summary(db, chosen), rule=rule, rows=rows, name=chosen.name,
-                  more=max(0, len(findings_of(db, chosen.id)) - MOST), held=any(r.state == "held" for r in rows),
+                  more=max(0, finding_count(db, chosen.id) - MOST), held=any(r.state == "held" for r in rows),
                   empty="Nothing was found: no answer gives its model away, and none is empty or doubled.")  # fmt: skip
 
 
@@ -125,8 +125,7 @@ def build(context: Context, chosen: gr.Dropdown, changed: Together) -> None:
         return guard_view(context, name), battles(context, name)
 
     outputs = [view, battle]
-    for event in (changed, opened.expand):
-        event(refresh, chosen, outputs, **quiet)
+    changed.in_fold(opened, refresh, chosen, outputs)
     listed.expand(lambda: scanning.words_text(context.readers.get()), outputs=words, **quiet)
     for button, held in ((release, False), (hold, True)):
         button.click(told(lambda n, b, why, h=held: note(decide(context, n, b, why, held=h), "good")),

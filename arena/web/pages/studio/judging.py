@@ -127,15 +127,7 @@ def build(context: Context, chosen: gr.Dropdown, changed: Together) -> None:
     def look(name: str | None) -> tuple[str, gr.Dropdown]:
         return judge_table(context, name), gr.Dropdown(choices=judges(context))
 
-    for event in (changed, opened.expand):
-        event(
-            look,
-            chosen,
-            [shown, model],
-            show_progress="hidden",
-            api_visibility="private",
-            trigger_mode="always_last",
-        )
+    changed.in_fold(opened, look, chosen, [shown, model])
     go.click(told(lambda c, k, m, a: note(start_judging(context, c, k, m, a), "good")), [chosen, kind, model, again], said,
              api_visibility="private")  # fmt: skip
 

@@ -93,23 +93,11 @@ def build(context: Context, chosen: gr.Dropdown, changed: Together) -> None:
             currency = gr.Textbox("EUR", label="Currency", max_length=8, info="Only for the words.")
         view = panel()
     fields = [percent, people, pay, fee, currency, seconds]
-    folded = gr.State(True)
 
     def draw(name: str | None, *values: Any) -> str:  # noqa: ANN401 - as the fields hold them
         return plan_view(grounds, name, wish_of(*values))
 
-    def draw_if_seen(unseen: bool, *values: Any) -> str:  # noqa: ANN401
-        """Every vote of the campaign is read for a plan: not while nobody sees it."""
-        return "" if unseen else draw(*values)
-
-    quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
-    changed(draw_if_seen, [folded, chosen, *fields], view)
-    opened.expand(
-        lambda *values: (False, draw(*values)),
-        [chosen, *fields],
-        [folded, view],
-        **quiet | {"show_progress": "minimal"},
-    )
-    opened.collapse(lambda: True, None, folded, **quiet)
+    folded = changed.in_fold(opened, draw, [chosen, *fields], view, show_progress="minimal")
     for field in fields:
-        field.change(draw_if_seen, [folded, chosen, *fields], view, **quiet)
+        field.change(lambda unseen, *values: gr.skip() if unseen else draw(*values), [folded, chosen, *fields], view,
+                     show_progress="hidden", api_visibility="private", trigger_mode="always_last")  # fmt: skip

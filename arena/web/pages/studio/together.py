@@ -1,8 +1,12 @@
-"""Several parts of a tab drawn anew by one event: each event of its own costs the browser a request and a redraw."""
+"""Several parts of a tab drawn anew by one event: each event of its own costs the browser a request and a redraw.
+
+What stands in a folded accordion is drawn when it is unfolded, and with the others while it is open.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import gradio as gr
 from gradio.components import Component
 
 
@@ -27,6 +31,30 @@ class Together:
         """One more part; how its own event would be shown plays no part."""
         one = isinstance(outputs, Component)
         self._looks.append(_Look(draw, _listed(inputs), _listed(outputs), one))
+
+    def in_fold(
+        self, fold: gr.Accordion, draw: Callable[..., Any], inputs: Component | Sequence[Component],
+        outputs: Component | Sequence[Component], *, show_progress: str = "hidden",
+    ) -> gr.State:  # fmt: skip
+        """One more part, in an accordion that begins folded; what it holds of text is gone once it is folded again.
+
+        Returns whether it is folded.
+        """
+        folded, given, places = gr.State(True), _listed(inputs), _listed(outputs)
+        one = isinstance(outputs, Component)
+
+        def drawn(unseen: bool, *values: object) -> list[object]:
+            if unseen:
+                return [gr.skip() for _ in places]
+            made = draw(*values)
+            return [made] if one else list(made)
+
+        how: dict[str, Any] = {"api_visibility": "private", "trigger_mode": "always_last"}
+        fold.expand(lambda *values: [False, *drawn(False, *values)], given, [folded, *places], show_progress=show_progress, **how)  # fmt: skip
+        emptied = ["" if isinstance(place, gr.HTML) else gr.skip() for place in places]
+        fold.collapse(lambda: [True, *emptied], None, [folded, *places], show_progress="hidden", **how)
+        self(drawn, [folded, *given], places)
+        return folded
 
     def on(self, event: Callable[..., object]) -> None:
         """Draw all parts, in the order in which they came, whenever the event happens."""
