@@ -57,6 +57,22 @@ def voted(db: Database) -> Database:
     return db
 
 
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny checkpoint with a chat template. To be read: what changes files takes a copy."""
+    from tests.tiny import tiny_llama
+
+    return tiny_llama(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="session")
+def adapter(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter over it. To be read, too."""
+    from tests.tiny import tiny_adapter
+
+    return tiny_adapter(base, tmp_path_factory.mktemp("adapter"))
+
+
 @pytest.fixture
 def server() -> Iterator[StandIn]:
     """An OpenAI-compatible server that answers as the test says."""

@@ -24,11 +24,6 @@ PROMPTS = [
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.tiny_llama(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
 def player(base):
     return LocalPlayer(ModelFiles(str(base)))
 

@@ -25,16 +25,6 @@ SETTINGS = with_overrides(
 )
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.tiny_llama(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
-def adapter(base, tmp_path_factory):
-    return tiny.tiny_adapter(base, tmp_path_factory.mktemp("adapter"))
-
-
 def spec_in(folder, base, pairs=24, **changes):
     """Twelve steps an epoch, two epochs, a checkpoint every second step; with 12 pairs half of each."""
     folder.mkdir(exist_ok=True)

@@ -26,16 +26,6 @@ from training.settings import DpoLoss, ModelFiles, RunSpec, from_mapping, with_o
 SETTINGS = with_overrides(PRESETS["starter"].settings, ["batch_size=4", "epochs=2", "sft_weight=0"])
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.tiny_llama(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
-def adapter(base, tmp_path_factory):
-    return tiny.tiny_adapter(base, tmp_path_factory.mktemp("adapter"))
-
-
 @pytest.fixture
 def spec(base, tmp_path):
     rows = tiny.write_rows(tmp_path / "rows.jsonl", tiny.some_pairs())

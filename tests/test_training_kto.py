@@ -19,16 +19,6 @@ from training.settings import KtoLoss, KtoSettings, ModelFiles, RunSpec, with_ov
 SETTINGS = with_overrides(preset_of(RunKind.KTO, "starter").settings, ["batch_size=4", "epochs=4"])
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.tiny_llama(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
-def adapter(base, tmp_path_factory):
-    return tiny.tiny_adapter(base, tmp_path_factory.mktemp("adapter"))
-
-
 @pytest.fixture
 def spec(base, tmp_path):
     rows = tiny.write_rows(tmp_path / "rows.jsonl", tiny.some_pairs())

@@ -43,11 +43,6 @@ NOT_A_FIGURE = (
 """what depends on the machine, or is averaged over batches of unequal tokens"""
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.tiny_llama(tmp_path_factory.mktemp("base"))
-
-
 @pytest.fixture
 def spec(base, tmp_path):
     rows = tiny.write_rows(tmp_path / "rows.jsonl", tiny.some_pairs(24, 4))

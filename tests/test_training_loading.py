@@ -11,16 +11,6 @@ from training.loading import PLAIN_TEMPLATE, explained, load_policy, load_tokeni
 from training.settings import ModelFiles
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.tiny_llama(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
-def adapter(base, tmp_path_factory):
-    return tiny.tiny_adapter(base, tmp_path_factory.mktemp("adapter"))
-
-
 def test_a_checkpoint_loads_in_evaluation_mode_with_its_own_template(base):
     model, tokenizer = load_policy(ModelFiles(str(base)))
     assert not model.training

@@ -26,11 +26,6 @@ from training.settings import (
 SETTINGS = with_overrides(PRESETS["starter"].settings, ["batch_size=4", "epochs=2", "sft_weight=0"])
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.tiny_llama(tmp_path_factory.mktemp("base"))
-
-
 def spec_in(folder, base):
     rows = tiny.write_rows(folder / "rows.jsonl", tiny.some_pairs(16, 4))
     return RunSpec(RunKind.DPO, folder / "run", rows, ModelFiles(str(base)), None, SETTINGS)

@@ -32,11 +32,6 @@ print(json.dumps(answers))
 """
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.tiny_llama(tmp_path_factory.mktemp("base"))
-
-
 def test_a_merged_checkpoint_answers_as_its_adapter_without_peft(base, tmp_path):
     files = ModelFiles(str(base), str(tiny.tiny_adapter(base, tmp_path / "adapter")))
     model, tokenizer = load_policy(files)

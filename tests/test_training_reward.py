@@ -20,11 +20,6 @@ SETTINGS = with_overrides(
 )
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.tiny_llama(tmp_path_factory.mktemp("base"))
-
-
 @pytest.fixture
 def spec(base, tmp_path):
     rows = tiny.write_rows(tmp_path / "rows.jsonl", tiny.some_pairs())

@@ -17,11 +17,6 @@ SETTINGS = with_overrides(PRESETS["starter"].settings, ["batch_size=4", "epochs=
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.tiny_llama(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
 def loaded(base):
     return load_policy(ModelFiles(str(base)))
 

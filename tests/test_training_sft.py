@@ -17,11 +17,6 @@ from training.sft import build_trainer, train
 SETTINGS = with_overrides(preset_of(RunKind.SFT, "starter").settings, ["batch_size=4", "epochs=2"])
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.tiny_llama(tmp_path_factory.mktemp("base"))
-
-
 @pytest.fixture
 def spec(base, tmp_path):
     rows = tiny.write_rows(tmp_path / "rows.jsonl", tiny.some_answers())
