@@ -429,11 +429,15 @@ def test_a_full_disk_is_said_and_nothing_is_claimed_saved(tmp_path: Path) -> Non
         client = web.rater()
         one = ballot(client)["assignment"]
         # the database may not grow by a single page: what SQLite says then is what it says on a full disk
+        links = [web.link() for _ in range(60)]
         pages = web.writer.call(lambda db: int(db.conn.execute("PRAGMA page_count").fetchone()[0]))
         web.writer.call(lambda db: db.conn.execute(f"PRAGMA max_page_count={pages}").fetchone())
         answer = cast(client, one, comment="long " * 3000)
         assert answer.status_code == 507
         assert "disk" in answer.json()["error"]
+        joined = (web.client().get(link) for link in links)  # a few still fit into the last pages
+        page = next(answer for answer in joined if answer.status_code != 303)
+        assert (page.status_code, "Tell whoever invited you" in page.text) == (507, True)
         web.writer.call(lambda db: db.conn.execute("PRAGMA max_page_count=1000000").fetchone())
         assert cast(client, one, key="later").status_code == 200
 

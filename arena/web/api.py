@@ -168,8 +168,15 @@ async def join(request: Request, token: str) -> Response:
     except Refused as error:
         return _said(request, "You cannot join here", error.what, 403, error.remedy)
     except Unwritable as error:
-        status = 503 if isinstance(error, Busy) else 507
-        return _said(request, "You cannot join right now", error.what, status, error.remedy)
+        if isinstance(error, Busy):
+            return _said(request, "You cannot join right now", error.what, 503, error.remedy)
+        return _said(
+            request,
+            "You cannot join right now",
+            error.what,
+            507,
+            "Tell whoever invited you. Your link stays good.",
+        )
     response = RedirectResponse(f"{web.root_path}/rate", 303)
     web.door.let_rater_in(request, response, value)
     return response

@@ -270,8 +270,10 @@ def _not_in_a_frame(headers: Headers) -> Response:
 def _not_found(headers: Headers) -> Response:
     if "text/html" in headers.get("accept", ""):
         return message_page(
-            "Nothing here", "There is no such page.", 404, accepted=headers.get("accept-language", "")
-        )
+            "Nothing here", "There is no such page.", 404,
+            remedy="Look at the address again, or open the link you were given.",
+            accepted=headers.get("accept-language", ""),
+        )  # fmt: skip
     return _error(404, "there is nothing here")
 
 

@@ -16,11 +16,17 @@ const screen = (sign, title, html, shown = {}) => {
   window.scrollTo(0, 0);
 };
 
+/* The last ballot at hand is voted on, and the server gives no other yet: the page goes on by itself once it does. */
+const held_up = () => screen("\u2026", t("The next ballot has to wait"), paragraph([
+  outbox.length ? t("Your unsent votes are kept and go out by themselves.") : t("Every vote you gave is saved."),
+  t("Leave this page open; it goes on as soon as the server answers.")].join(" ")));
+
 const stopped = (answer) => {
   const why = answer.body.error;
   if (why === "consent_required") screen("\u270e", t("Before you begin"), answer.body.html, { agree: answer.body.version });
   else if (why === "quiz_required") quiz(answer.body);
   else if (answer.status === 401) {
+    if (outbox.length) mark("idle", "");
     screen("?", t("You are not signed in here"), paragraph([t("Open your personal link again in this browser."),
       outbox.length ? t("Your unsent votes are kept and go out then.") : t("Every vote you gave is saved.")].join(" ")));
   } else screen("!", t("You cannot rate here right now"), paragraph(explain(answer)), { again: true });

@@ -141,6 +141,7 @@ const top_up = (n = AHEAD) => {
       if (!answer.transient) stopped(answer);
       else if (queue.length === 0) {
         if (!outbox.length) mark("late", answer.status ? explain(answer) : t("No connection, trying again"));
+        if (root.dataset.state === "loading") held_up();
         setTimeout(() => top_up(), RETRY_MS[Math.min(tries++, RETRY_MS.length - 1)]);
       }
     } finally { fetching = null; }
