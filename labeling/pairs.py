@@ -173,11 +173,15 @@ class TwoTexts:
         """The pairs that repeat none of these or of those seen before, and those that do."""
         kept: list[PreferencePair] = []
         refused: list[Duplicate] = []
+        known: dict[tuple[str, ...], bool] = {}
+        """of two responses, whether they are the first with their texts: many votes are on the same two"""
         for pair in pairs:
-            both = pair.chosen, pair.rejected
-            said = content_id(pair.prompt, sorted(bare(texts.get(r) or "") for r in both))
-            responses = bytes.fromhex(content_id(sorted(both)))
-            if self._first.setdefault(bytes.fromhex(said), responses) == responses:
+            both = tuple(sorted((pair.chosen, pair.rejected)))
+            if both not in known:
+                said = content_id(pair.prompt, sorted(bare(texts.get(r) or "") for r in both))
+                responses = bytes.fromhex(content_id(both))
+                known[both] = self._first.setdefault(bytes.fromhex(said), responses) == responses
+            if known[both]:
                 kept.append(pair)
             else:
                 refused.append(Duplicate("the same two texts as another pair", pair))
