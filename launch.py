@@ -16,7 +16,19 @@ from typing import NoReturn
 
 import click
 
-from arena.verbs import campaigns, data, figures, promotion, ranking, raters, recipes, training, upkeep, web
+from arena.verbs import (
+    campaigns,
+    data,
+    figures,
+    jobs,
+    promotion,
+    ranking,
+    raters,
+    recipes,
+    training,
+    upkeep,
+    web,
+)
 from arena.verbs.shared import typed, writing
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
@@ -88,9 +100,9 @@ for verb in (
     promotion.rollback,
     promotion.rounds,
     recipes.recipe,
-    upkeep.jobs_,
-    upkeep.simulate,
-    upkeep.chat,
+    jobs.jobs_,
+    raters.simulate,
+    data.chat,
     upkeep.backup,
     upkeep.restore,
     upkeep.check,

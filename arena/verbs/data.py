@@ -1,4 +1,4 @@
-"""The verbs that bring models, prompts, responses and votes in, and let models answer."""
+"""The verbs that bring models, prompts, responses and votes in, let models answer, and talk to one."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -158,3 +158,37 @@ def generate(
                       say=job.say, should_stop=job.should_stop)  # fmt: skip
     rows = [w._asdict() for w in written]
     show(rows, as_json, lambda: table(rows))
+
+
+@click.command()
+@click.argument("model")
+@temperature
+@max_new_tokens
+@system_prompt
+def chat(model: str, **options: Any) -> None:  # noqa: ANN401
+    """Talk to a model in the terminal; an empty line ends it."""
+    from arena.demo import ensure_starter
+    from arena.generating import player_of
+    from arena.players import GenerationSettings
+    from db.entities.catalog import Message
+
+    with writing() as (here, db):
+        player = player_of(here, ensure_starter(db, model))
+    turns: list[Message] = []
+    while text := _asked():
+        turns.append({"role": "user", "content": text})
+        click.echo(f"{model}: ", nl=False)
+        answer = ""
+        for piece in player.stream(turns, GenerationSettings(**options)):
+            answer += piece
+            click.echo(piece, nl=False)
+        click.echo()
+        turns.append({"role": "assistant", "content": answer})
+
+
+def _asked() -> str:
+    """What the person types next; nothing at the end of input."""
+    try:
+        return str(click.prompt("you", default="", show_default=False))
+    except click.Abort:
+        return ""

@@ -1,11 +1,13 @@
-"""The verbs of raters: the links that let them in, who counts, who is forgotten."""
+"""The verbs of raters: the links that let them in, who counts, who is forgotten; and made-up ones."""
 
+import contextlib
 from pathlib import Path
+from typing import Any
 
 import click
 
 from arena.verbs.campaigns import campaign
-from arena.verbs.shared import as_json, asked_by, show, table, writing
+from arena.verbs.shared import as_json, asked_by, show, table, working, writing
 
 
 @campaign.command("invite")
@@ -161,3 +163,36 @@ def raters_forget(rater: str, reason: str, as_json: bool) -> None:
         note(db, asked_by(), f"forgot a rater; {left} stays" + (f": {reason}" if reason else ""))
     text = f"{rater} is forgotten; {left} stays as a tombstone without any of it"
     show({"name": left, "forgotten": True, "reason": reason}, as_json, lambda: [text])
+
+
+@click.command()
+@click.argument("campaign")
+@click.option("--raters", "raters_", default=10, show_default=True, help="How many made-up raters.")
+@click.option("--votes", default=200, show_default=True, help="Votes in all.")
+@click.option("--profile", default="honest", show_default=True, help="How they judge; replay reads FILE.",
+              type=click.Choice(["honest", "careful", "lazy", "left", "random", "fast", "copy", "replay"]))  # fmt: skip
+@click.option("--noise", type=float, help="Share of votes turned round (0 to 0.5).")
+@click.option("--pace", type=float, default=0.0, help="Seconds really waited before each vote.")
+@click.option("--seed", default=0, show_default=True, help="Fixes their draws.")
+@click.option("--serve", "serve_", is_flag=True, help="Where no server runs, run one meanwhile.")
+@click.argument("file", required=False)
+@as_json
+def simulate(campaign: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Let made-up raters vote over HTTP on the running server; their seats are marked simulated."""
+    from arena.crowd import server_address
+    from arena.crowd import simulate as run
+    from arena.replay import replay
+    from arena.serving import served
+
+    with working() as (here, db, job), served(here) if options["serve_"] else contextlib.nullcontext():
+        if options["profile"] == "replay":
+            made = replay(here, db, campaign, job, server_address(here), options["file"])
+        else:
+            made = run(here, db, campaign, job, raters=options["raters_"], votes=options["votes"],
+                       profile=options["profile"], noise=options["noise"], pace=options["pace"], seed=options["seed"],
+                       file=options["file"])  # fmt: skip
+    show(
+        made,
+        as_json,
+        lambda: [f"{made.votes} votes by {made.raters} simulated raters in {made.seconds:.1f} s"],
+    )
