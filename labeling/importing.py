@@ -5,6 +5,7 @@ import fcntl
 import itertools
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -39,6 +40,7 @@ from labeling.scanning import names_in, notes, scan, scan_battles
 __all__ = ["ImportKind", "ImportReport", "Preview", "PreviewRow", "Refusal", "import_file", "preview"]
 
 CHUNK = 50  # rows a transaction: 10 to 30 ms, so that votes beside it wait for nothing they would notice
+HELD, PAUSE = 0.05, 0.025  # seconds of work after which a server gets its turn, and how long that is
 CHUNK_ALONE = 2000  # where no server runs nobody waits, and each transaction costs a wait for the disk
 LOOKED_AT = 20  # rows that show which columns there are
 
@@ -106,7 +108,7 @@ def import_file(
     with _alone(home), contextlib.closing(_Refused(home, origin)) as refused:
         db = open_writer(home)
         try:
-            chunks = _chunks(rows, CHUNK if server_of(home) else CHUNK_ALONE)
+            chunks = giving_way(_chunks(rows, CHUNK)) if server_of(home) else _chunks(rows, CHUNK_ALONE)
             return _bring(db, ImportKind(kind), origin, chunks, reader, refused, campaign, split)
         finally:
             db.conn.close()
@@ -214,6 +216,20 @@ def _bring(
 def _chunks(rows: Iterator[ReadRow], size: int) -> Iterator[list[ReadRow]]:
     while chunk := list(itertools.islice(rows, size)):
         yield chunk
+
+
+def giving_way(chunks: Iterator[list[ReadRow]]) -> Iterator[list[ReadRow]]:
+    """The chunks, with a pause after every HELD seconds of work.
+
+    Whoever waits for SQLite's lock looks again after 25 ms at the latest, then only every 100: between transactions that
+    follow each other at once a server finds it free by luck alone, and votes waited up to its limit of 10 s.
+    """
+    since = time.monotonic()
+    for chunk in chunks:
+        yield chunk
+        if time.monotonic() - since >= HELD:
+            time.sleep(PAUSE)
+            since = time.monotonic()
 
 
 @dataclass(slots=True)

@@ -37,6 +37,7 @@ from db.entities.votes import Outcome, RaterKind
 from db.errors import NotFound, UserError
 from db.guarding import unscanned
 from db.imports import ImportedVote, add_imported_votes, begin_import
+from db.lock import Lock
 from db.raters import list_raters
 from db.snapshots import pair_sets, pairs_of_set
 from db.votes import counted_votes
@@ -648,6 +649,39 @@ def test_an_import_into_an_open_campaign_shows_nothing_unscanned_even_when_cut_o
     assert unscanned(db) == [campaign.id]
     import_file(home, ImportKind.VOTES, source, campaign="open")
     assert unscanned(db) == []
+
+
+def test_an_import_beside_a_server_pauses_after_so_much_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    pauses: list[float] = []
+    monkeypatch.setattr(importing.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(importing.time, "sleep", lambda seconds: pauses.append(clock[0]))
+    rows = [[ReadRow(line, {})] for line in range(1, 10)]
+    met = []
+    for chunk in importing.giving_way(iter(rows)):
+        met.append(chunk)
+        clock[0] += 0.02
+    assert met == rows
+    assert pauses == pytest.approx([0.06, 0.12, 0.18]), "after every third chunk of 20 ms"
+
+
+def test_only_an_import_beside_a_server_pauses(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    def seen(chunks: Iterator[list[ReadRow]]) -> Iterator[list[ReadRow]]:
+        begun.append("pausing")
+        return chunks
+
+    monkeypatch.setattr(importing, "giving_way", seen)
+    source = write(tmp_path, "v.jsonl", [vote()])
+    import_file(home, ImportKind.VOTES, source)
+    assert begun == []
+    server = Lock(home)
+    import_file(home, ImportKind.VOTES, source)
+    server.release()
+    assert begun == ["pausing"]
 
 
 def test_two_files_of_one_name_keep_their_refused_rows_apart(home: Home, tmp_path: Path) -> None:
