@@ -21,7 +21,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,7 +48,10 @@ TABS = ("overview", "campaigns", "raters", "data", "jobs", "models", "settings")
 
 @dataclass(frozen=True)
 class Sample:
-    """The server at one moment: seconds since the start, memory and log in MB, handles, threads."""
+    """The server at one moment: seconds since the start, memory and log in MB, handles, threads.
+
+    `child`: MB of the process that reads every vote for it.
+    """
 
     at: float
     memory: float
@@ -56,6 +59,7 @@ class Sample:
     handles: int
     threads: int
     libraries: int
+    child: float
 
 
 @dataclass
@@ -135,13 +139,22 @@ def libraries(process: psutil.Process) -> int:
     return sum(".so" in part.path for part in process.memory_maps())
 
 
+def children(process: psutil.Process) -> float:
+    """Memory of the processes that the server started, in MB."""
+    found = 0
+    for child in process.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            found += child.memory_info().rss
+    return found / MB
+
+
 async def watch(process: psutil.Process, home: Home, end: float, seen: Seen, every: float) -> None:
     """Look at the server from outside until the end."""
     begun, wal = time.monotonic(), home.root / "arena.db-wal"
     while time.monotonic() < end:
         size = wal.stat().st_size if wal.exists() else 0
         seen.samples.append(Sample(time.monotonic() - begun, process.memory_info().rss / MB, size / MB,
-                                   process.num_fds(), process.num_threads(), libraries(process)))  # fmt: skip
+                                   process.num_fds(), process.num_threads(), libraries(process), children(process)))  # fmt: skip
         await asyncio.sleep(every)
 
 
@@ -183,6 +196,7 @@ def judge(seen: Seen, home: Home, minutes: float) -> list[str]:
     print(f"soak: memory along the way in MB (libraries loaded): {along}", flush=True)
     report(
         Row("soak: memory after warm-up", f"{warm[0].memory:.0f} MB, {steep:+.1f} MB an hour, grew {grew:+.1f} MB", goal="under 5 MB an hour over an hour"),
+        Row("soak: memory of the process that reads every vote, at most", f"{max(s.child for s in seen.samples):.0f} MB", goal="grows with the votes"),
         Row("soak: log of writes, at most", f"{wal:.1f} MB", goal="under 64 MB"),
         Row("soak: open handles, threads", f"{warm[-1].handles} ({handles:+.0f}), {warm[-1].threads} ({threads:+.0f})", goal="no growth"),
         Row("soak: votes", f"{len(seen.receipts)} acknowledged, {len(seen.receipts - stored)} lost, {len(seen.failed)} failed, "
