@@ -154,18 +154,21 @@ def attach_adapter(model: PreTrainedModel, files: ModelFiles, trainable: bool) -
 
 
 def quiet() -> None:
-    """No progress bars of the libraries, nor a warning that peft owes to transformers: noise between the metrics."""
+    """No progress bars of the libraries, nor warnings between them that nobody here can mend: noise between the metrics."""
+    import logging
     import os
     import warnings
 
     import datasets
-    from transformers.utils import logging
+    from transformers.utils.logging import disable_progress_bar
 
     os.environ["TQDM_DISABLE"] = "1"
-    logging.disable_progress_bar()
+    disable_progress_bar()
     datasets.disable_progress_bars()
     # peft 0.21 asks every model for it by the name that transformers 5 has given up
     warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+    # bitsandbytes misses a package that speeds up 4 bits on some CPUs
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 def working_dtype() -> torch.dtype:
