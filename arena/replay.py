@@ -22,8 +22,8 @@ from db.connection import Home, transaction
 from db.entities.campaigns import Campaign, CampaignSettings, CampaignStatus, Guard
 from db.entities.votes import Choice, Outcome, Vote
 from db.errors import UserError
-from db.exchange import add_empty_campaign
 from db.guarding import mark_scanned
+from db.imports import add_empty_campaign
 from db.votes import counted_votes
 from labeling import joining
 from labeling.ballot import choice_of

@@ -1,12 +1,173 @@
-"""An import: opened, filled, finished. The votes it brings count from its end on."""
+"""An import: what is there already, what it adds; opened, filled, finished. Its votes count from its end on."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from db.connection import transaction
-from db.entities.votes import Outcome
+from db.campaigns import _insert_campaign, get_campaign
+from db.catalog import _set_id
+from db.connection import checked_name, transaction
+from db.entities.campaigns import Campaign, CampaignSettings, CampaignStatus
+from db.entities.catalog import Split
+from db.entities.votes import Outcome, RaterKind
+from db.errors import Conflict
+
+# -- what is there, what is added --------------------------------------------------------------------------------
+
+
+def add_empty_campaign(
+    db: Database, name: str, prompts: str, settings: CampaignSettings, status: CampaignStatus
+) -> Campaign:
+    """A campaign without battles or models, for an import to fill; Conflict where the name is taken."""
+    with transaction(db):
+        if db.conn.execute("SELECT 1 FROM campaigns WHERE name = ?", (name,)).fetchone():
+            raise Conflict(f"there is already a campaign named {name!r}", "choose another name")
+        _insert_campaign(db, checked_name(name, "campaign"), prompts, settings, status, None, None, None)
+        return get_campaign(db, name)
+
+
+def drop_empty_campaign(db: Database, campaign: int) -> bool:
+    """Take back a campaign that an import made and put nothing in; whether it was one."""
+    with transaction(db):
+        empty = """id = ? AND status IN ('closed', 'draft') AND id NOT IN (SELECT campaign FROM battles)
+          AND id NOT IN (SELECT campaign FROM campaign_models)"""
+        found = db.conn.execute(f"SELECT 1 FROM campaigns WHERE {empty}", (campaign,)).fetchone() is not None
+        if found:
+            db.conn.execute("UPDATE campaigns SET lineage = NULL WHERE id = ?", (campaign,))
+            db.conn.execute("DELETE FROM campaigns WHERE id = ?", (campaign,))
+        return found
+
+
+def add_to_set(db: Database, name: str, prompts: Iterable[str]) -> None:
+    """Put stored prompts into a set, made where missing, in one step."""
+    with transaction(db):
+        set_id = _set_id(db, name)
+        db.conn.executemany(
+            "INSERT OR IGNORE INTO prompt_set_members VALUES (?, ?)", [(set_id, p) for p in prompts]
+        )
+
+
+def has_pair_set(db: Database, name: str) -> bool:
+    """Whether there is a pair set of this name."""
+    return db.conn.execute("SELECT 1 FROM pair_sets WHERE name = ?", (name,)).fetchone() is not None
+
+
+def rename_pair_set(db: Database, old: str, new: str) -> None:
+    """Give a pair set that an import filled its own name, in one step."""
+    with transaction(db):
+        db.conn.execute("UPDATE pair_sets SET name = ? WHERE name = ?", (new, old))
+
+
+def splits_of(db: Database, prompts: Sequence[str]) -> dict[str, Split]:
+    """{prompt: the split it is stored with} for those that are stored."""
+    rows = db.conn.execute(
+        "SELECT id, split FROM prompts WHERE id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(prompts)),),
+    )
+    return {str(r[0]): Split(str(r[1])) for r in rows}
+
+
+class StoredText(NamedTuple):
+    """A stored response without its settings; `text` None where only votes know it."""
+
+    id: str
+    text: str | None
+    sample: int
+
+
+def texts_of_model(db: Database, prompt: str, model: int | None) -> list[StoredText]:
+    """A model's responses to one prompt (or those of no model), in order of their sample numbers."""
+    rows = db.conn.execute(
+        "SELECT id, text, sample FROM responses WHERE prompt = ? AND model IS ? ORDER BY sample, number",
+        (prompt, model),
+    )
+    return [StoredText(*r) for r in rows]
+
+
+class KnownRater(NamedTuple):
+    """A rater's kind, and whether a seat of this home is theirs."""
+
+    kind: RaterKind
+    seated: bool
+
+
+def rater_kind(db: Database, name: str) -> KnownRater | None:
+    """What is known of a rater by name; None where there is none."""
+    row = db.conn.execute(
+        "SELECT kind, EXISTS (SELECT 1 FROM seats WHERE rater = r.id) FROM raters r WHERE name = ?", (name,)
+    ).fetchone()
+    return KnownRater(RaterKind(row[0]), bool(row[1])) if row else None
+
+
+class CampaignBattle(NamedTuple):
+    """A battle by what an import knows of it."""
+
+    battle: int
+    prompt: str
+    turn: int | None
+    model_a: int
+    model_b: int
+
+
+def campaign_battles(db: Database, campaign: int) -> list[CampaignBattle]:
+    """The battles of a campaign with their turns and the row numbers of their models."""
+    rows = db.conn.execute(
+        "SELECT id, prompt, turn, model_a, model_b FROM battles WHERE campaign = ?", (campaign,)
+    )
+    return [CampaignBattle(*r) for r in rows]
+
+
+class StoredReceipt(NamedTuple):
+    """A vote that is there already: what it says, and whether the import that brought it was cut off."""
+
+    outcome: Outcome
+    import_id: int | None
+    cut_off: bool
+
+
+def vote_of_receipt(db: Database, receipt: str) -> StoredReceipt | None:
+    """The stored vote of a receipt, or None."""
+    row = db.conn.execute(
+        """SELECT v.outcome, v.import, i.id IS NOT NULL AND i.finished_at IS NULL
+        FROM votes v LEFT JOIN imports i ON i.id = v.import WHERE v.receipt = ?""",
+        (receipt,),
+    ).fetchone()
+    return StoredReceipt(Outcome(row[0]), row[1], bool(row[2])) if row else None
+
+
+class Item(NamedTuple):
+    """Two responses to one prompt, as a source's votes know them."""
+
+    prompt: str
+    response_a: str
+    response_b: str
+    model_a: int
+    model_b: int
+
+
+def add_items(db: Database, items: Iterable[tuple[str, str, str]]) -> int:
+    """Remember (item, response a, response b); how many were new."""
+    with transaction(db):
+        rows = [
+            db.conn.execute("INSERT OR IGNORE INTO item_refs VALUES (?, ?, ?)", item).rowcount
+            for item in items
+        ]
+        return sum(rows)
+
+
+def items_of_ref(db: Database, item: str) -> list[Item]:
+    """What a source's item id stands for; more than one where two sources use the same id."""
+    rows = db.conn.execute(
+        """SELECT a.prompt, a.id, b.id, a.model, b.model FROM item_refs i
+        JOIN responses a ON a.id = i.response_a JOIN responses b ON b.id = i.response_b WHERE i.ref = ?""",
+        (item,),
+    )
+    return [Item(*r) for r in rows]
+
+
+# -- votes -----------------------------------------------------------------------------------------------------
 
 
 class ImportedVote(NamedTuple):

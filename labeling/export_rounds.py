@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sqlite_utils import Database
 
 from db.entities.campaigns import Campaign
-from db.exchange import ListedResponse, listed_responses
+from db.exports import ListedResponse, listed_responses
 from labeling.surveying import Ints, first_places, key_of, numbered, whole_groups
 
 

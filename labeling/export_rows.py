@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 
 from sqlite_utils import Database
 
-from db import exchange
+from db import exports, imports
 from db.adjudications import Ruling
 from db.campaigns import get_campaign, list_campaigns
 from db.entities.catalog import Response
 from db.entities.votes import PreferencePair, Vote
 from db.errors import UserError
-from db.exchange import ResponseText
+from db.exports import ResponseText
 from db.votes import votes_of
 from labeling.gathering import (
     UNLISTED,
@@ -53,7 +53,7 @@ def rows_of(db: Database, gathering: Gathering) -> Iterator[tuple[str, Row]]:
         numbered = gathering.numbers.in_order(gathering.seen.taken)
         for votes in _parts(numbered):
             found = _read(db, gathering, votes)
-            yield from rows(shape, replace(found, remarks=exchange.remarks(db, list(found.votes))))
+            yield from rows(shape, replace(found, remarks=exports.remarks(db, list(found.votes))))
         return
     maker = _Maker(db, gathering)
     if shape is ExportFormat.RESPONSES:
@@ -73,8 +73,8 @@ def _read(db: Database, gathering: Gathering, votes: Ints) -> Gathered:
     given, responses = _votes(db, votes)
     prompts = dict.fromkeys(v.prompt for v in given.values())
     return replace(
-        gathering.found, votes=given, responses=responses, prompts=exchange.messages_of(db, prompts),
-        tags=exchange.tags_of(db, prompts), ids=gathering.numbers.among(votes),
+        gathering.found, votes=given, responses=responses, prompts=exports.messages_of(db, prompts),
+        tags=exports.tags_of(db, prompts), ids=gathering.numbers.among(votes),
     )  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def _votes(db: Database, votes: Ints) -> tuple[dict[int, Vote], dict[str, Respon
     """These votes, in this order, and the responses they are on."""
     read = votes_of(db, votes.tolist())
     responses = (r for v in read.values() for r in (v.response_a, v.response_b))
-    return {v: read[v] for v in votes.tolist()}, exchange.response_texts(db, responses)
+    return {v: read[v] for v in votes.tolist()}, exports.response_texts(db, responses)
 
 
 def _check_any(gathering: Gathering, made: int) -> None:
@@ -136,7 +136,7 @@ class _Maker:
         self._policy, self._ledger = gathering.order.policy, gathering.ledger
         self._pairing = gathering.order.shape in PAIRED
         campaigns = list(gathering.found.campaigns)
-        self._grounds = Grounds(gathering.ruled, exchange.only_in_checks(db, campaigns), gathering.seen)
+        self._grounds = Grounds(gathering.ruled, exports.only_in_checks(db, campaigns), gathering.seen)
         self._crowd = self._grounds.crowd(db, self._policy)
         self._texts = TwoTexts()
         self._faulty: dict[tuple[str, str, str, str], list[tuple[int, int]]] = {}
@@ -200,7 +200,7 @@ class _Maker:
     def _read(self, votes: Ints) -> Gathered:
         found = _read(self._db, self._gathering, votes)
         self._ledger.written |= {r for r, text in found.responses.items() if text.model is None}
-        return replace(found, redacted=exchange.redacted_votes(self._db, found.votes))
+        return replace(found, redacted=exports.redacted_votes(self._db, found.votes))
 
     def _leave_out(
         self, out: Iterable[LeftOut], votes: Mapping[int, Vote], places: Mapping[int, int]
@@ -234,10 +234,10 @@ class _Maker:
 
     def _beside(self, found: Gathered, responses: Iterable[str]) -> Gathered:
         """With all votes on these responses, for rows that the owner ruled against every vote."""
-        votes = votes_of(self._db, exchange.counted_votes_on(self._db, list(found.campaigns), responses))
+        votes = votes_of(self._db, exports.counted_votes_on(self._db, list(found.campaigns), responses))
         places = {campaign: place for place, campaign in enumerate(found.campaigns)}
         every = sorted({**votes, **found.votes}.values(), key=lambda v: (places[v.campaign], v.id))
-        redacted = exchange.redacted_votes(self._db, [v.id for v in every])
+        redacted = exports.redacted_votes(self._db, [v.id for v in every])
         return replace(found, votes={v.id: v for v in every}, redacted=redacted)
 
     def _close(self) -> None:
@@ -269,13 +269,13 @@ def _prompt_rows(db: Database, gathering: Gathering, wins: Mapping[str, int]) ->
     rounds = range(len(gathering.rounds))
     for place in rounds:
         for numbers in gathering.rounds[place].by_prompt(CHUNK):
-            names = exchange.response_ids(db, numbers.tolist())
-            responses = exchange.response_texts(db, names)
+            names = exports.response_ids(db, numbers.tolist())
+            responses = exports.response_texts(db, names)
             prompts = list(dict.fromkeys(r.prompt for r in responses.values()))
             yield from rows(ExportFormat.RESPONSES, replace(
                 gathering.found, rounds=[names if i == place else [] for i in rounds], wins=wins, responses=responses,
-                prompts=exchange.messages_of(db, prompts), splits=exchange.splits_of(db, prompts),
-                tags=exchange.tags_of(db, prompts), scores=exchange.scores_of(db, responses),
+                prompts=exports.messages_of(db, prompts), splits=imports.splits_of(db, prompts),
+                tags=exports.tags_of(db, prompts), scores=exports.scores_of(db, responses),
             ))  # fmt: skip
 
 
@@ -287,7 +287,7 @@ def effects_of(db: Database, order: Order) -> tuple[Effect, ...]:
     chosen = [get_campaign(db, order.campaign)] if order.campaign else list_campaigns(db)
     grounds = Grounds(
         rulings_of(db, chosen),
-        exchange.only_in_checks(db, [c.id for c in chosen]),
+        exports.only_in_checks(db, [c.id for c in chosen]),
         survey_of(db, chosen, order.policy),
     )
     effects, crowds = {}, {}

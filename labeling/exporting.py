@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from db import exchange
+from db import exports
 from db.connection import Home, open_reader
 from db.entities.campaigns import Purpose
 from db.errors import UserError
@@ -136,7 +136,7 @@ def _left_out(db: Database, gathering: Gathering) -> Iterator[Row]:
     out = numbers.in_order(fates.votes)
     for start in range(0, len(out), CHUNK):
         part = out[start : start + CHUNK]
-        remarks = exchange.remarks(db, part.tolist()) if comments else {}
+        remarks = exports.remarks(db, part.tolist()) if comments else {}
         for (vote, number), why in zip(numbers.among(part).items(), fates.reasons(part), strict=True):
             words = words_of(remarks[vote], comments) if comments and why not in TAKEN_BACK else {}
             yield {"vote": number, "reason": why, **{f"rater_{k}": v for k, v in words.items()}}

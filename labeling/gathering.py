@@ -14,7 +14,7 @@ from itertools import chain
 import numpy as np
 from sqlite_utils import Database
 
-from db import exchange
+from db import exports
 from db.adjudications import Ruling, rulings
 from db.campaigns import get_campaign, list_campaigns
 from db.catalog import list_models
@@ -140,7 +140,7 @@ def rulings_of(db: Database, campaigns: Sequence[Campaign]) -> dict[int, Ruling]
 def _uncounted(db: Database, chosen: Sequence[Campaign]) -> dict[str, Ints]:
     """{why: the votes that do not count}."""
     found: dict[str, array[int]] = {}
-    for vote, why in exchange.uncounted_votes(db, [c.id for c in chosen]):
+    for vote, why in exports.uncounted_votes(db, [c.id for c in chosen]):
         found.setdefault(why, array("q")).append(vote)
     return {why: np.array(votes, np.int64) for why, votes in found.items()}
 
@@ -184,6 +184,6 @@ def _facts(
         version=content_id("export", order.shape, order.policy.to_json(), order.policy.ties, seen.snapshot, ruled, order.comments,
                            order.exact_times)[:12],
         comments=order.comments, exact_times=order.exact_times, campaigns=chosen, models=[m for m in list_models(db) if m.name in named],
-        sources=exchange.sources(db, ids), consents=exchange.consents(db, ids), ruled=len(ruled), written=0,
+        sources=exports.sources(db, ids), consents=exports.consents(db, ids), ruled=len(ruled), written=0,
         created_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )  # fmt: skip

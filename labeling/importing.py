@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlite_utils import Database
 
-from db import exchange
+from db import imports
 from db.campaigns import find_campaign, order_models_by_name
 from db.connection import Home, open_writer, transaction
 from db.entities.campaigns import Campaign, CampaignSettings, CampaignStatus
@@ -198,7 +198,7 @@ def _bring(
         if not into.models and reader.format.name == "votes":
             order_models_by_name(db, into.id)
     guarded = notes(db, into.id) if into is not None else []
-    if into is not None and exchange.drop_empty_campaign(db, into.id):
+    if into is not None and imports.drop_empty_campaign(db, into.id):
         into = None
     counts = ImportCounts(
         tally.read, tally.added + pairs.added, tally.there + pairs.already_there, refused.count
@@ -267,7 +267,7 @@ def _given(reader: Reader, row: ReadRow) -> tuple[list[Given], Refusal | None]:
 def _campaign(db: Database, name: str, status: CampaignStatus) -> Campaign:
     """The campaign of this name. Made where missing: closed for votes, which need no ballots, a draft for items."""
     found = find_campaign(db, name)
-    return found or exchange.add_empty_campaign(db, name, "all", CampaignSettings(), status)
+    return found or imports.add_empty_campaign(db, name, "all", CampaignSettings(), status)
 
 
 @contextlib.contextmanager

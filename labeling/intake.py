@@ -12,7 +12,7 @@ from pathlib import PurePath
 
 from sqlite_utils import Database
 
-from db import exchange
+from db import exports, imports
 from db.campaigns import add_battle, add_campaign_models
 from db.catalog import (
     Added,
@@ -92,7 +92,7 @@ class Intake:
         self._met: set[int] = set()
         self._battles: dict[_Meeting, dict[int, int]] = {}
         """{(prompt, turn, models): {battle: the model in its slot a}}"""
-        for b in exchange.campaign_battles(db, target.campaign.id) if target.campaign else ():
+        for b in imports.campaign_battles(db, target.campaign.id) if target.campaign else ():
             self._battles.setdefault((b.prompt, b.turn, frozenset((b.model_a, b.model_b))), {})[b.battle] = (
                 b.model_a
             )
@@ -150,12 +150,12 @@ class Intake:
         A new pair set is filled under another name, chunk by chunk, and is there under its own only when it is whole.
         """
         if self._prompts:
-            exchange.add_to_set(self.db, self.target.name, self._prompts)
+            imports.add_to_set(self.db, self.target.name, self._prompts)
         if not self._pairs:
             return Added(0, 0)
         name = self.target.name
         staged = (
-            name if exchange.has_pair_set(self.db, name) else f"{name[:60]} import-{self.target.import_id}"
+            name if imports.has_pair_set(self.db, name) else f"{name[:60]} import-{self.target.import_id}"
         )
         added = 0
         pairs = list(self._pairs)
@@ -164,7 +164,7 @@ class Intake:
                 self.db, staged, self.target.source, pairs[start : start + PAIRS_AT_ONCE]
             ).added
         if staged != name:
-            exchange.rename_pair_set(self.db, staged, name)
+            imports.rename_pair_set(self.db, staged, name)
         return Added(added, len(pairs) - added + self._repeated)
 
     @property
@@ -176,7 +176,7 @@ class Intake:
 
     def _prompt_row(self, given: GivenPrompt) -> Took:
         before = self._prompt_of(given)
-        there = before.id in exchange.splits_of(self.db, [before.id])
+        there = before.id in imports.splits_of(self.db, [before.id])
         self._store_prompt(given)
         return Took.THERE if there else Took.ADDED
 
@@ -191,7 +191,7 @@ class Intake:
             self._row_stored.append(prompt.id)
         else:
             there = 1
-        if there and wanted and exchange.splits_of(self.db, [prompt.id])[prompt.id] is not wanted:
+        if there and wanted and imports.splits_of(self.db, [prompt.id])[prompt.id] is not wanted:
             self.notes["prompts keep the split they are stored with"] += 1
         if given.ref is not None:
             add_refs(self.db, [(given.ref, prompt.id)])
@@ -235,7 +235,7 @@ class Intake:
         self, prompt: str, model: str, number: int, text: str, settings: Mapping[str, object] | None = None
     ) -> tuple[str, Took]:
         """The model's response with this text; another text than the stored ones becomes its next sample."""
-        stored = [s for s in exchange.texts_of_model(self.db, prompt, number) if s.text is not None]
+        stored = [s for s in imports.texts_of_model(self.db, prompt, number) if s.text is not None]
         same = next((s for s in stored if s.text == text), None)
         if same is not None:
             return same.id, Took.THERE
@@ -252,9 +252,9 @@ class Intake:
         response_a, _ = self._response(prompt, name_a, model_a, given.text_a)
         response_b, _ = self._response(prompt, name_b, model_b, given.text_b)
         if self.target.campaign is not None:
-            self._add_battle(exchange.Item(prompt, response_a, response_b, model_a, model_b), None)
+            self._add_battle(imports.Item(prompt, response_a, response_b, model_a, model_b), None)
         return (
-            Took.ADDED if exchange.add_items(self.db, [(given.item, response_a, response_b)]) else Took.THERE
+            Took.ADDED if imports.add_items(self.db, [(given.item, response_a, response_b)]) else Took.THERE
         )
 
     # -- pairs and scores ------------------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ class Intake:
         if given.text is not None:
             response, _ = self._response(prompt, name, number, given.text)
         else:
-            stored = [s for s in exchange.texts_of_model(self.db, prompt, number) if s.text is not None]
+            stored = [s for s in imports.texts_of_model(self.db, prompt, number) if s.text is not None]
             if not stored:
                 raise BadRow(f"no response of {name} to this prompt is stored: give its text")
             response = stored[0].id
@@ -293,7 +293,7 @@ class Intake:
         campaign = self._campaign
         rater = self._rater(given)
         receipt = self._receipt(given)
-        stored = exchange.vote_of_receipt(self.db, receipt)
+        stored = imports.vote_of_receipt(self.db, receipt)
         if stored is not None and stored.cut_off and stored.import_id != self.target.import_id:
             raise BadRow("it came with an import that was cut off: import that file again first")
         battle, swapped = self._battle(given)
@@ -329,7 +329,7 @@ class Intake:
         name = rater_name(given.rater)
         if (name, given.kind) in self._raters:
             return self._raters[name, given.kind]
-        known = exchange.rater_kind(self.db, name)
+        known = imports.rater_kind(self.db, name)
         if known is not None and (known.kind is not given.kind or known.seated):
             what = "with a seat" if known.seated else f"as a {known.kind}"
             raise BadRow(f"a rater {name!r} is here already, {what}")
@@ -352,10 +352,10 @@ class Intake:
                 return battle, slot_a != model_a
         response_a = self._response_of_vote(prompt, name_a, model_a, given.text_a)
         response_b = self._response_of_vote(prompt, name_b, model_b, given.text_b)
-        return self._add_battle(exchange.Item(prompt, response_a, response_b, model_a, model_b), given.turn)
+        return self._add_battle(imports.Item(prompt, response_a, response_b, model_a, model_b), given.turn)
 
-    def _item_of(self, item: str) -> exchange.Item:
-        found = exchange.items_of_ref(self.db, item)
+    def _item_of(self, item: str) -> imports.Item:
+        found = imports.items_of_ref(self.db, item)
         if not found:
             raise BadRow(
                 f"no item is known as {item}: import the items first (import responses FILE --format items)"
@@ -364,9 +364,9 @@ class Intake:
             raise BadRow(f"item_id {item} stands for {len(found)} battles here")
         return found[0]
 
-    def _add_battle(self, item: exchange.Item, turn: int | None) -> tuple[int, bool]:
+    def _add_battle(self, item: imports.Item, turn: int | None) -> tuple[int, bool]:
         campaign = self._campaign
-        split = exchange.splits_of(self.db, [item.prompt])[item.prompt]
+        split = imports.splits_of(self.db, [item.prompt])[item.prompt]
         if campaign.settings.purpose is Purpose.EVALUATE and split is not Split.HELDOUT:
             raise BadRow(f"a train prompt, and {campaign.name} evaluates on held-out prompts only")
         battle, swapped = add_battle(self.db, campaign.id, item.prompt, item.response_a, item.response_b,
@@ -387,8 +387,8 @@ class Intake:
         ref = given.prompt.ref if given.prompt.ref is not None else Prompt.of(given.prompt.messages).id
         nameless = content_id("ref", self._campaign.name, ref, given.turn)
         known = prompts_of_ref(self.db, ref)
-        if not later and not exchange.splits_of(self.db, [nameless]):
-            answered = [p for p in known if all(exchange.texts_of_model(self.db, p, m) for m in models)]
+        if not later and not imports.splits_of(self.db, [nameless]):
+            answered = [p for p in known if all(imports.texts_of_model(self.db, p, m) for m in models)]
             for choice in (known, answered):
                 if len(choice) == 1:
                     return choice[0]
@@ -398,14 +398,14 @@ class Intake:
     def _store_nameless(self, prompt_id: str, given: GivenPrompt, known: Sequence[str]) -> None:
         """Store a prompt without texts, with the tags and the split of the known one it belongs to, if there is one."""
         home = known[0] if len(known) == 1 else ""
-        tags = {*given.tags, *exchange.tags_of(self.db, [home]).get(home, ())}
-        split = given.split or self.target.split or exchange.splits_of(self.db, [home]).get(home)
+        tags = {*given.tags, *exports.tags_of(self.db, [home]).get(home, ())}
+        split = given.split or self.target.split or imports.splits_of(self.db, [home]).get(home)
         add_prompts(self.db, [Prompt(prompt_id, (), split or split_of(prompt_id), tuple(sorted(tags)))])
 
     def _response_of_vote(self, prompt: str, model: str, number: int, text: str | None) -> str:
         if text is not None:
             return self._response(prompt, model, number, text)[0]
-        stored = exchange.texts_of_model(self.db, prompt, number)
+        stored = imports.texts_of_model(self.db, prompt, number)
         with_text = next((s.id for s in stored if s.text is not None), None)
         if with_text is not None:
             return with_text

@@ -9,7 +9,7 @@ from enum import StrEnum
 from db.entities.campaigns import Purpose
 from db.entities.catalog import Message, Split, content_id
 from db.entities.votes import Outcome, PreferencePair, RaterKind, Vote
-from db.exchange import Remarks, ResponseText
+from db.exports import Remarks, ResponseText
 from labeling.unpaired import JudgedAnswer
 
 Row = dict[str, object]

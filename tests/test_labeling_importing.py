@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import labeling.importing as importing
 from arena.report import report
-from db import exchange
+from db import exports, imports
 from db.campaigns import get_campaign, list_campaigns
 from db.catalog import (
     add_model,
@@ -272,7 +272,7 @@ def test_items_then_their_votes(home: Home, tmp_path: Path) -> None:
 
 def test_items_become_the_battles_of_a_named_campaign(home: Home, tmp_path: Path) -> None:
     db = open_writer(home)
-    exchange.add_empty_campaign(db, "crowd", "all", CampaignSettings(overlap=5), CampaignStatus.OPEN)
+    imports.add_empty_campaign(db, "crowd", "all", CampaignSettings(overlap=5), CampaignStatus.OPEN)
     item = {
         "item_id": "i",
         "prompt": "p",
@@ -300,7 +300,7 @@ def test_pairs_in_every_spelling(home: Home, tmp_path: Path) -> None:
     assert (report.added, report.already_there, report.pair_set) == (1, 3, "pairs")
     reader = open_reader(home)
     pair = pairs_of_set(reader, "pairs")[0]
-    found = exchange.response_texts(reader, [pair.chosen, pair.rejected])
+    found = exports.response_texts(reader, [pair.chosen, pair.rejected])
     assert (found[pair.chosen].text, found[pair.rejected].text) == ("good", "bad")
     assert import_file(home, ImportKind.PAIRS, source).added == 0
 
@@ -387,7 +387,7 @@ def test_pairs_in_the_formats_of_others(
         return
     reader = open_reader(home)
     pair = pairs_of_set(reader, "p")[0]
-    found = exchange.response_texts(reader, [pair.chosen, pair.rejected])
+    found = exports.response_texts(reader, [pair.chosen, pair.rejected])
     assert [m["content"] for m in get_prompt(reader, pair.prompt).messages] == prompt
     assert (found[pair.chosen].text, found[pair.rejected].text) == (chosen, rejected)
 
@@ -607,7 +607,7 @@ def test_a_killed_import_shows_nothing_and_is_taken_up_again(home: Home, tmp_pat
         home, ImportKind.VOTES, source, campaign="other"
     )  # the same texts, so that battles can be made by hand
     db = open_writer(home)
-    campaign = exchange.add_empty_campaign(db, "c", "all", CampaignSettings(), CampaignStatus.CLOSED)
+    campaign = imports.add_empty_campaign(db, "c", "all", CampaignSettings(), CampaignStatus.CLOSED)
     begun = begin_import(db, "votes", str(Path(source).resolve()), campaign.id)
     intake = importing.Intake(db, importing.Target(begun, "v", source, campaign))
     reader = importing._recognised(importing.source_of(source), ImportKind.VOTES, None, {})[1]
@@ -628,7 +628,7 @@ def test_an_import_into_an_open_campaign_shows_nothing_unscanned_even_when_cut_o
 ) -> None:
     monkeypatch.setattr(importing, "CHUNK_ALONE", 1)
     db = open_writer(home)
-    campaign = exchange.add_empty_campaign(db, "open", "all", CampaignSettings(), CampaignStatus.OPEN)
+    campaign = imports.add_empty_campaign(db, "open", "all", CampaignSettings(), CampaignStatus.OPEN)
     source = write(tmp_path, "v.jsonl", [vote(response_a="I am ChatGPT."), vote(prompt="What?"), vote()])
     shown: list[list[int]] = []
 
@@ -714,7 +714,7 @@ def test_sides_of_votes_and_the_order_of_rows_change_no_figure(home: Home, tmp_p
 def test_votes_without_texts_never_reach_raters(home: Home, tmp_path: Path) -> None:
     import_file(home, ImportKind.VOTES, write(tmp_path, "v.jsonl", [vote()]))
     db = open_writer(home)
-    exchange.add_empty_campaign(db, "open", "all", CampaignSettings(), CampaignStatus.OPEN)
+    imports.add_empty_campaign(db, "open", "all", CampaignSettings(), CampaignStatus.OPEN)
     bare = {k: v for k, v in vote(model_b="m9").items() if not k.startswith("response")}
     report = import_file(home, ImportKind.VOTES, write(tmp_path, "b.jsonl", [bare]), campaign="open")
     assert "would be shown to raters" in report.refusals[0].reason
@@ -723,7 +723,7 @@ def test_votes_without_texts_never_reach_raters(home: Home, tmp_path: Path) -> N
 
 def test_evaluate_campaigns_take_held_out_prompts_only(home: Home, tmp_path: Path) -> None:
     db = open_writer(home)
-    exchange.add_empty_campaign(db, "exam", "all", CampaignSettings(Purpose.EVALUATE), CampaignStatus.CLOSED)
+    imports.add_empty_campaign(db, "exam", "all", CampaignSettings(Purpose.EVALUATE), CampaignStatus.CLOSED)
     rows = [vote(split="train"), vote(prompt="Held?", split="heldout")]
     report = import_file(home, ImportKind.VOTES, write(tmp_path, "v.jsonl", rows), campaign="exam")
     assert (report.added, [r.line for r in report.refusals]) == (1, [1])
