@@ -76,7 +76,7 @@ def weights_at(source: str, config: str) -> str:
     path = Path(source).expanduser()
     if path.is_dir():
         if not (path / config).is_file():
-            raise UserError(f"{path} holds no {config}, so it is not what it should be",
+            raise UserError(f"{path} holds no {config}",
                             "name the folder that save_pretrained wrote; an adapter goes with --adapter")  # fmt: skip
         return str(path.resolve())
     if not HUB_ID.fullmatch(source):

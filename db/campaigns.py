@@ -23,7 +23,7 @@ from db.entities.campaigns import (
     Recruit,
     Sampling,
 )
-from db.errors import Conflict, NotFound, UserError
+from db.errors import Conflict, NotFound, UserError, one_of
 
 _CAMPAIGN = """SELECT c.id, c.name,
   (SELECT json_group_array(name) FROM (SELECT m.name FROM campaign_models cm JOIN models m ON m.id = cm.model
@@ -206,7 +206,7 @@ def get_campaign(db: Database, name: str) -> Campaign:
     """A campaign by name; NotFound lists what there is."""
     campaign = find_campaign(db, name)
     if campaign is None:
-        names = ", ".join(c.name for c in list_campaigns(db)) or "none yet"
+        names = one_of((c.name for c in list_campaigns(db)), name)
         raise NotFound(
             f"there is no campaign {name!r}", f"create it with `campaign create`, or use one of: {names}"
         )

@@ -8,7 +8,7 @@ from sqlite_utils import Database
 
 from db.connection import checked_name, transaction
 from db.entities.catalog import Model, ModelKind, Prompt, Quantize, Response, Score, Split
-from db.errors import Conflict, NotFound, UserError
+from db.errors import Conflict, NotFound, UserError, one_of
 
 
 class Added(NamedTuple):
@@ -206,7 +206,7 @@ def get_model(db: Database, name: str) -> Model:
     """A model by name; NotFound lists what there is."""
     model = find_model(db, name)
     if model is None:
-        names = ", ".join(m.name for m in list_models(db)) or "none yet"
+        names = one_of((m.name for m in list_models(db)), name)
         raise NotFound(f"there is no model {name!r}", f"add it with `models add`, or use one of: {names}")
     return model
 

@@ -11,6 +11,9 @@
 Anything that is not a UserError is a bug and keeps its traceback.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """What went wrong and what to do about it, in one line for the person who asked."""
@@ -39,3 +42,12 @@ class Unwritable(UserError):
 
 class Busy(Unwritable):
     """The database cannot be written at this moment; the same request again, a little later, may go well."""
+
+
+def one_of(names: Iterable[str], asked: str, most: int = 10) -> str:
+    """Names to choose from, for an error: in their order, or the likest to what was asked where there are many."""
+    found = list(names)
+    if len(found) <= most:
+        return ", ".join(found) or "none yet"
+    likest = difflib.get_close_matches(asked, found, most, cutoff=0)
+    return f"{', '.join(likest)}, and {len(found) - len(likest)} more"

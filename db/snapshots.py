@@ -11,7 +11,7 @@ from db.connection import checked_name, transaction
 from db.entities.catalog import Split
 from db.entities.runs import Snapshot
 from db.entities.votes import PreferencePair
-from db.errors import NotFound
+from db.errors import NotFound, one_of
 
 # -- named pair sets -------------------------------------------------------------------------------------------
 
@@ -47,7 +47,7 @@ def pairs_of_set(db: Database, name: str) -> list[PreferencePair]:
     """The pairs of a named set, in order; NotFound."""
     row = db.conn.execute("SELECT id FROM pair_sets WHERE name = ?", (name,)).fetchone()
     if row is None:
-        names = ", ".join(n for n, _, _ in pair_sets(db)) or "none yet"
+        names = one_of((n for n, _, _ in pair_sets(db)), name)
         raise NotFound(
             f"there is no pair set {name!r}", f"import one with `import pairs`, or use one of: {names}"
         )
