@@ -14,8 +14,8 @@ from db.connection import Home
 from db.entities.votes import Vote
 from labeling import dataset_files
 from labeling.dataset_files import AT_ONCE, features_of, write_splits
-from labeling.exporting import ExportFormat, one_moment, order_of
 from labeling.export_rows import CHUNK, rows_of
+from labeling.exporting import ExportFormat, one_moment, order_of
 from labeling.gathering import gather
 from labeling.importing import ImportKind, import_file
 from labeling.tables import Row

@@ -29,8 +29,8 @@ from db.sessions import Session
 from db.snapshots import add_snapshot, snapshot_rows
 from db.votes import counted_votes
 from labeling.briefing import withdraw
-from labeling.exporting import ExportFormat, export, hash_of_votes, preview
 from labeling.export_rows import rows_of
+from labeling.exporting import ExportFormat, export, hash_of_votes, preview
 from labeling.gathering import Order, gather
 from labeling.gold import add_spoiled
 from labeling.importing import ImportKind, import_file
