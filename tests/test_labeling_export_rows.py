@@ -1,8 +1,10 @@
 """Exports made some votes at a time: the rows of holding every vote at once, and never more votes than a few chunks."""
 
+import contextlib
 import gc
 import json
 import random
+import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from db.adjudications import add_ruling
 from db.campaigns import create_campaign, get_campaign
 from db.catalog import add_scores
-from db.connection import Home, open_reader, open_writer
+from db.connection import Home, Writer, open_reader, open_writer
 from db.entities.campaigns import CampaignSettings, Guard
 from db.entities.catalog import Score
 from db.entities.votes import Choice, Outcome, PreferencePair, Vote
@@ -32,6 +34,7 @@ from labeling.surveying import Fates, first_places, whole_groups
 from labeling.tables import ExportFormat, Row
 from labeling.unpaired import judged_answers
 from tests.factories import NOW, make_home
+from tests.faults.scenes import cast, lend
 from tests.test_labeling_exporting import Person
 
 MODELS = ("model-one", "model-two", "model-three")
@@ -109,11 +112,24 @@ def rich(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return home
 
 
+class NoLot:
+    """Where an export draws its lots: the same ones each time."""
+
+    token_hex = staticmethod(secrets.token_hex)
+
+    @staticmethod
+    def token_bytes(n: int) -> bytes:
+        return random.Random(n).randbytes(n)
+
+    @staticmethod
+    def randbits(_: int) -> int:
+        return 0
+
+
 @pytest.fixture(autouse=True)
-def no_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_lot(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two exports give their votes the same numbers and their raters the same names."""
-    monkeypatch.setattr(gathering.secrets, "token_bytes", lambda n: random.Random(n).randbytes(n))
-    monkeypatch.setattr(gathering.secrets, "randbits", lambda _: 0)
+    monkeypatch.setattr(gathering, "secrets", NoLot)
 
 
 PLAIN = [PairPolicy(Method.VOTE), PairPolicy(), PairPolicy(
@@ -212,6 +228,33 @@ def test_only_a_few_votes_and_pairs_are_held(
         open_reader(rich).execute("SELECT count(*) FROM vote_states WHERE state = 'counted'").fetchone()[0]
     )
     assert 10 <= most <= 8 * 10 < counted
+
+
+def test_the_log_of_writes_grows_with_the_votes_of_an_export_and_is_used_again_after_it(
+    tmp_path: Path,
+) -> None:
+    """While an export reads, what is voted stays in the log beside the database; then the log begins anew, as long as it was."""
+    home = make_home(tmp_path / "home", prompts=120, settings=CampaignSettings(overlap=1000))
+    log = home.database.with_name(f"{home.database.name}-wal")
+    with contextlib.closing(Writer(home)) as writer:
+        writer.call(lambda db: db.conn.execute("PRAGMA wal_autocheckpoint=20").fetchall())
+
+        def votes(n: int) -> int:
+            """The size of the log after so many votes of a new rater."""
+            cookie, assignments = writer.call(lambda db: lend(db, n))
+            for assignment in assignments:
+                writer.call(lambda db, a=assignment: cast(db, cookie, a))
+            return log.stat().st_size
+
+        before = votes(10)
+        with one_moment(home) as db:
+            seen = db.conn.execute("SELECT count(*) FROM votes").fetchone()
+            first, second = votes(10), votes(10)
+            assert before < first < second
+            assert db.conn.execute("SELECT count(*) FROM votes").fetchone() == seen == (10,)
+        after = votes(10)
+        assert after - second < second - first  # what was written before the log began anew
+        assert votes(10) == votes(10) == after
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), max_size=40), st.integers(1, 5))

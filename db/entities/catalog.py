@@ -46,8 +46,10 @@ def content_id(*parts: object) -> str:
 
     Two things have the same id exactly when their content is the same, so importing twice adds nothing.
     """
-    text = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(_CANONICAL.encode(parts).encode()).hexdigest()[:32]
+
+
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def bare(text: str) -> str:
