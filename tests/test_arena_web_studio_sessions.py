@@ -155,7 +155,7 @@ def test_every_vote_is_read_seldom_however_often_one_looks(small):
 
 
 def test_a_look_that_takes_long_is_followed_by_a_long_rest(small):
-    ticks = iter((0.0, 4.0, 100.0, 121.0, 125.0, 125.0))
+    ticks = iter((0.0, 4.0, 4.0, 100.0, 121.0, 125.0, 125.0, 125.0, 125.0))
     looks = live.Looks(small, lambda: next(ticks))
     first = small.writer.call(lambda db: campaigns.get_campaign(db, "first"))
     before = looks.at(first)  # takes four seconds

@@ -52,7 +52,7 @@ class Looks:
             kept = self._kept.get(campaign.id)
             if kept is None or self._clock() > (kept.until if newest == kept.newest else kept.rest):
                 if votes_in(db, campaign.name) < LARGE:
-                    self._keep(campaign, newest, *_timed(db, campaign))
+                    self._keep(campaign, newest, *_timed(db, campaign, self._clock))
                 elif campaign.id not in self._making:
                     self._making.add(campaign.id)
                     made = self._context.kept.submit(_look_in_child, self._context.home, campaign)
@@ -70,17 +70,17 @@ class Looks:
         self._kept[campaign.id] = _Kept(seen, newest, now + rest, now + max(rest, LONGEST_LOOK))
 
 
-def _timed(db: Database, campaign: Campaign) -> tuple[Look, float]:
+def _timed(db: Database, campaign: Campaign, clock: Callable[[], float]) -> tuple[Look, float]:
     """A look at every vote of a campaign, and the seconds it took."""
-    start = time.monotonic()
-    return look(db, campaign), time.monotonic() - start
+    start = clock()
+    return look(db, campaign), clock() - start
 
 
 def _look_in_child(home: Home, campaign: Campaign) -> tuple[Look, float]:
     """The same in a process of its own."""
     db = open_reader(home)
     try:
-        return _timed(db, campaign)
+        return _timed(db, campaign, time.monotonic)
     finally:
         db.conn.close()
 
