@@ -150,6 +150,8 @@ def begin_contest(home: Home, db: Database, contest: Contest) -> None:
     from labeling.importing import ImportKind, import_file
 
     names = [register(db, source) for source in (contest.a, contest.b)]
+    if names[0] == names[1]:
+        raise UserError(f"--a and --b are both {names[0]!r}", "name two different models")
     report = import_file(home, ImportKind.PROMPTS, contest.prompts)
     name = f"{names[0][:38]} vs {names[1][:38]}"
     if find_campaign(db, name) is None:

@@ -418,6 +418,9 @@ def test_a_second_server_on_one_home_names_the_first(home):
     [
         (["--a", "./nowhere", "--b", "model-two", "--prompts", "p.jsonl"], "there is no folder './nowhere'"),
         (["--a", "model-one", "--b", "model-two", "--prompts", "/nowhere.jsonl"], "/nowhere.jsonl"),
+        (["--a", "model-one", "--b", "model-one", "--prompts", "/nowhere.jsonl"], "are both 'model-one'"),
+        (["--backup-minutes", "nan"], "'nan' is no number"),
+        (["--keep-minutes", "nan"], "'nan' is no number"),
     ],
 )
 def test_a_contest_that_cannot_begin(home, db, words, reason):

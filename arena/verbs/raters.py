@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from arena.verbs.campaigns import campaign
-from arena.verbs.shared import as_json, asked_by, show, table, working, writing
+from arena.verbs.shared import Number, as_json, asked_by, show, table, working, writing
 
 
 @campaign.command("invite")
@@ -172,7 +172,7 @@ def raters_forget(rater: str, reason: str, as_json: bool) -> None:
 @click.option("--profile", default="honest", show_default=True, help="How they judge; replay reads FILE.",
               type=click.Choice(["honest", "careful", "lazy", "left", "random", "fast", "copy", "replay"]))  # fmt: skip
 @click.option("--noise", type=float, help="Share of votes turned round (0 to 0.5).")
-@click.option("--pace", type=float, default=0.0, help="Seconds really waited before each vote.")
+@click.option("--pace", type=Number(0, 3600), default=0.0, help="Seconds really waited before each vote.")
 @click.option("--seed", default=0, show_default=True, help="Fixes their draws.")
 @click.option("--serve", "serve_", is_flag=True, help="Where no server runs, run one meanwhile.")
 @click.argument("file", required=False)

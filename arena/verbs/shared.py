@@ -5,6 +5,7 @@ Only the standard library and click are imported at the top of these files; a ve
 
 import contextlib
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -149,6 +150,17 @@ def names_of(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+class Number(click.FloatRange):
+    """A number within a range. Click's own lets NaN through, which is neither below nor above anything."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        """The number; a usage error."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on stdout.")
 models_named = click.option("--models", "models_", required=True, help="Models, comma-separated.")
 prompts_chosen = click.option("--prompts", required=True,
@@ -165,7 +177,7 @@ def pairs_made(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any
     options = (
         click.option("--policy", type=click.Choice(["majority", "vote", "consensus", "min-agreement"]), default=default,
                      show_default=True, help="How votes become pairs."),
-        click.option("--min-agreement", type=click.FloatRange(0.5, 1.0), default=0.7, show_default=True,
+        click.option("--min-agreement", type=Number(0.5, 1.0), default=0.7, show_default=True,
                      help="With --policy min-agreement: the share of a battle's votes that must agree."),
         click.option("--weigh-raters", is_flag=True, help="Count each rater by what their votes tell (needs overlap)."),
         click.option("--no-simulated", is_flag=True, help="Leave votes of simulated raters out."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arena.verbs.shared import as_json, pairs_made, show, table, told, working, writing
+from arena.verbs.shared import Number, as_json, pairs_made, show, table, told, working, writing
 
 if TYPE_CHECKING:
     from db.entities.runs import Run
@@ -37,7 +37,7 @@ def run_options(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
         click.argument("more_sweeps", nargs=-1, metavar=""),
         click.option("--no-wait", is_flag=True, help="Where another training runs: end at once instead of waiting."),
         pairs_made("majority"),
-        click.option("--replay", type=click.FloatRange(0.0, 1.0), default=0.0, metavar="SHARE",
+        click.option("--replay", type=Number(0.0, 1.0), default=0.0, metavar="SHARE",
                      help="Mix in this share (0 to 1) of the older votes of the same lineage, drawn by the seed."),
         click.option("--preflight", "preflight_", is_flag=True, help="Only show what would be trained on."),
         click.option("--fit", is_flag=True, help="Change what must be changed for the run to fit into the free memory."),

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from arena.verbs.shared import as_json, home, show, table, writing
+from arena.verbs.shared import Number, as_json, home, show, table, writing
 
 
 @click.command()
@@ -28,7 +28,7 @@ from arena.verbs.shared import as_json, home, show, table, writing
 @click.option("--trusted-proxies", metavar="ADDRESSES", envvar="TASTEBENCH_TRUSTED_PROXIES", show_envvar=True,
               help="Proxies whose X-Forwarded-For and -Proto are believed, comma-separated, '' for none "
                    "(default: 127.0.0.1,::1; in a Space private networks).")  # fmt: skip
-@click.option("--backup-minutes", type=click.FloatRange(0, 10_000), default=15.0, show_default=True,
+@click.option("--backup-minutes", type=Number(0, 10_000), default=15.0, show_default=True,
               envvar="TASTEBENCH_BACKUP_MINUTES", show_envvar=True,
               help="Copy the database into backups/ so often, where something changed; 0 for never.")  # fmt: skip
 @click.option("--log", type=click.Choice(["problems", "requests"]), default="problems", show_default=True,
@@ -36,7 +36,7 @@ from arena.verbs.shared import as_json, home, show, table, writing
               help="What to log: what failed or took two seconds, or a line for each request too.")  # fmt: skip
 @click.option("--keep-in", metavar="DATASET", envvar="TASTEBENCH_KEEP_IN", show_envvar=True,
               help="Private dataset on the hub that keeps the home where the disk does not last; needs HF_TOKEN.")  # fmt: skip
-@click.option("--keep-minutes", type=click.FloatRange(0.05, 10_000), default=5.0, show_default=True,
+@click.option("--keep-minutes", type=Number(0.05, 10_000), default=5.0, show_default=True,
               envvar="TASTEBENCH_KEEP_MINUTES", show_envvar=True,
               help="With --keep-in: send the home there so often, where something changed, and when the server stops.")  # fmt: skip
 @click.option("--a", help="A model to compare: a checkpoint or adapter folder, hub id or registered name.")
