@@ -36,6 +36,7 @@ def theme() -> gr.themes.Base:
         background_fill_secondary="#efeeea", background_fill_secondary_dark="#23272e",
         block_background_fill="#ffffff", block_background_fill_dark="#1c1f25",
         input_background_fill_dark="#14161a",
+        input_placeholder_color="#667080", input_placeholder_color_dark="#8b95a5",
         border_color_primary="#d9dce2", border_color_primary_dark="#343a44",
         button_primary_background_fill="#2f5fd0", button_primary_background_fill_dark="#2f5fd0",
         button_primary_background_fill_hover="#264fb0", button_primary_background_fill_hover_dark="#3a6bdd",

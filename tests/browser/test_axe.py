@@ -3,6 +3,7 @@
 All rules run as they come with axe-core, also on what Gradio draws: nothing is left out.
 """
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -191,6 +192,29 @@ def test_the_last_tab_of_the_studio_is_reached_on_a_phone(demo: Running, chromiu
         page.wait_for_url("**/studio/#settings")
     finally:
         context.close()
+
+
+RING = """() => {
+  const e = document.activeElement, s = getComputedStyle(e.matches("[role=combobox]") ? e.closest(".wrap") : e);
+  return e === document.body || s.outlineStyle !== "none" || s.boxShadow !== "none" ? "" : e.outerHTML.slice(0, 140);
+}"""
+"""what has the focus, where nothing shows it"""
+
+
+@pytest.mark.slow
+def test_what_has_the_focus_shows_it(demo: Running, chromium: Browser) -> None:
+    with contextlib.closing(chromium.new_context(viewport={"width": 1280, "height": 844})) as context:
+        page = logged_in(context.new_page(), demo)
+        hidden: set[str] = set()
+        for where in ("/studio/#train", "/studio/#settings", "/chat/"):
+            page.goto(demo.base + where)
+            page.reload()
+            page.wait_for_timeout(FILLED)
+            for _ in range(34):
+                page.keyboard.press("Tab")
+                page.wait_for_timeout(20)  # Gradio draws a list's ring once it has heard of the focus
+                hidden.add(page.evaluate(RING))
+        assert hidden == {""}
 
 
 def test_axe_does_find_a_planted_fault(session: Running, chromium: Browser, tmp_path: Path) -> None:
