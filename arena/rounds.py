@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlite_utils import Database
 
-from arena import jobs, kinds, modelcards
+from arena import jobs, modelcards, run_kinds
 from arena.generating import files_of
 from arena.judging import Judge
 from arena.rematch import open_rematch
@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
 
 def retrain(db: Database, home: Home, request: Request, job: jobs.ThisJob) -> Outcome:
     """Run the whole turn. The run stays succeeded if what comes after it fails."""
-    kinds.check_accelerate(request.accelerate)
+    run_kinds.check_accelerate(request.accelerate)
     job.say(0.0, "freezing the pairs")
     made = plan(db, home, request)
     for change in made.fitted:
@@ -60,7 +60,7 @@ def resume(db: Database, home: Home, name: str, job: jobs.ThisJob, accelerate: s
     run = runs.get_run(db, name)
     made, other = plan_of(db, run), config_named(accelerate)
     made = made._replace(accelerate=other or made.accelerate)
-    kinds.check_accelerate(made.accelerate)
+    run_kinds.check_accelerate(made.accelerate)
     run = runs.restart_run(
         db, run.id, job=job.id, pid=os.getpid(), pid_started=jobs.own_start(), accelerate=other
     )
@@ -116,7 +116,7 @@ def _train(db: Database, home: Home, made: Plan, run: Run, job: jobs.ThisJob) ->
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_rows(db, made.snapshot.id, folder / "pairs.jsonl")
-        trained = kinds.train(
+        trained = run_kinds.train(
             spec_of(home, made, folder), _observer(db, run, job), job.should_stop, made.accelerate
         )
         model = _register(db, home, made, run, trained, _compared(db, home, made, folder))
@@ -134,7 +134,7 @@ def _compared(db: Database, home: Home, made: Plan, folder: Path) -> dict[str, o
     if made.kind is not RunKind.REWARD:
         return {}
     own = Judge(made.name, str(folder / "model"))
-    return {"heldout": kinds.heldout_accuracies(db, home, folder / "pairs.jsonl", own)}
+    return {"heldout": run_kinds.heldout_accuracies(db, home, folder / "pairs.jsonl", own)}
 
 
 def _register(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlite_utils import Database
 
-from arena import beforehand, kinds
+from arena import beforehand, run_kinds
 from arena.demo import ensure_starter
 from arena.generating import files_of
 from db import runs
@@ -151,7 +151,7 @@ def plan(db: Database, home: Home, request: Request) -> Plan:
     chosen = request.preset or default_preset(count_parameters(files.source), parent.quantize)
     settings = request.base or preset_of(request.kind, chosen).settings
     seed = with_overrides(
-        settings, [o for o in request.overrides if o != kinds.MEASURED]
+        settings, [o for o in request.overrides if o != run_kinds.MEASURED]
     ).seed  # UserError before freezing
     name = checked_name(request.name or next_name(db, parent), "model")
     if request.rematch and request.against not in RELATIVE:
@@ -161,10 +161,12 @@ def plan(db: Database, home: Home, request: Request) -> Plan:
     snapshot = (
         get_snapshot(db, request.snapshot)
         if request.snapshot
-        else kinds.frozen(db, request.kind, _seeded(request.source, seed), request.policy)
+        else run_kinds.frozen(db, request.kind, _seeded(request.source, seed), request.policy)
     )
-    kinds.check_shape(db, request.kind, snapshot)
-    settings = with_overrides(settings, kinds.with_measured(db, request.overrides, snapshot, request.policy))
+    run_kinds.check_shape(db, request.kind, snapshot)
+    settings = with_overrides(
+        settings, run_kinds.with_measured(db, request.overrides, snapshot, request.policy)
+    )
     made = Plan(
         name, request.kind, parent, reference, snapshot, settings, chosen, _campaign_of(db, snapshot), request.like,
         request.accelerate,
@@ -189,7 +191,7 @@ def _fitting(db: Database, home: Home, made: Plan) -> Plan:
 
 
 def _look(db: Database, home: Home, made: Plan) -> "AnswerPreflight | Preflight":
-    return kinds.look(db, made.kind, made.snapshot, files_of(home, made.parent), made.settings)
+    return run_kinds.look(db, made.kind, made.snapshot, files_of(home, made.parent), made.settings)
 
 
 def _needs(home: Home, made: Plan, seen: "AnswerPreflight | Preflight") -> beforehand.Needs | None:

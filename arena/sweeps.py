@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from arena import jobs, kinds
+from arena import jobs, run_kinds
 from arena.run_plans import Plan, Request, plan
 from arena.sweep_table import row_of, table_of, write_files
 from db import runs
@@ -100,7 +100,7 @@ def planned(db: Database, home: Home, request: Request, texts: Sequence[str]) ->
 
 def _measured(db: Database, changes: Mapping[str, str], first: Plan, request: Request) -> dict[str, str]:
     """The changes, `label_smoothing=measured` as the figure that was measured."""
-    said = kinds.with_measured(db, _assigned(changes), first.snapshot, request.policy)
+    said = run_kinds.with_measured(db, _assigned(changes), first.snapshot, request.policy)
     return {key: value for key, _, value in (text.partition("=") for text in said)}
 
 
@@ -112,7 +112,7 @@ def _command(db: Database, first: Plan, request: Request) -> tuple[str, ...]:
     """What every run of the sweep is started with, but for its changes and its name."""
     words = ["train", first.kind.value, "--from", first.parent.name, "--snapshot", first.snapshot.id,
              "--preset", first.preset]  # fmt: skip
-    for text in kinds.with_measured(db, request.overrides, first.snapshot, request.policy):
+    for text in run_kinds.with_measured(db, request.overrides, first.snapshot, request.policy):
         words += ["--set", text]
     if first.reference.name != first.parent.name:
         words += ["--reference", first.reference.name]

@@ -95,7 +95,7 @@ def start(folder: Path, rows: Sequence[dict[str, Any]], hidden: int, layers: int
 
 def trained(kind: str, folder: Path, rows: Path, source: Path, overrides: Sequence[str]) -> Path:
     """The model of a run of that kind, made once."""
-    from arena.kinds import train
+    from arena.run_kinds import train
     from db.entities.runs import RunKind
     from training.presets import PRESETS_OF
     from training.settings import ModelFiles, RunSpec, with_overrides

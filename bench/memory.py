@@ -98,7 +98,7 @@ def one(source: str, words: list[str]) -> None:
     """Run in this process and print the most it held."""
     import resource
 
-    from arena import kinds
+    from arena import run_kinds
     from db.entities.runs import RunKind
     from training.presets import preset_of
     from training.settings import ModelFiles, RunSpec, with_overrides
@@ -109,7 +109,7 @@ def one(source: str, words: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = rows(Path(folder), max(10, settings.batch_size * 3))
         spec = RunSpec(kind, Path(folder) / "run", file, ModelFiles(source), None, settings)
-        kinds.train(spec, lambda _: None, lambda: False)
+        run_kinds.train(spec, lambda _: None, lambda: False)
     print("HELD", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 

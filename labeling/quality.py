@@ -29,7 +29,6 @@ from labeling.flags import (
     partial,
 )
 from labeling.influence import influence
-from labeling.kinds import kinds_of_others
 from labeling.others import (
     Expectations,
     Given,
@@ -41,6 +40,7 @@ from labeling.others import (
     press_of,
     shared,
 )
+from labeling.reader_kinds import kinds_of_others
 from labeling.reading import Answers, Check, Crowd, Press, blind_factor, fits
 
 FEWEST_SHARED = 20

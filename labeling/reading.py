@@ -5,7 +5,7 @@ from the rater's own shares of left, right and tie, whatever the texts say (this
 again). *Reading*: known answers are mostly found, repeats are mostly answered alike, and answers have to do with what
 others say. Readers differ, so the second story is a mixture of kinds: three grades of care, the crowd's use of ties
 or the rater's own, and a taste that has nothing to do with the others'; how many readers are of each kind is learned from
-the crowd (labeling/kinds.py). A share of ties of one's own may be any, each as likely beforehand, and costs what that
+the crowd (labeling/reader_kinds.py). A share of ties of one's own may be any, each as likely beforehand, and costs what that
 freedom is worth. The ratio of the two likelihoods is a Bayes factor (Kass and Raftery 1995); by Ville's inequality
 readers drawn from the mixture ever reach a factor of f with chance 1/f at most, however often one looks (the shares of
 sides are estimated, so tests and bench/raters.py measure it).
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.agreement import TIE, A, B
-from labeling.kinds import STATED, Kinds
+from labeling.reader_kinds import STATED, Kinds
 
 Floats = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labeling.agreement import TIE, A, B
-from labeling.kinds import STATED, kinds_of_others
+from labeling.reader_kinds import STATED, kinds_of_others
 from labeling.reading import MANNERS, MOST, Answers, Beside, Check, Crowd, Press, blind_factor, fits
 
 SURE = (0.9, 0.05, 0.05)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 from arena.generating import files_of
-from arena.kinds import MEASURED
 from arena.loop import SIMULATED, WITH_WEIGHTS, can_train_on
+from arena.run_kinds import MEASURED
 from arena.run_plans import next_name
 from db.campaigns import coverage, list_campaigns
 from db.catalog import get_model, list_models, prompt_sets
