@@ -101,22 +101,20 @@ def rater_kind(db: Database, name: str) -> KnownRater | None:
     return KnownRater(RaterKind(row[0]), bool(row[1])) if row else None
 
 
-class CampaignBattle(NamedTuple):
-    """A battle by what an import knows of it."""
+def battles_of(
+    db: Database, campaign: int, prompt: str, turn: int | None, models: Iterable[int]
+) -> dict[int, int]:
+    """{battle: the model in its slot a} of a campaign's battles on a prompt and turn between these two models.
 
-    battle: int
-    prompt: str
-    turn: int | None
-    model_a: int
-    model_b: int
-
-
-def campaign_battles(db: Database, campaign: int) -> list[CampaignBattle]:
-    """The battles of a campaign with their turns and the row numbers of their models."""
+    `models` are two, different ones. Found by their responses: battles have no index by prompt.
+    """
     rows = db.conn.execute(
-        "SELECT id, prompt, turn, model_a, model_b FROM battles WHERE campaign = ?", (campaign,)
+        """SELECT b.id, b.model_a FROM responses r INDEXED BY responses_by_model
+        CROSS JOIN battles b ON b.campaign = ?1 AND b.response_a = r.id WHERE r.model IN (?4, ?5) AND r.prompt = ?2
+        AND b.turn IS ?3 AND b.model_a IN (?4, ?5) AND b.model_b IN (?4, ?5) AND b.model_a <> b.model_b""",
+        (campaign, prompt, turn, *models),
     )
-    return [CampaignBattle(*r) for r in rows]
+    return {int(r[0]): int(r[1]) for r in rows}
 
 
 class StoredReceipt(NamedTuple):

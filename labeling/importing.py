@@ -183,15 +183,15 @@ def _bring(
         db, kind, label, into.id if into else None
     )
     name = file_name(origin.stem, "pairs" if kind is ImportKind.PAIRS else "prompts")
-    intake = Intake(db, Target(import_id, name, origin.label, into, split))
     tally = _Tally()
-    for chunk in chunks:
-        with transaction(db):
-            for row in chunk:
-                _take(intake, reader, row, tally, refused)
-            if into is not None:  # nothing is there to be served before it was looked at
-                scan_battles(db, intake.battles_met(), names_in(db, into.id))
-    pairs = intake.finish()
+    with contextlib.closing(Intake(db, Target(import_id, name, origin.label, into, split))) as intake:
+        for chunk in chunks:
+            with transaction(db):
+                for row in chunk:
+                    _take(intake, reader, row, tally, refused)
+                if into is not None:  # nothing is there to be served before it was looked at
+                    scan_battles(db, intake.battles_met(), names_in(db, into.id))
+        pairs = intake.finish()
     if into is not None:
         scan(db, into.id)
         # filled by this import from plain votes: the order of rows, and of the sides in them, says nothing

@@ -31,6 +31,7 @@ from db.entities.votes import Outcome, RaterKind
 from db.imports import ImportedVote, add_imported_votes
 from db.raters import add_rater
 from db.snapshots import add_pairs
+from db.times import Times
 from labeling.formats.naming import rater_name, safe_name
 from labeling.formats.records import (
     BadRow,
@@ -45,7 +46,7 @@ from labeling.formats.records import (
 
 PAIRS_AT_ONCE = 500  # some 20 ms
 MOST_REMEMBERED = 50_000
-"""prompts of which an import remembers that they are stored"""
+"""prompts of which an import remembers that they are stored, and meetings whose battles it knows"""
 _Meeting = tuple[str, int | None, frozenset[int]]
 
 
@@ -77,7 +78,7 @@ class Intake:
         self._names: dict[str, str] = {}
         self._models: dict[str, tuple[str, int]] = {}
         self._row_models: dict[str, tuple[str, int]] = {}
-        self._nth: Counter[tuple[str, ...]] = Counter()
+        self._times = Times()
         self._pairs: dict[tuple[str, str, str], int] = {}
         self._row_pairs: dict[tuple[str, str, str], int] = {}
         self._repeated = 0
@@ -88,14 +89,10 @@ class Intake:
         self._row_stored: list[str] = []
         self._raters: dict[tuple[str, RaterKind], int] = {}
         self._row_raters: dict[tuple[str, RaterKind], int] = {}
-        self._row_battles: list[tuple[_Meeting, int, int]] = []
+        self._row_battles: list[int] = []
         self._met: set[int] = set()
         self._battles: dict[_Meeting, dict[int, int]] = {}
-        """{(prompt, turn, models): {battle: the model in its slot a}}"""
-        for b in imports.campaign_battles(db, target.campaign.id) if target.campaign else ():
-            self._battles.setdefault((b.prompt, b.turn, frozenset((b.model_a, b.model_b))), {})[b.battle] = (
-                b.model_a
-            )
+        """{(prompt, turn, models): {battle: the model in its slot a}} of some of those that are stored"""
 
     def take(self, given: Sequence[Given], line: int) -> list[Took]:
         """Store all that a row gives, or nothing: BadRow where it contradicts what is there or names what is not."""
@@ -114,9 +111,7 @@ class Intake:
         self._raters |= self._row_raters
         self._models |= self._row_models
         self._pairs |= self._row_pairs
-        for meeting, battle, model_a in self._row_battles:
-            self._battles.setdefault(meeting, {})[battle] = model_a
-            self._met.add(battle)
+        self._met.update(self._row_battles)
         return took
 
     def _new_row(self) -> None:
@@ -166,6 +161,10 @@ class Intake:
         if staged != name:
             imports.rename_pair_set(self.db, staged, name)
         return Added(added, len(pairs) - added + self._repeated)
+
+    def close(self) -> None:
+        """Let go of what was only for the rows."""
+        self._times.close()
 
     @property
     def fills_set(self) -> bool:
@@ -322,8 +321,7 @@ class Intake:
             slots = sorted([(given.model_a, given.text_a or ""), (given.model_b, given.text_b or "")])
             battle = content_id("battle", asked, given.turn, slots)
         key = (rater_name(given.rater), given.kind.value, battle)
-        self._nth[key] += 1
-        return content_id("vote", self._campaign.name, *key, self._nth[key])
+        return content_id("vote", self._campaign.name, *key, self._times.nth(content_id(*key)))
 
     def _rater(self, given: GivenVote) -> int:
         name = rater_name(given.rater)
@@ -345,14 +343,24 @@ class Intake:
             raise BadRow("model_a and model_b are the same")
         prompt = self._prompt_of_vote(given, model_a, model_b)
         if given.text_a is None or given.text_b is None:
-            meeting = prompt, given.turn, frozenset((model_a, model_b))
-            known = self._battles.get(meeting, {}) | {b: a for m, b, a in self._row_battles if m == meeting}
+            known = self._known_battles((prompt, given.turn, frozenset((model_a, model_b))))
             if len(known) == 1:
                 battle, slot_a = next(iter(known.items()))
                 return battle, slot_a != model_a
         response_a = self._response_of_vote(prompt, name_a, model_a, given.text_a)
         response_b = self._response_of_vote(prompt, name_b, model_b, given.text_b)
         return self._add_battle(imports.Item(prompt, response_a, response_b, model_a, model_b), given.turn)
+
+    def _known_battles(self, meeting: _Meeting) -> Mapping[int, int]:
+        """{battle: the model in its slot a} of these two models on a prompt; remembered where this row made none itself."""
+        known = self._battles.get(meeting)
+        if known is None:
+            known = imports.battles_of(self.db, self._campaign.id, *meeting)
+            if len(self._battles) > MOST_REMEMBERED:
+                self._battles.clear()
+            if not self._row_battles:
+                self._battles[meeting] = known
+        return known
 
     def _item_of(self, item: str) -> imports.Item:
         found = imports.items_of_ref(self.db, item)
@@ -372,8 +380,8 @@ class Intake:
         battle, swapped = add_battle(self.db, campaign.id, item.prompt, item.response_a, item.response_b,
                                      item.model_a, item.model_b, turn)  # fmt: skip
         add_campaign_models(self.db, campaign.id, (item.model_a, item.model_b))
-        key = item.prompt, turn, frozenset((item.model_a, item.model_b))
-        self._row_battles.append((key, battle, item.model_b if swapped else item.model_a))
+        self._battles.pop((item.prompt, turn, frozenset((item.model_a, item.model_b))), None)
+        self._row_battles.append(battle)
         return battle, swapped
 
     def _prompt_of_vote(self, given: GivenVote, *models: int) -> str:
