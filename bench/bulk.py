@@ -1,9 +1,9 @@
 """Many rows in and out: seconds and the most memory a process held, beside the way one does it with pandas.
 
-    python -m bench.bulk [--rows 100000] [--kinds responses,votes,export]
+    python -m bench.bulk [--rows 100000] [--kinds responses,votes,export,pairs]
 
-A file of responses and a file of votes on them go in by `import`, and all votes come out by `export --format votes`, each a
-command of its own. Beside it pandas reads the same file whole, drops what is there twice and puts it into SQLite with
+A file of responses and a file of votes on them go in by `import`, and all votes come out by `export`, one by one (`--format
+votes`) and as pairs (`--format trl`), each a command of its own. Beside it pandas reads the same file whole, drops what is there twice and puts it into SQLite with
 `to_sql`, or reads the votes joined with their texts and writes them as JSON lines: no checks, no ids by content, nothing said
 of a bad row, nothing left whole where it is killed.
 """
@@ -96,7 +96,7 @@ frame.to_json(out, orient="records", lines=True)
 """
 PANDAS_INDEX = """
 import sys, sqlite3
-sqlite3.connect(sys.argv[1]).execute("CREATE INDEX by_prompt ON responses(prompt, model)")
+sqlite3.connect(sys.argv[1]).execute("CREATE INDEX IF NOT EXISTS by_prompt ON responses(prompt, model)")
 """
 
 
@@ -106,7 +106,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--kinds", default="responses,votes,export")
+    parser.add_argument("--kinds", default="responses,votes,export,pairs")
     options = parser.parse_args()
     n, kinds = options.rows, options.kinds.split(",")
     with tempfile.TemporaryDirectory() as folder:
@@ -123,13 +123,16 @@ def main() -> None:
                       ["-c", PANDAS_IN, str(votes), "votes", database]),
             "export": ([*launch, "export", str(place / "out"), "--campaign", "bulk", "--format", "votes"],
                        ["-c", PANDAS_OUT, database, str(place / "out.jsonl")]),
+            "pairs": ([*launch, "export", str(place / "pairs"), "--campaign", "bulk", "--format", "trl"],
+                      ["-c", PANDAS_OUT, database, str(place / "out.jsonl")]),
         }  # fmt: skip
+        said = {"responses": "import of {} responses", "votes": "import of {} votes", "export": "export of {} votes",
+                "pairs": "export of {} votes as pairs"}  # fmt: skip
         for kind in kinds:
-            if kind == "export":
+            if kind in ("export", "pairs"):
                 cost_of(["-c", PANDAS_INDEX, database])
             mine, theirs = (cost_of(words) for words in runs[kind])
-            what = "export of" if kind == "export" else "import of"
-            report(Row(f"{what} {n:,} {'votes' if kind == 'export' else kind}", f"{mine} ({n / mine.seconds:,.0f} rows a second)",
+            report(Row(said[kind].format(f"{n:,}"), f"{mine} ({n / mine.seconds:,.0f} rows a second)",
                        f"pandas, unchecked {theirs}", better(mine.seconds, theirs.seconds, less=True)))  # fmt: skip
 
 
