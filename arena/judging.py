@@ -152,7 +152,9 @@ class Judged(NamedTuple):
         what = "battles"
         if self.scored is not None:
             done, what = "graded" if self.kind == GRADES else "scored", "responses"
-            lines = [f"{self.scored} responses {done} by {self.judge}"]
+            nothing = not (self.scored or self.errors or self.textless)
+            lines = [f"nothing to do: {self.judge} has {done} every response that has a text" if nothing
+                     else f"{self.scored} responses {done} by {self.judge}"]  # fmt: skip
         else:
             lines = [f"{self.compared} comparisons, {self.verdicts} new verdicts by {self.judge}"]
         if self.errors:
@@ -342,9 +344,14 @@ def compare_campaign(
     """
     verdicts = cast_verdicts(db, ranker.row, campaign.id, battle)
     todo = open_battles(db, ranker.row.id, campaign.id, battle, again=again)
-    compared = 0
-    for lot in compare(db, ranker, todo.open, say, should_stop):
-        compared += lot
+    compared, due = 0, 0
+    try:
+        for lot in compare(db, ranker, todo.open, say, should_stop):
+            compared += lot
+            if compared >= due:  # each time looks at the whole campaign, and votes wait meanwhile
+                verdicts += cast_verdicts(db, ranker.row, campaign.id, battle)
+                due = compared + compared // 10
+    finally:
         verdicts += cast_verdicts(db, ranker.row, campaign.id, battle)
     left = open_battles(db, ranker.row.id, campaign.id, battle)
     return Judged(ranker.row.name, ranker.row.kind, None, compared, verdicts, left.unreadable, todo.textless,

@@ -112,7 +112,7 @@ def test_each_response_is_graded_once_and_its_reasons_are_kept(home, db, server,
     assert graded(home, campaign="again").json["scored"] == 0
     assert len(server.seen) == 16
     told = run(home, "judge", "first", "--with", "llm", "--model", "far", "--single").out
-    assert told == f"0 responses graded by {NAME}\n"
+    assert told == f"nothing to do: {NAME} has graded every response that has a text\n"
 
 
 def test_what_cannot_be_read_is_an_error_and_never_a_grade(home, db, server, far):
