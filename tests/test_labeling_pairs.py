@@ -201,7 +201,9 @@ def test_consensus_finds_what_a_majority_of_bad_raters_hides():
 def test_weights_given_by_hand_decide_a_majority():
     votes = battle_of(["a", "b", "b"])
     policy = PairPolicy(weighted=True)
-    (pair,) = preference_pairs(votes, TEXTS, policy, crowd=Crowd(weights={"r1": 1.0, "r2": 0.2, "r3": 0.2})).pairs
+    (pair,) = preference_pairs(
+        votes, TEXTS, policy, crowd=Crowd(weights={"r1": 1.0, "r2": 0.2, "r3": 0.2})
+    ).pairs
     assert (pair.chosen, pair.votes, round(pair.agreement, 2)) == ("r0", (1,), 0.71)
     nothing = preference_pairs(votes, TEXTS, policy, crowd=Crowd(weights={}))
     assert nothing.left_out == {"raters whose votes tell nothing": 3}

@@ -40,7 +40,9 @@ def test_a_survey_is_what_one_finds_by_holding_every_vote(votes: list[Vote], sim
     takes = [v for v in votes if policy.takes(v)]
     assert seen.ids.tolist() == [v.id for v in votes]
     assert seen.taken.tolist() == [v.id for v in takes]
-    assert {v for refused in seen.refused.values() for v in refused.tolist()} == {v.id for v in votes} - {v.id for v in takes}
+    assert {v for refused in seen.refused.values() for v in refused.tolist()} == {v.id for v in votes} - {
+        v.id for v in takes
+    }
     assert list(seen.raters) == list(dict.fromkeys(v.rater_name for v in votes))
     assert list(seen.taken_raters) == list(dict.fromkeys(v.rater_name for v in takes))
     assert seen.models == {m for v in takes for m in (v.model_a, v.model_b)}
