@@ -5,6 +5,7 @@ import json
 import pytest
 from pairrm_fixture import tiny_pairrm
 
+from arena import judging
 from arena.charts import body
 from arena.judges import Duel, LengthJudge
 from arena.judges.asking import PAIR_VERSION, ask_pair, read_pair, together
@@ -20,7 +21,7 @@ from db.entities.catalog import ModelKind
 from db.entities.votes import Outcome, RaterKind
 from db.errors import UserError
 from db.figures import judge_votes
-from db.judges import JudgeKind
+from db.judges import JudgeKind, cast_verdicts
 from db.votes import counted_votes
 from tests.factories import make_home
 from tests.workshop import give_votes, run, trainable_home
@@ -149,6 +150,24 @@ def test_length_votes_on_every_battle_and_people_are_left_alone(home, db):
     assert [v.id for v in counted_votes(db, get_campaign(db, "first").id)] == before
     assert judged(home, "--with", "length").json | {"compared": 8, "verdicts": 8} == ran.json
     assert len(verdicts(db)) == 8
+
+
+def test_a_large_campaign_is_not_looked_through_for_every_lot(tmp_path, monkeypatch):
+    home = make_home(tmp_path / "larger", prompts=60)
+    db = open_writer(home)
+    looks = []
+
+    def looked(*words):
+        looks.append(cast_verdicts(*words))
+        return looks[-1]
+
+    monkeypatch.setattr(judging, "cast_verdicts", looked)
+    done = compare_campaign(
+        db, get_campaign(db, "first"), ranker_of(db, home, JudgeKind.LENGTH)._replace(lot=1)
+    )
+    assert (done.compared, done.verdicts, sum(looks), len(verdicts(db))) == (60, 60, 60, 60)
+    assert len(looks) <= 40, "two more than the lots would be 62"
+    db.conn.close()
 
 
 def test_raters_are_still_asked_about_what_a_machine_judged(home, db):
