@@ -40,9 +40,9 @@ def fill(folder: Path, votes: int, models: int, raters: int, prompts: int = 2000
                        ("code",) if i % 3 else ()) for i in range(prompts)]  # fmt: skip
     add_prompts(db, asked, prompt_set="bench")
     names = [f"model-{i}" for i in range(models)]
-    for name in names:
+    for n, name in enumerate(names):
         add_model(db, name, ModelKind.RECORDED)
-        add_responses(db, [Response.of(p.id, name, f"{name} says **{i}**. " + "word " * rng.randint(20, 200))
+        add_responses(db, [Response.of(p.id, name, f"It is **{i}**, in wording {n}. " + "word " * rng.randint(20, 200))
                            for i, p in enumerate(asked)])  # fmt: skip
     campaign = create_campaign(db, "bench", names, "bench", CampaignSettings(overlap=1000)).campaign
     battles = [b.id for b in battles_of(db, campaign.id)]
