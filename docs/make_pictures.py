@@ -181,6 +181,9 @@ def _after_training(page: Page, camera: Camera) -> None:
     page.goto(f"{BASE}/results")
     _choose(page, "Campaign", "second rematch")
     page.get_by_text(re.compile("^second rematch: ")).first.wait_for()
+    expect(page.get_by_text(re.compile("^(processing|queue)"))).to_have_count(
+        0
+    )  # till then Gradio veils the page
     camera.take(page, "results")
     _tab(page, "data", "table")
     camera.take(page, "data")
