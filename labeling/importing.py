@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sqlite_utils import Database
 
@@ -34,12 +35,14 @@ from labeling.formats.records import (
     Refusal,
 )
 from labeling.formats.registry import Reader, reader_of
-from labeling.intake import Intake, Target, Took
+from labeling.intake import Intake
+from labeling.intake_texts import Target, Took
 from labeling.scanning import names_in, notes, scan, scan_battles
 
 __all__ = ["ImportKind", "ImportReport", "Preview", "PreviewRow", "Refusal", "import_file", "preview"]
 
 CHUNK = 50  # rows a transaction: 10 to 30 ms, so that votes beside it wait for nothing they would notice
+T = TypeVar("T")
 HELD, PAUSE = 0.05, 0.025  # seconds of work after which a server gets its turn, and how long that is
 CHUNK_ALONE = 2000  # where no server runs nobody waits, and each transaction costs a wait for the disk
 LOOKED_AT = 20  # rows that show which columns there are
@@ -218,8 +221,8 @@ def _chunks(rows: Iterator[ReadRow], size: int) -> Iterator[list[ReadRow]]:
         yield chunk
 
 
-def giving_way(chunks: Iterator[list[ReadRow]]) -> Iterator[list[ReadRow]]:
-    """The chunks, with a pause after every HELD seconds of work.
+def giving_way(chunks: Iterator[T]) -> Iterator[T]:
+    """The chunks, each stored by a transaction or more, with a pause after every HELD seconds of work.
 
     Whoever waits for SQLite's lock looks again after 25 ms at the latest, then only every 100: between transactions that
     follow each other at once a server finds it free by luck alone, and votes waited up to its limit of 10 s.

@@ -4,11 +4,7 @@ What must not be half-visible (prompt sets, pairs) is kept back until `finish`; 
 finished.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import PurePath
 
 from sqlite_utils import Database
 
@@ -16,23 +12,20 @@ from db import exports, imports
 from db.campaigns import add_battle, add_campaign_models
 from db.catalog import (
     Added,
-    add_model,
     add_prompts,
-    add_refs,
     add_responses,
     add_scores,
-    find_model,
     prompts_of_ref,
 )
 from db.connection import transaction
 from db.entities.campaigns import Campaign, CampaignStatus, Purpose
-from db.entities.catalog import ModelKind, Prompt, Response, Score, Split, content_id, split_of
+from db.entities.catalog import Prompt, Response, Score, Split, content_id, split_of
 from db.entities.votes import Outcome, RaterKind
 from db.imports import ImportedVote, add_imported_votes
 from db.raters import add_rater
 from db.snapshots import add_pairs
 from db.times import Times
-from labeling.formats.naming import rater_name, safe_name
+from labeling.formats.naming import rater_name
 from labeling.formats.records import (
     BadRow,
     Given,
@@ -43,30 +36,12 @@ from labeling.formats.records import (
     GivenScore,
     GivenVote,
 )
+from labeling.intake_texts import Target, Texts, Took
 
 PAIRS_AT_ONCE = 500  # some 20 ms
 MOST_REMEMBERED = 50_000
-"""prompts of which an import remembers that they are stored, and meetings whose battles it knows"""
+"""meetings of two models on a prompt whose battles an import remembers"""
 _Meeting = tuple[str, int | None, frozenset[int]]
-
-
-class Took(StrEnum):
-    """What became of one thing a row gave."""
-
-    ADDED = "added"
-    THERE = "already there"
-    LATER = "counted when the import ends"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where an import goes: the name its sets and nameless answers get, the campaign of its votes, a split."""
-
-    import_id: int
-    name: str
-    source: str
-    campaign: Campaign | None = None
-    split: Split | None = None
 
 
 class Intake:
@@ -74,19 +49,11 @@ class Intake:
 
     def __init__(self, db: Database, target: Target) -> None:
         self.db, self.target = db, target
-        self.notes: Counter[str] = Counter()
-        self._names: dict[str, str] = {}
-        self._models: dict[str, tuple[str, int]] = {}
-        self._row_models: dict[str, tuple[str, int]] = {}
+        self._texts = Texts(db, target)
         self._times = Times()
         self._pairs: dict[tuple[str, str, str], int] = {}
         self._row_pairs: dict[tuple[str, str, str], int] = {}
         self._repeated = 0
-        self._prompts: dict[str, None] = {}
-        self._row_prompts: list[str] = []
-        self._stored_prompts: set[str] = set()
-        """some of the prompts that are stored: a file names one again and again, mostly close together"""
-        self._row_stored: list[str] = []
         self._raters: dict[tuple[str, RaterKind], int] = {}
         self._row_raters: dict[tuple[str, RaterKind], int] = {}
         self._row_battles: list[int] = []
@@ -97,27 +64,24 @@ class Intake:
     def take(self, given: Sequence[Given], line: int) -> list[Took]:
         """Store all that a row gives, or nothing: BadRow where it contradicts what is there or names what is not."""
         self._new_row()
-        notes, repeated = self.notes.copy(), self._repeated
+        repeated = self._repeated
         try:
             with transaction(self.db):
                 took = [self._stored(g, line) for g in given]
         except BadRow:
-            self.notes, self._repeated = notes, repeated
+            self._texts.refuse_row()
+            self._repeated = repeated
             raise
-        self._prompts |= dict.fromkeys(self._row_prompts)
-        if len(self._stored_prompts) > MOST_REMEMBERED:
-            self._stored_prompts.clear()
-        self._stored_prompts.update(self._row_stored)
+        self._texts.keep_row()
         self._raters |= self._row_raters
-        self._models |= self._row_models
         self._pairs |= self._row_pairs
         self._met.update(self._row_battles)
         return took
 
     def _new_row(self) -> None:
         """What a row learns counts only once the row is stored: forget the last one's."""
-        self._row_prompts, self._row_models, self._row_pairs, self._row_battles = [], {}, {}, []
-        self._row_stored, self._row_raters = [], {}
+        self._texts.begin_row()
+        self._row_pairs, self._row_battles, self._row_raters = {}, [], {}
 
     def battles_met(self) -> list[int]:
         """The battles of the rows since this was last asked, made now or there already."""
@@ -144,8 +108,8 @@ class Intake:
 
         A new pair set is filled under another name, chunk by chunk, and is there under its own only when it is whole.
         """
-        if self._prompts:
-            imports.add_to_set(self.db, self.target.name, self._prompts)
+        if self._texts.prompts:
+            imports.add_to_set(self.db, self.target.name, self._texts.prompts)
         if not self._pairs:
             return Added(0, 0)
         name = self.target.name
@@ -169,87 +133,34 @@ class Intake:
     @property
     def fills_set(self) -> bool:
         """Whether there were prompts for a set."""
-        return bool(self._prompts)
+        return bool(self._texts.prompts)
+
+    @property
+    def notes(self) -> Mapping[str, int]:
+        """{what is to be told: rows}."""
+        return self._texts.notes
 
     # -- prompts and responses -------------------------------------------------------------------------------------
 
     def _prompt_row(self, given: GivenPrompt) -> Took:
-        before = self._prompt_of(given)
+        before = self._texts.prompt_of(given)
         there = before.id in imports.splits_of(self.db, [before.id])
-        self._store_prompt(given)
+        self._texts.store_prompt(given)
         return Took.THERE if there else Took.ADDED
 
-    def _prompt_of(self, given: GivenPrompt) -> Prompt:
-        return Prompt.of(given.messages, given.split or self.target.split, given.tags)
-
-    def _store_prompt(self, given: GivenPrompt, *, in_set: bool = True) -> str:
-        prompt = self._prompt_of(given)
-        wanted = given.split or self.target.split
-        if wanted is not None or prompt.tags or prompt.id not in self._stored_prompts:
-            there = add_prompts(self.db, [prompt]).already_there
-            self._row_stored.append(prompt.id)
-        else:
-            there = 1
-        if there and wanted and imports.splits_of(self.db, [prompt.id])[prompt.id] is not wanted:
-            self.notes["prompts keep the split they are stored with"] += 1
-        if given.ref is not None:
-            add_refs(self.db, [(given.ref, prompt.id)])
-        if in_set:
-            self._row_prompts.append(prompt.id)
-        return prompt.id
-
-    def _known_prompt(self, given: GivenPrompt) -> str:
-        """The prompt of a row that needs one with its texts: stored now, or known by the source's id."""
-        if given.messages:
-            return self._store_prompt(given)
-        known = prompts_of_ref(self.db, given.ref or "")
-        if not known:
-            raise BadRow(f"no prompt is known as {given.ref}: import the prompts first, or give the text")
-        if len(known) > 1:
-            raise BadRow(f"prompt_id {given.ref} stands for {len(known)} prompts here: give the text")
-        self._row_prompts.append(known[0])
-        return known[0]
-
-    def _model(self, given: str) -> tuple[str, int]:
-        """(name, row number) of a model, registered as recorded where it is new."""
-        if given in self._models:
-            return self._models[given]
-        name = safe_name(given, "model")
-        if self._names.setdefault(name, given.strip()) != given.strip():
-            raise BadRow(f"the models {given!r} and {self._names[name]!r} would both be called {name!r}")
-        model = find_model(self.db, name)
-        if model is None or model.kind is ModelKind.RECORDED:
-            model = add_model(
-                self.db, name, ModelKind.RECORDED, note=f"from {PurePath(self.target.source).name}"
-            )
-        self._row_models[given] = name, model.id
-        return name, model.id
-
     def _response_row(self, given: GivenResponse) -> Took:
-        prompt = self._known_prompt(given.prompt)
-        name, number = self._model(given.model or self.target.name)
-        return self._response(prompt, name, number, given.text, given.settings)[1]
-
-    def _response(
-        self, prompt: str, model: str, number: int, text: str, settings: Mapping[str, object] | None = None
-    ) -> tuple[str, Took]:
-        """The model's response with this text; another text than the stored ones becomes its next sample."""
-        stored = [s for s in imports.texts_of_model(self.db, prompt, number) if s.text is not None]
-        same = next((s for s in stored if s.text == text), None)
-        if same is not None:
-            return same.id, Took.THERE
-        if stored:
-            self.notes["responses are a further sample of a model that had answered the prompt"] += 1
-        sample = max((s.sample for s in stored), default=-1) + 1
-        response = Response.of(prompt, model, text, sample=sample, settings=settings)
-        add_responses(self.db, [response])
-        return response.id, Took.ADDED
+        prompt = self._texts.known_prompt(given.prompt)
+        name, number = self._texts.model(given.model or self.target.name)
+        return self._texts.response(prompt, name, number, given.text, given.settings)[1]
 
     def _item(self, given: GivenItem) -> Took:
-        prompt = self._known_prompt(given.prompt)
-        (name_a, model_a), (name_b, model_b) = self._model(given.model_a), self._model(given.model_b)
-        response_a, _ = self._response(prompt, name_a, model_a, given.text_a)
-        response_b, _ = self._response(prompt, name_b, model_b, given.text_b)
+        prompt = self._texts.known_prompt(given.prompt)
+        (name_a, model_a), (name_b, model_b) = (
+            self._texts.model(given.model_a),
+            self._texts.model(given.model_b),
+        )
+        response_a, _ = self._texts.response(prompt, name_a, model_a, given.text_a)
+        response_b, _ = self._texts.response(prompt, name_b, model_b, given.text_b)
         if self.target.campaign is not None:
             self._add_battle(imports.Item(prompt, response_a, response_b, model_a, model_b), None)
         return (
@@ -259,7 +170,7 @@ class Intake:
     # -- pairs and scores ------------------------------------------------------------------------------------------
 
     def _pair(self, given: GivenPair, line: int) -> Took:
-        prompt = self._known_prompt(given.prompt)
+        prompt = self._texts.known_prompt(given.prompt)
         responses = [Response.of(prompt, None, text) for text in (given.chosen, given.rejected)]
         chosen, rejected = (r.id for r in responses)
         pair, turned = (prompt, chosen, rejected), (prompt, rejected, chosen)
@@ -274,10 +185,10 @@ class Intake:
         return Took.LATER
 
     def _score(self, given: GivenScore) -> Took:
-        prompt = self._known_prompt(given.prompt)
-        name, number = self._model(given.model)
+        prompt = self._texts.known_prompt(given.prompt)
+        name, number = self._texts.model(given.model)
         if given.text is not None:
-            response, _ = self._response(prompt, name, number, given.text)
+            response, _ = self._texts.response(prompt, name, number, given.text)
         else:
             stored = [s for s in imports.texts_of_model(self.db, prompt, number) if s.text is not None]
             if not stored:
@@ -338,7 +249,10 @@ class Intake:
         """(battle, whether its slots are the other way round) of a vote, made where it is new."""
         if given.item is not None:
             return self._add_battle(self._item_of(given.item), given.turn)
-        (name_a, model_a), (name_b, model_b) = self._model(given.model_a), self._model(given.model_b)
+        (name_a, model_a), (name_b, model_b) = (
+            self._texts.model(given.model_a),
+            self._texts.model(given.model_b),
+        )
         if model_a == model_b:
             raise BadRow("model_a and model_b are the same")
         prompt = self._prompt_of_vote(given, model_a, model_b)
@@ -391,7 +305,7 @@ class Intake:
         """
         later = given.turn is not None and given.turn > 1 and given.text_a is None
         if given.prompt.messages and not later:
-            return self._store_prompt(given.prompt, in_set=False)
+            return self._texts.store_prompt(given.prompt, in_set=False)
         ref = given.prompt.ref if given.prompt.ref is not None else Prompt.of(given.prompt.messages).id
         nameless = content_id("ref", self._campaign.name, ref, given.turn)
         known = prompts_of_ref(self.db, ref)
@@ -412,7 +326,7 @@ class Intake:
 
     def _response_of_vote(self, prompt: str, model: str, number: int, text: str | None) -> str:
         if text is not None:
-            return self._response(prompt, model, number, text)[0]
+            return self._texts.response(prompt, model, number, text)[0]
         stored = imports.texts_of_model(self.db, prompt, number)
         with_text = next((s.id for s in stored if s.text is not None), None)
         if with_text is not None:
