@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import labeling.importing as importing
+import labeling.intake as intake
 from arena.report import report
 from db import exports, imports
 from db.campaigns import get_campaign, list_campaigns
@@ -609,9 +610,9 @@ def test_a_killed_import_shows_nothing_and_is_taken_up_again(home: Home, tmp_pat
     db = open_writer(home)
     campaign = imports.add_empty_campaign(db, "c", "all", CampaignSettings(), CampaignStatus.CLOSED)
     begun = begin_import(db, "votes", str(Path(source).resolve()), campaign.id)
-    intake = importing.Intake(db, importing.Target(begun, "v", source, campaign))
+    begun_intake = importing.Intake(db, importing.Target(begun, "v", source, campaign))
     reader = importing._recognised(importing.source_of(source), ImportKind.VOTES, None, {})[1]
-    intake.take(reader.read(vote()), 1)
+    begun_intake.take(reader.read(vote()), 1)
     assert list(counted_votes(db, campaign.id)) == []
     moved = write(tmp_path, "w.jsonl", [vote()])
     assert "cut off" in import_file(home, ImportKind.VOTES, moved, campaign="c").refusals[0].reason
@@ -913,3 +914,23 @@ def test_the_schema_guards_items(home: Home) -> None:
     with pytest.raises(sqlite3.IntegrityError):
         db.conn.execute("INSERT INTO item_refs VALUES ('x', 'nope', 'neither')")
     assert add_imported_votes(db, list[ImportedVote](), 0) == 0
+
+
+@pytest.mark.parametrize("remembered", [50_000, -1])
+def test_votes_without_texts_find_their_battle_however_little_is_remembered(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remembered: int
+) -> None:
+    """Either way round; where two battles are possible, the one of the first answers."""
+    monkeypatch.setattr(intake, "MOST_REMEMBERED", remembered)
+    bare = {"response_a": None, "response_b": None}
+    rows = [
+        vote(), vote(prompt="How?"), vote(rater="bob", **bare), vote(rater="cid", **bare, model_a="m2", model_b="m1"),
+        vote(rater="bob", prompt="How?", **bare), vote(rater="ann", **bare), vote(rater="dan", response_b="three"),
+        vote(rater="eve", **bare),
+    ]  # fmt: skip
+    report = import_file(home, ImportKind.VOTES, write(tmp_path, "v.jsonl", rows), campaign="c")
+    assert (report.added, report.refused) == (len(rows), 0)
+    votes = list(counted_votes(db := open_reader(home), get_campaign(db, "c").id))
+    first, second, third = dict.fromkeys(v.battle for v in votes)
+    assert [v.battle for v in votes] == [first, second, first, first, second, first, third, first]
+    assert [v.outcome.value for v in votes] == ["a", "a", "a", "b", "a", "a", "a", "a"]
