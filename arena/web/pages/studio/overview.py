@@ -62,7 +62,7 @@ def nodes(loop: Loop) -> list[Node]:
         (Stage.RESPONSES, "Responses", _n(loop.responses), "stored, one a model and prompt"),
         (Stage.BALLOTS, "Blind ballots", _n(loop.battles), f"open to vote on; {_n(loop.counts.shown)} shown"),
         (Stage.VOTES, "Votes", _n(loop.people_votes), f"by people; {_n(loop.simulated_votes)} simulated"),
-        (Stage.PAIRS, "Preference pairs", _n(loop.pairs), f"chosen over rejected; {_n(loop.fresh.people)} new vote{'s' * (loop.fresh.people != 1)}"),
+        (Stage.PAIRS, "Preference pairs", _n(loop.pairs), f"chosen over rejected; {_n(loop.fresh.people)} new vote{'' if loop.fresh.people == 1 else 's'}"),
         (Stage.SNAPSHOT, "Frozen snapshot", _n(loop.snapshot_pairs), "pairs of the last run, hashed"),
         (Stage.RUN, "Training run", *_run(loop)),
         (Stage.CANDIDATE, "Candidate", loop.candidate or "-", "registered when its run succeeds"),
