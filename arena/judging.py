@@ -38,6 +38,7 @@ from db.judges import (
     open_battles,
 )
 from labeling.formats.naming import safe_name
+from labeling.importing import giving_way
 from training.starter import REWARD_MODEL, weights_of
 
 if TYPE_CHECKING:
@@ -346,7 +347,7 @@ def compare_campaign(
     todo = open_battles(db, ranker.row.id, campaign.id, battle, again=again)
     compared, due = 0, 0
     try:
-        for lot in compare(db, ranker, todo.open, say, should_stop):
+        for lot in giving_way(compare(db, ranker, todo.open, say, should_stop)):
             compared += lot
             if compared >= due:  # each time looks at the whole campaign, and votes wait meanwhile
                 verdicts += cast_verdicts(db, ranker.row, campaign.id, battle)
