@@ -1,7 +1,7 @@
 """The rows of an export, made from some of its votes at a time: CHUNK of them where rows are votes, else whole battles.
 
-What becomes of the votes is noted meanwhile (`Ledger`), a few bytes a vote; the answers of a battle, its pair and what of it is
-contradictory or refused take a few hundred bytes a battle.
+What becomes of the votes is noted meanwhile (`Ledger`): two bytes a vote, and a few hundred a battle for what is contradictory, refused
+or tells a repetition.
 """
 
 from collections import Counter
