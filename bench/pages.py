@@ -114,7 +114,6 @@ def in_browser(home: Path) -> Iterator[tuple[str, Drawn]]:
         page = browser.new_page()
         page.set_default_timeout(600_000)
         page.goto(f"{base}/{link.split('/', 3)[3]}")
-        page.get_by_role("button").first.click()
         page.locator("#studio-tabs").wait_for()  # logged in, and at rest
         page.on("request", began)
         page.on("requestfinished", ended)
