@@ -51,7 +51,7 @@ def test_many_votes_are_looked_at_by_a_child_and_till_then_there_are_no_flags(co
     assert looks.at(campaign) is None, "one child's look for everybody"
     context.kept.submit(int).result(timeout=120)  # one at a time: then the look before it is there
     whole = look(context.readers.get(), campaign)
-    assert [f.flag for f in whole.flags["undecided"]] == [Flag.SAME]
+    assert Flag.SAME in [f.flag for f in whole.flags["undecided"]]
     assert looks.at(campaign) == whole
     assert quick_look(context.readers.get(), campaign).counts == whole.counts
     kept = looks.at(campaign)
