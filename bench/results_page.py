@@ -102,8 +102,7 @@ def look(home: Path, base: str, pictures: str | None) -> None:
         page = browser.new_page(viewport={"width": 1280, "height": 860})
         page.set_default_timeout(600_000)
         page.goto(base + "/" + link.split("/", 3)[3])
-        page.get_by_role("button").first.click()
-        page.wait_for_url(lambda url: "/login" not in url)
+        page.wait_for_url(lambda url: "/login" not in url)  # the page goes on by itself
         start = time.perf_counter()
         page.goto(f"{base}/results")
         page.wait_for_selector(".tr-hero")
