@@ -24,6 +24,7 @@ from db.entities.campaigns import (
 )
 from db.entities.catalog import content_id
 from db.errors import UserError
+from labeling.submission import LONGEST_NAME, MOST_NAMES
 
 MEANING: Mapping[str, str] = {
     "purpose": "collect (its votes train) or evaluate (held-out prompts only, never trains)",
@@ -128,6 +129,9 @@ def check(settings: CampaignSettings) -> None:
         (not (settings.live and settings.purpose is Purpose.EVALUATE),
          "an evaluation takes held-out prompts only, and what raters write falls into either half",
          "set live=no, or collect"),
+        *((len(names) <= MOST_NAMES and all(len(name) <= LONGEST_NAME for name in names), f"{what} are short, and a vote takes few of them",
+           f"give at most {MOST_NAMES}, each of {LONGEST_NAME} characters at most")
+          for what, names in (("criteria", settings.criteria), ("reason_tags", settings.reason_tags))),
         *((not url or urlsplit(url).scheme in ("http", "https"), f"{url!r} is no web address", "give https://...")
           for url in (settings.completion_url, settings.screenout_url)),
     ):  # fmt: skip

@@ -1,6 +1,6 @@
 """What an export knows before its first row: its votes as numbers, who gave them, what the card says of them.
 
-The votes themselves are read some at a time while the rows are made (labeling/making.py).
+The votes themselves are read some at a time while the rows are made (labeling/export_rows.py).
 """
 
 import secrets

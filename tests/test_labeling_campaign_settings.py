@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from db.entities.campaigns import CampaignSettings
 from db.errors import UserError
 from labeling.campaign_settings import MEANING, changed, shown, typed_pairs
+from labeling.submission import parse_submission
 
 PLAIN = CampaignSettings()
 QUIZ = json.dumps([{"question": "Which?", "answers": ["this", "that"], "correct": 1}])
@@ -48,6 +49,7 @@ def test_a_consent_text_gets_a_version_of_its_own_until_it_changes():
     ("overlap", "9" * 20), ("target", "9" * 20), ("rater_cap", "9" * 20), ("lease_seconds", "9" * 12), ("undo_seconds", "9" * 12),
     ("starts_at", "0001-01-01T00:00+14:00"), ("quiz", "[" * 20_000),
     ("quiz", '[{"question": "x", "answers": ["a", "b"], "correct": 1e999}]'),
+    ("criteria", "w" * 81), ("reason_tags", ",".join(map(str, range(21)))),
 ])  # fmt: skip
 def test_what_does_not_fit_is_one_line_that_says_what_to_do(key, value):
     with pytest.raises(UserError) as error:
@@ -76,6 +78,14 @@ def test_a_session_does_not_end_before_it_starts():
 def test_check_questions_and_a_reveal_after_each_vote_do_not_go_together():
     with pytest.raises(UserError, match="give check questions away"):
         changed(PLAIN, {"reveal": "each", "gold_rate": "0.1"})
+
+
+def test_a_vote_that_answers_everything_a_campaign_may_ask_is_taken():
+    names = [f"{n:080}" for n in range(20)]
+    asks = changed(PLAIN, {"criteria": ",".join(names), "reason_tags": ",".join(names)})
+    given = {"criteria": dict.fromkeys(asks.criteria, "left"), "tags": {"left": list(asks.reason_tags)}}
+    vote = parse_submission({"assignment": "a", "choice": "left", "key": "k", **given})
+    assert len(vote.criteria) == len(vote.tags[0][1]) == 20
 
 
 def test_typed_pairs_read_files_and_refuse_what_they_do_not_know(tmp_path):
