@@ -355,8 +355,8 @@ def test_in_another_sites_frame_the_cookie_is_partitioned(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("path", "framed"),
-    [("/join/unknown", True), ("/rate/", True), ("/", True), ("/live/", True), ("/studio/", False), ("/results/", False),
-     ("/chat/", False), ("/login/", False), ("/login", False), ("/nothing", False)],
+    [("/join/unknown", True), ("/rate/", True), ("/", True), ("/live/", True), ("/results/", True),
+     ("/studio/", False), ("/chat/", False), ("/login/", False), ("/login", False), ("/nothing", False)],
 )  # fmt: skip
 def test_another_site_may_frame_what_raters_see_and_nothing_else(
     tmp_path: Path, path: str, framed: bool

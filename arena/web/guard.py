@@ -37,8 +37,8 @@ EVENTS = {
     "POST": re.compile(r"gradio_api/(queue/join|cancel|reset|component_server)"),
 }
 PAGES_WITH_EVENTS = {Page.RESULTS, Page.STUDIO, Page.CHAT}
-PAGES_FOR_FRAMES = {None, Page.RATE, Page.LIVE}
-"""what `--embed` lets another site show in a frame: the raters' pages, and the links and routes of no page"""
+PAGES_FOR_FRAMES = {None, Page.RATE, Page.LIVE, Page.RESULTS}
+"""what `--embed` lets another site show in a frame: what raters see, where nothing of the owner's can be pressed"""
 
 POLICY = b"content-security-policy"
 CSP = (

@@ -10,8 +10,10 @@ from urllib.parse import unquote
 import pytest
 from playwright.sync_api import Browser, Frame, Page, expect
 
+from db.campaigns import set_status
 from db.connection import open_reader
 from db.counting import counts
+from db.entities.campaigns import CampaignSettings, CampaignStatus, Recruit
 from tests.browser.conftest import RATING
 from tests.browser.test_rate import SETTLED
 from tests.factories import make_home
@@ -46,7 +48,13 @@ def site() -> Iterator[str]:
 
 @pytest.fixture
 def web(site: str, tmp_path: Path) -> Iterator[Running]:
-    with running(make_home(tmp_path / "home"), https=True, embed=site) as served:
+    settings = CampaignSettings(
+        share_results=True,
+        recruit=Recruit.PROLIFIC,
+        completion_code="C",
+        completion_url="https://panel.example",
+    )
+    with running(make_home(tmp_path / "home", settings=settings), https=True, embed=site) as served:
         yield served
 
 
@@ -64,6 +72,13 @@ def framed(page: Page, site: str, address: str) -> Frame:
     return page.frames[1]
 
 
+def vote(page: Page, frame: Frame) -> None:
+    """For the left answer of the ballot on the screen, until it is saved."""
+    page.wait_for_timeout(SETTLED)
+    frame.locator('[data-choice="left"]').click()
+    expect(frame.locator('[data-role="saved"]')).to_contain_text("Saved")
+
+
 def test_a_rater_votes_in_the_frame_though_the_browser_keeps_nothing_there(
     web: Running, site: str, page: Page
 ) -> None:
@@ -73,15 +88,26 @@ def test_a_rater_votes_in_the_frame_though_the_browser_keeps_nothing_there(
         frame.evaluate("(() => { try { return Boolean(localStorage) } catch { return false } })()") is False
     )
     first = frame.locator(".tb-rate").get_attribute("data-assignment")
-    page.wait_for_timeout(SETTLED)
-    frame.locator('[data-choice="left"]').click()
+    vote(page, frame)
     expect(frame.locator(".tb-rate")).not_to_have_attribute("data-assignment", first or "")
-    expect(frame.locator('[data-role="saved"]')).to_contain_text("Saved")
     db = open_reader(web.home)
     with contextlib.closing(db.conn):
         assert counts(db).stored == 1
     frame.locator("[data-do=menu]").click()
     expect(frame.locator("[data-role=language]")).to_be_hidden()
+
+
+def test_at_the_end_a_rater_reads_the_shared_results_in_the_frame(
+    web: Running, site: str, page: Page
+) -> None:
+    frame = framed(page, site, web.base + web.link())
+    frame.wait_for_selector(RATING)
+    vote(page, frame)
+    web.writer.call(lambda db: set_status(db, "first", CampaignStatus.CLOSED))
+    frame.goto(web.base + "/rate/")
+    expect(frame.locator('[data-role="finish"]')).to_have_attribute("target", "_blank")
+    frame.get_by_text("See the results").click()
+    expect(frame.locator(".tr-page")).to_contain_text("model-one")
 
 
 def test_a_stranger_in_the_frame_is_told_about_links(web: Running, site: str, page: Page) -> None:

@@ -99,7 +99,8 @@ const over = async () => {
   doing("leave").forEach((b) => { b.hidden = !withdraw; });
   if (root.dataset.state !== "screen" || !end) return;
   if (address && URL.canParse(address) && /^https?:$/.test(new URL(address).protocol)) {
-    Object.assign(part("finish"), { hidden: false, href: address, rel: "noreferrer", textContent: finishWords(new URL(address)) });
+    Object.assign(part("finish"), { hidden: false, href: address, rel: "noreferrer", textContent: finishWords(new URL(address)),
+      target: window.top === window ? "_self" : "_blank" });   // few sites open in a frame
   }
   part("results").hidden = !results;
   part("live-end").hidden = !live;
