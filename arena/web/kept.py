@@ -5,6 +5,7 @@ process, so a child makes it; what is kept is shown, with its time, until the ne
 """
 
 import gc
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -20,8 +21,10 @@ from arena.report import Report, report
 from arena.web.last_pages import keep_page, last_page
 from db.campaigns import list_campaigns
 from db.connection import Home, Readers, open_reader
+from db.errors import UserError
 from db.figures import figures_stamp, votes_in
 
+LOG = logging.getLogger("tastebench.kept")
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -70,6 +73,7 @@ class KeptReports:
         self._kept: dict[str | None, Kept] = {}
         self._made: dict[tuple[str | None, str], Future[Made]] = {}
         self._pool: ProcessPoolExecutor | None = None
+        self._told = ""
         self._lock = threading.RLock()
 
     def looks(self, campaign: str | None) -> Iterator[Look]:
@@ -131,10 +135,23 @@ class KeptReports:
             if self._pool is None:
                 self._pool = _child()
             try:
-                return self._pool.submit(work, *args, **named)
+                begun = self._pool.submit(work, *args, **named)
             except BrokenProcessPool:  # the child was killed, by want of memory say: another takes its place
                 self._pool = _child()
-                return self._pool.submit(work, *args, **named)
+                begun = self._pool.submit(work, *args, **named)
+        begun.add_done_callback(self._loud)
+        return begun
+
+    def _loud(self, done: Future[T]) -> None:
+        """What failed in the child is told with its traceback, once for as long as it stays the same: pages ask again and again."""
+        error = None if done.cancelled() else done.exception()
+        if error is None or isinstance(error, UserError):
+            return
+        if repr(error) != self._told:
+            LOG.error(
+                "figures could not be worked out; they are tried again when somebody looks", exc_info=error
+            )
+        self._told = repr(error)
 
     def close(self) -> None:
         """End the child."""
