@@ -299,6 +299,7 @@ def test_nothing_to_compare_leaves_nothing(home, db):
 
 
 def test_a_preview_shows_ballots_and_names_no_model(home):
+    assert "-1 is not in the range" in refused(run(home, "campaign", "preview", "first", "--n", -1))
     out = run(home, "campaign", "preview", "first", "--n", 2).out
     assert out.count("[user] Question") == 2
     assert out.count("  left  | Answer") == 2

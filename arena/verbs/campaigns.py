@@ -212,7 +212,7 @@ def campaign_list(as_json: bool) -> None:
 
 @campaign.command("preview")
 @click.argument("name")
-@click.option("--n", default=3, show_default=True, help="How many ballots.")
+@click.option("--n", type=click.IntRange(1), default=3, show_default=True, help="How many ballots.")
 @as_json
 def campaign_preview(name: str, n: int, as_json: bool) -> None:
     """Print the first ballots of a campaign as a rater would read them."""
