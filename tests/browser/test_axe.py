@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, TimeoutError, expect  # noqa: A004
 
 from arena.demo import seed
 from db.campaigns import battles_of, get_campaign
@@ -212,7 +212,9 @@ def test_what_has_the_focus_shows_it(demo: Running, chromium: Browser) -> None:
             page.wait_for_timeout(FILLED)
             for _ in range(34):
                 page.keyboard.press("Tab")
-                page.wait_for_timeout(20)  # Gradio draws a list's ring once it has heard of the focus
+                # Gradio draws a list's ring once it has heard of the focus
+                with contextlib.suppress(TimeoutError):
+                    page.wait_for_function(f"({RING})() === ''", timeout=5_000)
                 hidden.add(page.evaluate(RING))
         assert hidden == {""}
 
