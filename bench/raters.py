@@ -6,7 +6,9 @@ Each run is a session in memory: the crowd's own decisions (arena/crowd.py) on t
 ../shared/data is beside the checkout, on recorded answers to AlpacaEval's questions; ballots are drawn as the product
 draws them, check questions at the stated rates. One rater of each profile sits among honest (or careful) ones; "careful
 0.1" turns one vote in ten round. In the scenes of bots that come later, twelve readers give 50 ballots each, then two
-pressers of left, then two of dice, `--votes` each. A careless rater counts as found if flagged after `--votes` ballots; a
+pressers of left, then two of dice, `--votes` each. "taste 2" is somebody who differs from others as people do: of all
+together, the log odds of an answer are drawn once a battle (normal, deviation 2); "coin" ties as often as they, and else
+throws a coin. A careless rater counts as found if flagged after `--votes` ballots; a
 reader counts as accused if flagged at any of the looks on the way there (`--end`: one look at the end, much faster). The
 naive way beside it: flag who misses half of the known answers, or agrees with the others
 on less than half of the shared battles.
@@ -15,17 +17,18 @@ on less than half of the shared battles.
 import argparse
 import itertools
 import json
+import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from arena.crowd import DEFAULT_NOISE, Decide, decision, drawn_elapsed_ms
 from db.checks import CheckVote
 from db.entities.catalog import Split
-from db.entities.votes import BallotKind, Outcome, RaterKind, Vote
+from db.entities.votes import BallotKind, Choice, Outcome, RaterKind, Vote
 from labeling.assignment import REPEAT_GAP, kind_of_next
 from labeling.ballot import outcome_of
 from labeling.flags import Limits
@@ -38,6 +41,8 @@ CARELESS = ("random", "left", "fast", "copy")
 LOOKS = range(12, 401, 4)
 FIRST = 50
 """ballots of each reader where the careless come later"""
+TIES = 0.15
+"""of the ballots of people who differ, and of those beside them who throw a coin"""
 
 
 class Match(NamedTuple):
@@ -172,6 +177,21 @@ class Session:
         )  # fmt: skip
 
 
+def by_taste(rng: random.Random, spread: float) -> Decide:
+    """Somebody who prefers an answer with the odds that all have in common; no spread is a coin."""
+
+    def decide(ballot: Mapping[str, Any]) -> Choice:
+        left, right = (ballot[side]["text"] for side in ("left", "right"))
+        if rng.random() < TIES:
+            return Choice.TIE
+        low, high = sorted((left, right))
+        odds = math.exp(random.Random(low + high).gauss(0, spread))
+        chosen = high if rng.random() < odds / (1 + odds) else low
+        return Choice.LEFT if chosen == left else Choice.RIGHT
+
+    return decide
+
+
 def crowd(profiles: Sequence[str], seed: str) -> list[Rater]:
     """A rater of each of these profiles; "careful 0.1" turns one vote in ten round."""
     made = []
@@ -179,7 +199,8 @@ def crowd(profiles: Sequence[str], seed: str) -> list[Rater]:
         rng = random.Random(f"{seed}-{n}")
         kind, _, noise = profile.partition(" ")
         share = float(noise) if noise else DEFAULT_NOISE.get(kind, 0.0)
-        made.append(Rater(f"{profile}-{n}", profile, decision(kind, rng, share), rng))
+        decide = by_taste(rng, share) if kind in ("taste", "coin") else decision(kind, rng, share)
+        made.append(Rater(f"{profile}-{n}", profile, decide, rng))
     return made
 
 
@@ -315,6 +336,9 @@ def scenes() -> list[Scene]:
             True,
         ),
     ]
+    for spread in (4, 2, 1):  # two of them say the same of 82, 70 and 59 of 100 battles that both decided
+        name = f"people who differ, taste {spread}, overlap 3, no checks"
+        found.append(Scene(name, starter, [f"taste {spread}"] * 12, 3, 0.0, 0.0, ["coin"] * 2))
     if real:
         found += [
             Scene("real texts, overlap 1", real, careful, 1),

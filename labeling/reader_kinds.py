@@ -37,7 +37,7 @@ STATED = Kinds(np.array([0.5, 0.35, 0.15]), np.array([0.8, 0.2]))
 
 
 def kinds_of_others(fits: Mapping[str, Floats], crowd: Collection[str]) -> dict[str, Kinds]:
-    """For each rater, the kinds of reader that the others of the crowd are; nobody is measured by their own answers.
+    """For each rater, the kinds of reader that the others of the crowd are: what is learned of a rater's own answers is taken off.
 
     `fits`: by rater, ln of how many times better each kind of reading explains the answers than pressing blind.
     """

@@ -7,8 +7,8 @@ others say. Readers differ, so the second story is a mixture of kinds: three gra
 or the rater's own, and a taste that has nothing to do with the others'; how many readers are of each kind is learned from
 the crowd (labeling/reader_kinds.py). A share of ties of one's own may be any, each as likely beforehand, and costs what that
 freedom is worth. The ratio of the two likelihoods is a Bayes factor (Kass and Raftery 1995); by Ville's inequality
-readers drawn from the mixture ever reach a factor of f with chance 1/f at most, however often one looks (the shares of
-sides are estimated, so tests and bench/raters.py measure it).
+readers drawn from the mixture ever reach a factor of f with chance 1/f at most, however often one looks. That is a bound,
+and the shares of sides, the kinds and what the others let expect are estimated: bench/raters.py measures how rare it is.
 """
 
 import math
@@ -104,7 +104,7 @@ class _Part(NamedTuple):
     blind: Floats
     expected: Floats
     any_ties: float
-    """ln of what it costs that the share of ties may be any (at most 0)"""
+    """ln of what it costs that the share of ties in this part may be any, beside their share of all presses"""
 
     @property
     def pressed(self) -> float:

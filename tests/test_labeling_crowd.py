@@ -49,3 +49,11 @@ def test_readers_who_slip_now_and_then_are_left_alone_among_careful_ones():
     readers = ("careful", "careful 0.1", "careful 0.15")
     assert {p: found[p].last for p in readers} == dict.fromkeys(readers, 0)
     assert found["random"].last >= 11
+
+
+@pytest.mark.parametrize(("spread", "coins"), [(4, 10), (1, 0)])
+def test_people_who_differ_are_not_marked_for_it(spread, coins):
+    """Twelve of them and two who throw a coin a session: the coins are found as far as the people agree."""
+    found = tried(SCENES[f"people who differ, taste {spread}, overlap 3, no checks"], 10, 40, end=True)
+    assert found[f"taste {spread}"].last == 0
+    assert found["coin"].last >= coins
