@@ -18,8 +18,8 @@ from db.entities.campaigns import FROZEN, Campaign, CampaignSettings, CampaignSt
 from db.errors import Conflict, UserError
 from labeling import campaign_settings as settings_by_name
 from labeling import gold
+from labeling.scanning import Ahead, read_ahead
 from labeling.scanning import notes as scanning_notes
-from labeling.scanning import read_ahead
 
 MADE_BY_ITSELF = 20
 """check questions made of the campaign's own answers where it wants some and has none"""
@@ -43,9 +43,12 @@ class Changed(NamedTuple):
 
 def create_campaign(
     home: Home, db: Database, name: str, models: Sequence[str], prompts: str, settings: CampaignSettings, *,
-    draft: bool = False, job: ThisJob | None = None,
+    draft: bool = False, job: ThisJob | None = None, ahead: Ahead | None = None,
 ) -> Made:  # fmt: skip
-    """Create a campaign; with a job, first write the responses that are missing."""
+    """Create a campaign; with a job, first write the responses that are missing.
+
+    Its battles are looked at before the transaction that makes it; who calls this in one hands over what was read `ahead`.
+    """
     if find_campaign(db, checked_name(name, "campaign")) is not None:
         raise Conflict(f"there is already a campaign named {name!r}", "choose another name")
     for model in models:
@@ -55,9 +58,9 @@ def create_campaign(
                  should_stop=job.should_stop)  # fmt: skip
     status = CampaignStatus.DRAFT if draft else CampaignStatus.OPEN
     demo = "starter" if all(m.startswith("starter-") for m in models) else None
-    read_ahead(db, models, prompts)
+    ahead = ahead or read_ahead(db, models, prompts, settings.purpose)
     with transaction(db):
-        made = compare(db, name, models, prompts, settings, status=status, demo=demo)
+        made = compare(db, name, models, prompts, settings, status=status, demo=demo, ahead=ahead)
         notes = [*_notes(made), *scanning_notes(db, made.campaign.id)]
         notes += check_questions_made(db, made.campaign)
     return Made(campaign_row(db, made.campaign), made.battles, tuple(notes))
@@ -99,19 +102,36 @@ def check_questions_made(db: Database, campaign: Campaign) -> list[str]:
             f"`campaign gold {campaign.name} --file FILE` adds your own")]  # fmt: skip
 
 
-def change(db: Database, name: str, typed: Mapping[str, str]) -> Changed:
+def read_for_change(db: Database, name: str, typed: Mapping[str, str]) -> Ahead | None:
+    """What `change` needs ahead of its transaction; None where it will make no new version."""
+    old = get_campaign(db, name)
+    settings = settings_by_name.changed(old.settings, typed)
+    if not (_frozen(old, settings) and campaigns.has_votes(db, old.id)):
+        return None
+    return read_ahead(db, old.models, old.prompts, settings.purpose)
+
+
+def _frozen(old: Campaign, settings: CampaignSettings) -> list[str]:
+    """The names of what these settings change and votes freeze."""
+    return [k for k in sorted(FROZEN) if getattr(settings, k) != getattr(old.settings, k)]
+
+
+def change(
+    db: Database, name: str, typed: Mapping[str, str], *, ahead: Ahead | None = None
+) -> Changed:  # fmt: skip
     """Give a campaign other settings by name.
 
     Once it has votes, a change of what raters are asked or shown makes a new version: a campaign of the same lineage,
     models and prompts that takes the old one's place, which is closed; seats carry over. UserError names what does
     not fit.
     """
+    ahead = ahead or read_for_change(db, name, typed)
     with transaction(db):
         old = get_campaign(db, name)
         settings = settings_by_name.changed(old.settings, typed)
-        frozen = [k for k in sorted(FROZEN) if getattr(settings, k) != getattr(old.settings, k)]
+        frozen = _frozen(old, settings)
         if frozen and campaigns.has_votes(db, old.id):
-            made = _next_version(db, old, settings)
+            made = _next_version(db, old, settings, ahead)
             because = f"{name} has votes and stays as it was, closed: {', '.join(frozen)} changed"
             return Changed(made, True, (because, *check_questions_made(db, made)))
         if settings.purpose != old.settings.purpose:
@@ -122,26 +142,41 @@ def change(db: Database, name: str, typed: Mapping[str, str]) -> Changed:
         return Changed(made, False, tuple(check_questions_made(db, made)))
 
 
-def _next_version(db: Database, old: Campaign, settings: CampaignSettings) -> Campaign:
+def _next_version(db: Database, old: Campaign, settings: CampaignSettings, ahead: Ahead | None) -> Campaign:
     base = old.name.removesuffix(f" v{old.version}")
     made = compare(db, f"{base} v{old.version + 1}", old.models, old.prompts, settings, status=old.status,
-                   lineage=old.lineage, demo=old.demo).campaign  # fmt: skip
+                   lineage=old.lineage, demo=old.demo, ahead=ahead).campaign  # fmt: skip
     checks.add_gold_pairs(db, made, checks.gold_pairs_of(db, old.id), "file")
     campaigns.set_status(db, old.name, CampaignStatus.CLOSED)
     return campaigns.mark_version(db, made, old)
 
 
+def read_for_clone(
+    db: Database, name: str, models: Sequence[str] = (), prompts: str | None = None,
+    typed: Mapping[str, str] | None = None,
+) -> Ahead:  # fmt: skip
+    """What `clone` needs ahead of its transaction."""
+    old = get_campaign(db, name)
+    return read_ahead(db, models or old.models, prompts or old.prompts, _copied(old, typed).purpose)
+
+
+def _copied(old: Campaign, typed: Mapping[str, str] | None) -> CampaignSettings:
+    """The settings of a copy: the old ones but for its times and what is typed."""
+    settings = dataclasses.replace(old.settings, starts_at=None, ends_at=None)
+    return settings_by_name.changed(settings, typed or {})
+
+
 def clone(
     db: Database, name: str, new: str | None = None, models: Sequence[str] = (), prompts: str | None = None,
-    typed: Mapping[str, str] | None = None,
+    typed: Mapping[str, str] | None = None, *, ahead: Ahead | None = None,
 ) -> Changed:  # fmt: skip
     """A draft like another campaign, with its settings, check questions, models and prompts where no others are named."""
+    ahead = ahead or read_for_clone(db, name, models, prompts, typed)
     with transaction(db):
         old = get_campaign(db, name)
-        settings = dataclasses.replace(old.settings, starts_at=None, ends_at=None)
-        settings = settings_by_name.changed(settings, typed or {})
+        settings = _copied(old, typed)
         made = compare(db, new or _free_name(db, name), models or old.models, prompts or old.prompts, settings,
-                       status=CampaignStatus.DRAFT, demo=old.demo).campaign  # fmt: skip
+                       status=CampaignStatus.DRAFT, demo=old.demo, ahead=ahead).campaign  # fmt: skip
         if settings.purpose == old.settings.purpose:
             checks.add_gold_pairs(db, made, checks.gold_pairs_of(db, old.id), "file")
         return Changed(made, False, tuple(check_questions_made(db, made)))

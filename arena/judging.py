@@ -35,6 +35,7 @@ from db.judges import (
     add_judge,
     beside_verdicts,
     cast_verdicts,
+    due_verdicts,
     open_battles,
 )
 from labeling.formats.naming import safe_name
@@ -43,6 +44,9 @@ from training.starter import REWARD_MODEL, weights_of
 
 if TYPE_CHECKING:
     from arena.judges.llm import LlmJudge
+
+VERDICTS = 1000
+"""verdicts a transaction: some 50 ms of processor time"""
 
 LOT, ASKED_LOT = 64, 16
 STOCK = "OpenAssistant/reward-model-deberta-v3-large-v2"
@@ -343,20 +347,27 @@ def compare_campaign(
     `again` asks anew what was unreadable. UserError where the judge does not load or answer, or when it is told to stop;
     what it said stays.
     """
-    verdicts = cast_verdicts(db, ranker.row, campaign.id, battle)
+    verdicts = _vote(db, ranker.row, campaign.id, battle)
     todo = open_battles(db, ranker.row.id, campaign.id, battle, again=again)
     compared, due = 0, 0
     try:
         for lot in giving_way(compare(db, ranker, todo.open, say, should_stop)):
             compared += lot
-            if compared >= due:  # each time looks at the whole campaign, and votes wait meanwhile
-                verdicts += cast_verdicts(db, ranker.row, campaign.id, battle)
+            if compared >= due:  # each time looks at the whole campaign
+                verdicts += _vote(db, ranker.row, campaign.id, battle)
                 due = compared + compared // 10
     finally:
-        verdicts += cast_verdicts(db, ranker.row, campaign.id, battle)
+        verdicts += _vote(db, ranker.row, campaign.id, battle)
     left = open_battles(db, ranker.row.id, campaign.id, battle)
     return Judged(ranker.row.name, ranker.row.kind, None, compared, verdicts, left.unreadable, todo.textless,
                   ranker.notes)  # fmt: skip
+
+
+def _vote(db: Database, judge: JudgeRow, campaign: int, battle: int | None) -> int:
+    """Cast what a judge has said and not voted yet, lot by lot: people's votes go in between."""
+    due = due_verdicts(db, judge.id, campaign, battle)
+    lots = (due[at : at + VERDICTS] for at in range(0, len(due), VERDICTS))
+    return sum(cast_verdicts(db, judge, campaign, lot) for lot in giving_way(lots))
 
 
 def compare(

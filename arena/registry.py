@@ -23,7 +23,7 @@ from db.entities.catalog import Message, Model, ModelKind, Quantize
 from db.entities.runs import Job
 from db.errors import Conflict, UserError
 from db.queueing import queue
-from labeling.scanning import as_served, read_ahead, scan
+from labeling.scanning import Ahead, as_served, read_ahead, scan
 from training.merging import MergeReport
 from training.starter import STARTER_MODELS
 
@@ -154,10 +154,13 @@ class NothingToCompare(UserError):
 def compare(
     db: Database, name: str, models: Sequence[str], prompts: str, settings: CampaignSettings, *,
     status: CampaignStatus = CampaignStatus.OPEN, parent_run: int | None = None, lineage: int | None = None,
-    demo: str | None = None,
+    demo: str | None = None, ahead: Ahead | None = None,
 ) -> campaigns.Created:  # fmt: skip
-    """Create a campaign that has at least one battle; NothingToCompare leaves nothing behind."""
-    read_ahead(db, models, prompts)
+    """Create a campaign that has at least one battle; NothingToCompare leaves nothing behind.
+
+    Its battles are looked at before the transaction; who calls this in one hands over what was read `ahead` of it.
+    """
+    ahead = ahead or read_ahead(db, models, prompts, settings.purpose)
     with transaction(db):
         made = campaigns.create_campaign(db, name, models, prompts, settings, status=status,
                                          parent_run=parent_run, lineage=lineage, demo=demo)  # fmt: skip
@@ -167,7 +170,7 @@ def compare(
                 f"no prompt of {prompts!r}{heldout} has two different responses of {' and '.join(models)} to compare",
                 "import responses, or write them with `generate` (or `campaign create --generate`)",
             )
-        scan(db, made.campaign.id)
+        scan(db, made.campaign.id, ahead)
     return made
 
 

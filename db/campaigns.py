@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlite_utils import Database
@@ -23,6 +23,7 @@ from db.entities.campaigns import (
     Recruit,
     Sampling,
 )
+from db.entities.catalog import Message
 from db.errors import Conflict, NotFound, UserError, one_of
 
 _CAMPAIGN = """SELECT c.id, c.name,
@@ -126,12 +127,45 @@ def _insert_campaign(
     return campaign_id
 
 
+_BARE_A, _BARE_B = ("trim(" + text + ", ' ' || char(9, 10, 13))" for text in ("a.text", "b.text"))
+_COMPARABLE = f"{_BARE_A} <> {_BARE_B} AND {_BARE_A} <> '' AND {_BARE_B} <> ''"
+
+
+def _prompts_for(db: Database, prompts: str, purpose: Purpose) -> tuple[str, tuple[object, ...]]:
+    """The WHERE clause over `prompts p` for the prompts of the choice that serve the purpose."""
+    where, values = prompt_filter(db, prompts)
+    return where + (" AND p.split = 'heldout'" if purpose is Purpose.EVALUATE else ""), values
+
+
+class ToBe(NamedTuple):
+    """A battle that a campaign would have."""
+
+    response_a: str
+    response_b: str
+    messages: tuple[Message, ...]
+    text_a: str
+    text_b: str
+
+
+def battles_to_be(db: Database, models: Sequence[str], prompts: str, purpose: Purpose) -> Iterator[ToBe]:
+    """The battles that `create_campaign` would make, prompt by prompt, read one at a time."""
+    ids = json.dumps([get_model(db, m).id for m in models])
+    where, values = _prompts_for(db, prompts, purpose)
+    rows = db.conn.execute(
+        f"""SELECT a.id, b.id, p.messages, a.text, b.text FROM prompts p CROSS JOIN json_each(?) x
+        CROSS JOIN json_each(?) y ON x.key < y.key
+        CROSS JOIN responses a ON a.prompt = p.id AND a.model = x.value AND a.sample = 0 AND a.text IS NOT NULL
+        CROSS JOIN responses b ON b.prompt = p.id AND b.model = y.value AND b.sample = 0 AND b.text IS NOT NULL
+        WHERE {where} AND {_COMPARABLE}""",
+        (ids, ids, *values),
+    )
+    return (ToBe(r[0], r[1], tuple(json.loads(r[2])), r[3], r[4]) for r in rows)
+
+
 def _add_battles(
     db: Database, campaign: int, models: Sequence[int], prompts: str, purpose: Purpose
 ) -> tuple[int, int, int]:
-    where, values = prompt_filter(db, prompts)
-    if purpose is Purpose.EVALUATE:
-        where += " AND p.split = 'heldout'"
+    where, values = _prompts_for(db, prompts, purpose)
     total = int(db.conn.execute(f"SELECT count(*) FROM prompts p WHERE {where}", values).fetchone()[0])
     added = missing = identical = 0
     for i, first in enumerate(models):
@@ -144,10 +178,7 @@ def _add_battles(
             n = int(db.conn.execute(f"SELECT count(*) {both}", pair).fetchone()[0])
             cursor = db.conn.execute(
                 f"""INSERT OR IGNORE INTO battles(campaign, prompt, response_a, response_b, model_a, model_b)
-                SELECT ?, p.id, a.id, b.id, a.model, b.model {both}
-                AND trim(a.text, ' ' || char(9, 10, 13)) <> trim(b.text, ' ' || char(9, 10, 13))
-                AND trim(a.text, ' ' || char(9, 10, 13)) <> '' AND trim(b.text, ' ' || char(9, 10, 13)) <> ''
-                ORDER BY p.number""",
+                SELECT ?, p.id, a.id, b.id, a.model, b.model {both} AND {_COMPARABLE} ORDER BY p.number""",
                 (campaign, *pair),
             )
             added += cursor.rowcount

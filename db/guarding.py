@@ -26,13 +26,14 @@ class BattleText(NamedTuple):
     text_b: str | None
 
 
-def scannable(db: Database, campaign: int) -> list[int]:
-    """The battles of a campaign in order; pairs with a known answer are left out."""
+def scannable(db: Database, campaign: int) -> dict[int, tuple[str, str]]:
+    """{battle: its two responses} of a campaign in order; pairs with a known answer are left out."""
     rows = db.conn.execute(
-        "SELECT id FROM battles WHERE campaign = ? AND id NOT IN (SELECT battle FROM gold_pairs) ORDER BY id",
+        """SELECT id, response_a, response_b FROM battles
+        WHERE campaign = ? AND id NOT IN (SELECT battle FROM gold_pairs) ORDER BY id""",
         (campaign,),
     )
-    return [int(r[0]) for r in rows]
+    return {int(r[0]): (str(r[1]), str(r[2])) for r in rows}
 
 
 def mark_scanned(db: Database, campaign: int) -> None:
@@ -106,16 +107,15 @@ def put_findings(db: Database, found: Mapping[int, Sequence[Finding]]) -> None:
         )
         for r in rows:
             stored.setdefault(r[0], set()).add(Finding(r[1], FindingKind(r[2]), r[3]))
-        for battle, new in found.items():
-            old = stored.get(battle, set())
-            db.conn.executemany(
-                """DELETE FROM battle_findings WHERE (battle, slot, kind, what) = (?, ?, ?, ?) AND dismissed_at IS NULL""",
-                [(battle, f.slot, f.kind, f.what) for f in old - set(new)],
-            )
-            db.conn.executemany(
-                "INSERT INTO battle_findings(battle, slot, kind, what) VALUES (?, ?, ?, ?)",
-                [(battle, f.slot, f.kind, f.what) for f in new if f not in old],
-            )
+        gone = [(b, f.slot, f.kind, f.what) for b, old in stored.items() for f in old - set(found[b])]
+        new = [
+            (b, f.slot, f.kind, f.what) for b, one in found.items() for f in one if f not in stored.get(b, ())
+        ]
+        db.conn.executemany(
+            "DELETE FROM battle_findings WHERE (battle, slot, kind, what) = (?, ?, ?, ?) AND dismissed_at IS NULL",
+            gone,
+        )
+        db.conn.executemany("INSERT INTO battle_findings(battle, slot, kind, what) VALUES (?, ?, ?, ?)", new)
 
 
 def carry_decisions(db: Database, campaign: int) -> None:
@@ -240,6 +240,27 @@ def finding_count(db: Database, campaign: int) -> int:
         (campaign,),
     ).fetchone()
     return int(row[0])
+
+
+class Found(NamedTuple):
+    """In how many battles of a campaign something was found, dismissed or not."""
+
+    battles: int
+    held: int
+    only: int
+    """battles with one certain finding, counted here and nowhere else"""
+
+
+def found_beside(db: Database, campaign: int, what: str) -> Found:
+    """Count the battles with findings, those with the finding `what` apart."""
+    row = db.conn.execute(
+        """SELECT coalesce(sum(1 - apart), 0), coalesce(sum(held AND NOT apart), 0), coalesce(sum(apart), 0) FROM (
+          SELECT max(f.what = ?2) AS apart, coalesce(max(c.held), 0) AS held
+          FROM battles b JOIN battle_findings f ON f.battle = b.id LEFT JOIN battle_cover c ON c.battle = b.id
+          WHERE b.campaign = ?1 GROUP BY b.id)""",
+        (campaign, what),
+    ).fetchone()
+    return Found(*row)
 
 
 class GuardCounts(NamedTuple):

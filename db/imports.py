@@ -221,31 +221,39 @@ def cut_off_import(db: Database, kind: str, source: str, campaign: int | None) -
     return None if row[0] is None else int(row[0])
 
 
-def finish_import(db: Database, import_id: int, counts: ImportCounts) -> None:
-    """Make an import's votes count, in one step."""
+def last_vote(db: Database) -> int:
+    """The number of the newest vote, 0 where there is none."""
+    return int(db.conn.execute("SELECT coalesce(max(id), 0) FROM votes").fetchone()[0])
+
+
+def finish_import(db: Database, import_id: int, counts: ImportCounts, after: int = 0) -> None:
+    """Make an import's votes count, in one step; they are all `after` this vote."""
     with transaction(db):
         db.conn.execute(
             """UPDATE imports SET read = ?, added = ?, already_there = ?, refused = ?,
             finished_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE id = ?""",
             (*counts, import_id),
         )
-        count_import(db, import_id)
+        count_import(db, import_id, after)
 
 
-def count_import(db: Database, import_id: int) -> None:
-    """Let the votes of an import count; for the caller's transaction, once an import."""
+def count_import(db: Database, import_id: int, after: int = 0) -> None:
+    """Let the votes of an import count; for the caller's transaction, once an import.
+
+    Votes are not found by their import: every vote `after` this one is looked at.
+    """
     db.conn.execute(
         """INSERT INTO vote_counts SELECT v.campaign, b.model_a, b.model_b, v.rater, v.outcome, count(*)
-        FROM votes v JOIN battles b ON b.id = v.battle WHERE v.import = ? GROUP BY 1, 2, 3, 4, 5
+        FROM votes v JOIN battles b ON b.id = v.battle WHERE v.import = ? AND v.id > ? GROUP BY 1, 2, 3, 4, 5
         ON CONFLICT DO UPDATE SET n = n + excluded.n""",
-        (import_id,),
+        (import_id, after),
     )
     for table, key in (("battle_cover", "battle"), ("campaign_sizes", "campaign")):
         db.conn.execute(
             f"""UPDATE {table} SET votes = votes + v.n FROM (
-              SELECT {key}, count(*) AS n FROM votes WHERE import = ? AND outcome <> 'skip'
+              SELECT {key}, count(*) AS n FROM votes WHERE import = ? AND id > ? AND outcome <> 'skip'
               AND rater NOT IN (SELECT rater FROM excluded_raters)
               AND rater NOT IN (SELECT id FROM raters WHERE kind = 'judge') GROUP BY {key}
             ) v WHERE v.{key} = {table}.{key}""",
-            (import_id,),
+            (import_id, after),
         )

@@ -15,7 +15,7 @@ from db.connection import transaction
 from db.entities.catalog import Prompt, Split, content_id
 from db.entities.votes import Outcome, RaterKind
 from db.errors import NotFound
-from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import
+from db.imports import ImportCounts, ImportedVote, add_imported_votes, begin_import, finish_import, last_vote
 from db.raters import add_rater
 
 
@@ -168,34 +168,44 @@ def words(db: Database, judge: int, prompts: Iterable[str]) -> dict[tuple[str, s
     return {(r[0], r[1]): Word(Outcome(r[2]) if r[2] else None, r[3], bool(r[4])) for r in rows}
 
 
-def cast_verdicts(db: Database, judge: JudgeRow, campaign: int, battle: int | None = None) -> int:
-    """A vote of the judge on each battle of a campaign (or on one) whose responses it compared, where it has none yet."""
+class Verdict(NamedTuple):
+    """What a judge's word comes to on a battle."""
+
+    battle: int
+    outcome: Outcome
+
+
+def due_verdicts(db: Database, judge: int, campaign: int, battle: int | None = None) -> list[Verdict]:
+    """What a judge said of the responses of a campaign's battles (or of one), where it has no vote on them yet."""
+    rows = db.conn.execute(
+        """SELECT b.id, c.outcome, b.response_a > b.response_b FROM battles b JOIN comparisons c
+        ON c.judge = ?1 AND c.outcome IS NOT NULL AND c.response_a = min(b.response_a, b.response_b)
+        AND c.response_b = max(b.response_a, b.response_b)
+        WHERE b.campaign = ?2 AND (?3 IS NULL OR b.id = ?3) AND b.id NOT IN (SELECT battle FROM gold_pairs)
+        AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.battle = b.id AND v.rater = ?1) ORDER BY b.id""",
+        (judge, campaign, battle),
+    )
+    return [Verdict(r[0], in_slots(Outcome(r[1]), other_way=bool(r[2]))) for r in rows]
+
+
+def cast_verdicts(db: Database, judge: JudgeRow, campaign: int, due: Sequence[Verdict]) -> int:
+    """A vote of the judge for each of these verdicts, in one transaction; how many were not there yet."""
     with transaction(db):
         name = db.conn.execute("SELECT name FROM campaigns WHERE id = ?", (campaign,)).fetchone()
         if name is None:
             raise NotFound(f"there is no campaign {campaign}")
-        rows = db.conn.execute(
-            """SELECT b.id, c.outcome, b.response_a > b.response_b FROM battles b JOIN comparisons c
-            ON c.judge = ?1 AND c.outcome IS NOT NULL AND c.response_a = min(b.response_a, b.response_b)
-            AND c.response_b = max(b.response_a, b.response_b)
-            WHERE b.campaign = ?2 AND (?3 IS NULL OR b.id = ?3) AND b.id NOT IN (SELECT battle FROM gold_pairs)
-            AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.battle = b.id AND v.rater = ?1) ORDER BY b.id""",
-            (judge.id, campaign, battle),
-        ).fetchall()
-        if not rows:
-            return 0
+        after = last_vote(db)
         import_id = begin_import(db, "verdicts", f"judge {judge.name}", campaign)
-        add_imported_votes(
+        added = add_imported_votes(
             db,
             [
-                ImportedVote(content_id("vote", name[0], judge.name, battle), campaign, battle, judge.id,
-                             in_slots(Outcome(outcome), other_way=bool(turned)), None)
-                for battle, outcome, turned in rows
+                ImportedVote(content_id("vote", name[0], judge.name, v.battle), campaign, v.battle, judge.id, v.outcome, None)
+                for v in due
             ],
             import_id,
         )  # fmt: skip
-        finish_import(db, import_id, ImportCounts(len(rows), len(rows), 0, 0))
-    return len(rows)
+        finish_import(db, import_id, ImportCounts(len(due), added, len(due) - added, 0), after)
+    return added
 
 
 def in_slots(outcome: Outcome, *, other_way: bool) -> Outcome:

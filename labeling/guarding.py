@@ -48,14 +48,6 @@ def findings(
     return tuple(dict.fromkeys(found))
 
 
-def read_text(text: str, listed: Watch) -> None:
-    """Do now what looking at a battle needs of each of its texts; it is remembered."""
-    traces_in(text, listed)
-    _settled(text)
-    if len(text) >= 2 * FEWEST_WORDS:
-        _words(text)
-
-
 # -- one text ----------------------------------------------------------------------------------------------------
 
 

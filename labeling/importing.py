@@ -18,7 +18,7 @@ from db.connection import Home, open_writer, transaction
 from db.entities.campaigns import Campaign, CampaignSettings, CampaignStatus
 from db.entities.catalog import Split
 from db.errors import UserError
-from db.imports import ImportCounts, begin_import, cut_off_import, finish_import
+from db.imports import ImportCounts, begin_import, cut_off_import, finish_import, last_vote
 from db.lock import server_of
 from labeling.formats.naming import file_name, safe_name
 from labeling.formats.reading import ReadRow, Source, read_rows, source_of
@@ -182,9 +182,9 @@ def _bring(
             "leave --campaign out; `campaign create` makes one of what is here",
         )
     label = str(origin.path.resolve()) if origin.path else origin.label
-    import_id = cut_off_import(db, kind, label, into.id if into else None) or begin_import(
-        db, kind, label, into.id if into else None
-    )
+    cut_off = cut_off_import(db, kind, label, into.id if into else None)
+    after = 0 if cut_off else last_vote(db)
+    import_id = cut_off or begin_import(db, kind, label, into.id if into else None)
     name = file_name(origin.stem, "pairs" if kind is ImportKind.PAIRS else "prompts")
     tally = _Tally()
     with contextlib.closing(Intake(db, Target(import_id, name, origin.label, into, split))) as intake:
@@ -206,7 +206,7 @@ def _bring(
     counts = ImportCounts(
         tally.read, tally.added + pairs.added, tally.there + pairs.already_there, refused.count
     )
-    finish_import(db, import_id, counts)
+    finish_import(db, import_id, counts, after)
     return ImportReport(
         *counts, refused.keep(import_id), tuple(refused.first), reader.format.name, reader.mapping,
         campaign=into.name if into else None,

@@ -1,22 +1,22 @@
 """Workflow of the blinding guard: scan a campaign's battles, keep the owner's list, cover words at serving, list."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from sqlite_utils import Database
 
 from db import guarding as store
-from db.campaigns import campaign_by_id, get_campaign
+from db.campaigns import battles_to_be, campaign_by_id, get_campaign
 from db.campaigns import set_status as store_status
-from db.catalog import get_setting, responses_of, set_setting
+from db.catalog import get_setting, set_setting
 from db.connection import transaction
-from db.entities.campaigns import Campaign, CampaignStatus, Finding, FindingKind, Guard
+from db.entities.campaigns import Campaign, CampaignStatus, Finding, FindingKind, Guard, Purpose
 from db.entities.catalog import Message
 from db.errors import UserError
-from labeling.guard_words import DEFAULT, GuardWords, default_words, parse_words, watch
-from labeling.guarding import COVERABLE, excerpt, findings, read_text, redacted
+from labeling.guard_words import DEFAULT, GuardWords, default_words, parse_words
+from labeling.guarding import COVERABLE, excerpt, findings, redacted
 
 CHUNK = 100
 """battles a transaction: only what was found is written in it, a few milliseconds"""
@@ -44,12 +44,41 @@ class Scanned(NamedTuple):
     """battles with a finding"""
 
 
-def scan(db: Database, campaign: int) -> Scanned:
-    """Look at every battle of a campaign and keep what is found, chunk by chunk. A second scan adds nothing new."""
+class Ahead(NamedTuple):
+    """What was found in the battles of a campaign to be, with which names and words."""
+
+    names: tuple[str, ...]
+    words: GuardWords
+    found: Mapping[tuple[str, str], tuple[Finding, ...]]
+    """by the two responses"""
+
+
+def read_ahead(db: Database, models: Sequence[str], prompts: str, purpose: Purpose) -> Ahead:
+    """Look at the battles that a campaign would have, before the transaction that makes them: votes wait for that one.
+
+    A reader's connection will do.
+    """
+    names, words = own_names(store.names_of(db, models)), words_of(db)
+    to_be = battles_to_be(db, models, prompts, purpose)
+    return Ahead(names, words, {
+        (b.response_a, b.response_b): found_in(b.messages, b.text_a, b.text_b, names, words) for b in to_be
+    })  # fmt: skip
+
+
+def scan(db: Database, campaign: int, ahead: Ahead | None = None) -> Scanned:
+    """Look at every battle of a campaign and keep what is found, chunk by chunk. A second scan adds nothing new.
+
+    What was looked at ahead with the names and words of now is kept at once; only what came since is read.
+    """
     names = names_in(db, campaign)
     battles = store.scannable(db, campaign)
-    chunks = [battles[start : start + CHUNK] for start in range(0, len(battles), CHUNK)]
-    hits = sum(scan_battles(db, chunk, names) for chunk in chunks)
+    same = ahead is not None and ahead.names == names and ahead.words == words_of(db)
+    read = ahead.found if ahead is not None and same else {}
+    known = {battle: read[two] for battle, two in battles.items() if two in read}
+    store.put_findings(db, known)
+    hits = sum(map(bool, known.values()))
+    left = [battle for battle in battles if battle not in known]
+    hits += sum(scan_battles(db, left[at : at + CHUNK], names) for at in range(0, len(left), CHUNK))
     store.carry_decisions(db, campaign)
     store.mark_scanned(db, campaign)
     return Scanned(len(battles), hits)
@@ -87,17 +116,6 @@ def set_status(db: Database, name: str, status: CampaignStatus) -> Campaign:
     if status is CampaignStatus.OPEN and not store.is_scanned(db, chosen.id):
         scan(db, chosen.id)
     return store_status(db, name, status)
-
-
-def read_ahead(db: Database, models: Sequence[str], prompts: str) -> None:
-    """Read these models' answers before the transaction that makes battles of them: its scan then costs next to nothing.
-
-    A reader's connection will do. What was read is remembered for a few thousand answers.
-    """
-    listed = watch(own_names(store.names_of(db, models)), words_of(db))
-    for model in models:
-        for response in responses_of(db, model, prompts):
-            read_text(response.text or "", listed)
 
 
 def found_in(
@@ -228,15 +246,13 @@ def _n(count: int, noun: str) -> str:
 
 def notes(db: Database, campaign: int) -> list[str]:
     """What to tell whoever just made a campaign or filled one: nothing where nothing was found."""
-    rows = store.findings_of(db, campaign)
-    unknown = {r.battle for r in rows if r.what == UNKNOWN}
-    found, held = {r.battle for r in rows} - unknown, {r.battle for r in rows if r.held} - unknown
-    told = [f"{_n(len(unknown), 'battle')} without its texts here, never shown to raters"] if unknown else []
+    found, held, unknown = store.found_beside(db, campaign, UNKNOWN)
+    told = [f"{_n(unknown, 'battle')} without its texts here, never shown to raters"] if unknown else []
     if not found:
         return told
     name = campaign_by_id(db, campaign).name
-    return [*told, (f"{_n(len(found), 'battle')} with an answer that gives its model away, is empty or equals the other; "
-             f'{len(held):,} held; `campaign guard "{name}"` lists them')]  # fmt: skip
+    return [*told, (f"{_n(found, 'battle')} with an answer that gives its model away, is empty or equals the other; "
+             f'{held:,} held; `campaign guard "{name}"` lists them')]  # fmt: skip
 
 
 def document(db: Database, campaign: Campaign) -> dict[str, object]:

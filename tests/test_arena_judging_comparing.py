@@ -11,6 +11,7 @@ from arena.judges import Duel, LengthJudge
 from arena.judges.asking import PAIR_VERSION, ask_pair, read_pair, together
 from arena.judges.kinship import kin
 from arena.judging import ASKED_LOT, compare_campaign, ranker_of
+from arena.registry import compare
 from arena.report import report
 from arena.wording import lines
 from db.campaigns import battles_of, coverage, create_campaign, get_campaign
@@ -21,7 +22,8 @@ from db.entities.catalog import ModelKind
 from db.entities.votes import Outcome, RaterKind
 from db.errors import UserError
 from db.figures import judge_votes
-from db.judges import JudgeKind, cast_verdicts
+from db.judges import JudgeKind, cast_verdicts, due_verdicts
+from db.upkeep import problems
 from db.votes import counted_votes
 from tests.factories import make_home
 from tests.workshop import give_votes, run, trainable_home
@@ -158,16 +160,44 @@ def test_a_large_campaign_is_not_looked_through_for_every_lot(tmp_path, monkeypa
     looks = []
 
     def looked(*words):
-        looks.append(cast_verdicts(*words))
-        return looks[-1]
+        due = due_verdicts(*words)
+        looks.append(len(due))
+        return due
 
-    monkeypatch.setattr(judging, "cast_verdicts", looked)
+    monkeypatch.setattr(judging, "due_verdicts", looked)
     done = compare_campaign(
         db, get_campaign(db, "first"), ranker_of(db, home, JudgeKind.LENGTH)._replace(lot=1)
     )
     assert (done.compared, done.verdicts, sum(looks), len(verdicts(db))) == (60, 60, 60, 60)
     assert len(looks) <= 40, "two more than the lots would be 62"
     db.conn.close()
+
+
+def test_a_second_campaign_over_the_same_responses_is_voted_on_in_lots(home, db, monkeypatch):
+    judged(home, "--with", "length")
+    compare(db, "again", ("two", "one"), "questions:train", CampaignSettings())
+    lots = []
+
+    def cast(db, judge, campaign, due):
+        assert not db.conn.in_transaction, "people's votes may go in between"
+        lots.append(len(due))
+        return cast_verdicts(db, judge, campaign, due)
+
+    monkeypatch.setattr(judging, "VERDICTS", 3)
+    monkeypatch.setattr(judging, "cast_verdicts", cast)
+    done = compare_campaign(db, get_campaign(db, "again"), ranker_of(db, home, JudgeKind.LENGTH))
+    assert (done.compared, done.verdicts, lots, len(verdicts(db, "again"))) == (0, 8, [3, 3, 2], 8)
+    assert list(problems(db)) == []
+
+
+def test_two_that_cast_the_same_verdicts_at_once_cast_them_once(home, db):
+    judged(home, "--with", "length")
+    compare(db, "again", ("two", "one"), "questions:train", CampaignSettings())
+    judge, campaign = ranker_of(db, home, JudgeKind.LENGTH).row, get_campaign(db, "again").id
+    due = due_verdicts(db, judge.id, campaign)
+    assert (cast_verdicts(db, judge, campaign, due[:5]), cast_verdicts(db, judge, campaign, due)) == (5, 3)
+    assert due_verdicts(db, judge.id, campaign) == []
+    assert list(problems(db)) == []
 
 
 def test_raters_are_still_asked_about_what_a_machine_judged(home, db):

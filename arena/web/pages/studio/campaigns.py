@@ -17,13 +17,24 @@ from arena.web.pages.studio import (
     look_first,
     planner,
 )
-from arena.web.pages.studio.acts import Part, act, first_panel, panel, start_job, told, typed, wanted
+from arena.web.pages.studio.acts import (
+    Part,
+    act,
+    first_panel,
+    panel,
+    run_verb,
+    start_job,
+    told,
+    typed,
+    wanted,
+)
 from arena.web.pages.studio.markup import Cell, Meter, chip, note, table
 from arena.web.pages.studio.together import Together
 from db.campaigns import coverage, find_campaign, get_campaign, list_campaigns
 from db.catalog import list_models, prompt_sets
 from db.entities.campaigns import CampaignSettings, CampaignStatus, Purpose
 from db.errors import UserError
+from db.guarding import is_scanned
 from db.seats import list_seats
 from labeling.campaign_settings import changed
 from labeling.scanning import read_ahead, set_status
@@ -106,9 +117,11 @@ def create(context: Context, form: Form) -> str:
                 arguments += ["--set", f"{key}={'@' * asked[key].startswith('@')}{asked[key]}"]
         job = start_job(context, arguments + (["--draft"] if form.draft else []))
         return f"Job {job.id} runs {jobs.shown(job.command)}; the campaign opens when its answers are there."
-    read_ahead(context.readers.get(), form.models, prompts)  # so that votes do not wait for it
+    ahead = read_ahead(
+        context.readers.get(), form.models, prompts, settings.purpose
+    )  # votes do not wait for it
     made = act(context, f"created campaign {name}", lambda db: campaigning.create_campaign(
-        context.home, db, name, form.models, prompts, settings, draft=form.draft,
+        context.home, db, name, form.models, prompts, settings, draft=form.draft, ahead=ahead,
     ))  # fmt: skip
     return ". ".join((f"{name}: {made.battles} battles, {made.row['status']}", *made.notes)) + "."
 
@@ -121,8 +134,9 @@ def save_settings(context: Context, name: str | None, fields: Sequence[object]) 
     typed_now = {k: v for k, v in campaign_form.typed_in(fields).items() if v != asked[k]}
     if not typed_now:
         raise UserError("nothing was changed", "change a field first")
+    ahead = campaigning.read_for_change(context.readers.get(), chosen, typed_now)
     return act(context, f"changed campaign {chosen}: {', '.join(typed_now)}",
-               lambda db: campaigning.change(db, chosen, typed_now))  # fmt: skip
+               lambda db: campaigning.change(db, chosen, typed_now, ahead=ahead))  # fmt: skip
 
 
 def _typed(value: object) -> str:
@@ -138,14 +152,17 @@ def said_of(made: campaigning.Changed) -> str:
 def clone(context: Context, name: str | None, new: str | None) -> campaigning.Changed:
     """A draft like the chosen campaign."""
     chosen = wanted(name, "no campaign is chosen", "choose one from the list")
-    return act(
-        context, f"cloned campaign {chosen}", lambda db: campaigning.clone(db, chosen, typed(new) or None)
-    )
+    ahead = campaigning.read_for_clone(context.readers.get(), chosen)
+    return act(context, f"cloned campaign {chosen}",
+               lambda db: campaigning.clone(db, chosen, typed(new) or None, ahead=ahead))  # fmt: skip
 
 
 def change_status(context: Context, name: str | None, status: CampaignStatus) -> str:
     """Open, pause or close a campaign."""
     chosen = wanted(name, "no campaign is chosen", "choose one from the list")
+    db = context.readers.get()
+    if status is CampaignStatus.OPEN and not is_scanned(db, get_campaign(db, chosen).id):
+        run_verb(context, ["campaign", "guard", chosen, "--scan"])  # or it is done where votes wait for it
     act(context, f"set campaign {chosen} to {status}", lambda db: set_status(db, chosen, status))
     return f"{chosen} is {status}."
 
