@@ -1,6 +1,9 @@
 """The flags of a session with many votes: worked out by a child, shown when they are there, the same as a small session's."""
 
-from collections.abc import Iterator
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import gradio as gr
@@ -59,15 +62,25 @@ def test_many_votes_are_looked_at_by_a_child_and_till_then_there_are_no_flags(co
     assert looks.at(campaign) is kept, "the last one, while a newer one is made"
 
 
+def dies(*_: object) -> None:
+    """As a child does whose memory is wanted."""
+    os._exit(1)
+
+
+@pytest.mark.parametrize("failing", [int, pytest.param(dies, marks=pytest.mark.slow)])
 def test_a_child_that_fails_is_told_once_and_leaves_the_next_look_another_try(
-    context: Context, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    failing: Callable[..., object],
 ) -> None:
     campaign = get_campaign(context.readers.get(), "bench")
     looks = live.Looks(context)
-    monkeypatch.setattr(live, "_look_in_child", int)  # refuses what it is given
+    monkeypatch.setattr(live, "_look_in_child", failing)
     for _ in range(2):
         assert looks.at(campaign) is None
-        context.kept.submit(int).result(timeout=120)
+        with contextlib.suppress(BrokenProcessPool):
+            context.kept.submit(int).result(timeout=120)
         assert not looks._making
     assert [r.message for r in caplog.records] == [
         "figures could not be worked out; they are tried again when somebody looks"

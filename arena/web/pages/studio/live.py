@@ -42,7 +42,7 @@ class Looks:
         self._context, self._clock = context, clock
         self._kept: dict[int, _Kept] = {}
         self._making: set[int] = set()
-        self._lock = threading.RLock()  # a child's look may be there before it was waited for
+        self._lock = threading.Lock()
 
     def at(self, campaign: Campaign) -> Look | None:
         """A look that is fresh enough; the last one, where a child is making a newer one. None: the first is being made."""
@@ -50,14 +50,20 @@ class Looks:
         newest = newest_vote(db, campaign.id)
         with self._lock:
             kept = self._kept.get(campaign.id)
-            if kept is None or self._clock() > (kept.until if newest == kept.newest else kept.rest):
-                if votes_in(db, campaign.name) < LARGE:
-                    self._keep(campaign, newest, *_timed(db, campaign, self._clock))
-                elif campaign.id not in self._making:
-                    self._making.add(campaign.id)
-                    made = self._context.kept.submit(_look_in_child, self._context.home, campaign)
-                    made.add_done_callback(lambda done: self._made(campaign, newest, done))
-            return self._kept[campaign.id].look if campaign.id in self._kept else None
+            due = kept is None or self._clock() > (kept.until if newest == kept.newest else kept.rest)
+            large = due and votes_in(db, campaign.name) >= LARGE
+            if due and not large:
+                self._keep(campaign, newest, *_timed(db, campaign, self._clock))
+            begin = large and campaign.id not in self._making
+            if begin:
+                self._making.add(campaign.id)
+        if (
+            begin
+        ):  # without the lock: the pool's thread may hold one of its own while it tells of a child that died
+            made = self._context.kept.submit(_look_in_child, self._context.home, campaign)
+            made.add_done_callback(lambda done: self._made(campaign, newest, done))
+        kept = self._kept.get(campaign.id)
+        return kept.look if kept else None
 
     def _made(self, campaign: Campaign, newest: int, done: "Future[tuple[Look, float]]") -> None:
         with self._lock:
