@@ -57,9 +57,7 @@ class Looks:
             begin = large and campaign.id not in self._making
             if begin:
                 self._making.add(campaign.id)
-        if (
-            begin
-        ):  # without the lock: the pool's thread may hold one of its own while it tells of a child that died
+        if begin:  # without the lock: the pool may hold one of its own while it tells of a child that died
             made = self._context.kept.submit(_look_in_child, self._context.home, campaign)
             made.add_done_callback(lambda done: self._made(campaign, newest, done))
         kept = self._kept.get(campaign.id)
