@@ -76,7 +76,7 @@ def prompt_filter(db: Database, choice: str) -> tuple[str, tuple[object, ...]]:
         return where, values
     row = db.conn.execute("SELECT id FROM prompt_sets WHERE name = ?", (name,)).fetchone()
     if row is None:
-        names = ", ".join(s.name for s in prompt_sets(db)) or "none yet"
+        names = one_of((s.name for s in prompt_sets(db)), name)
         raise NotFound(f"there is no prompt set {name!r}", f"use all, train, heldout or a set ({names})")
     return f"{where} AND p.id IN (SELECT prompt FROM prompt_set_members WHERE prompt_set = ?)", (
         *values,
