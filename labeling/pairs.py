@@ -1,4 +1,4 @@
-"""From votes to preference pairs, under a stated policy. Pure but for the two functions at the end that read."""
+"""From votes to preference pairs, under a stated policy. Pure but for the functions at the end that read."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
