@@ -108,6 +108,8 @@ def test_at_the_end_a_rater_reads_the_shared_results_in_the_frame(
     expect(frame.locator('[data-role="finish"]')).to_have_attribute("target", "_blank")
     frame.get_by_text("See the results").click()
     expect(frame.locator(".tr-page")).to_contain_text("model-one")
+    expect(frame.get_by_role("link", name="Rate", exact=True)).to_be_visible()
+    expect(frame.get_by_role("link", name="Studio")).to_be_hidden()
 
 
 def test_a_stranger_in_the_frame_is_told_about_links(web: Running, site: str, page: Page) -> None:

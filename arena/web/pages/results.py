@@ -15,6 +15,8 @@ from db.campaigns import coverage, last_votes, list_campaigns, shared_campaigns
 from db.errors import UserError
 
 ALL = "All campaigns together"
+SHARED = '<i class="tr-shared" hidden></i>'
+"""in what a rater is shown: the bar then offers no page of the owners (results.css)"""
 
 Shown = tuple[Any, str]
 
@@ -75,11 +77,12 @@ def _lineage_of_asker() -> int | None:
 def looked_at(context: Context, name: str, pair: int | None) -> Iterator[Shown]:
     """The chooser of two models, where there is a choice, and the report; again where a newer one was in the making."""
     of_rater = _lineage_of_asker() is not None
+    mark = SHARED if of_rater else ""
     try:
         for look in _looks(context, name):
             if look.kept is None:
                 before = context.kept.before(None if name == ALL else name)
-                yield gr.Dropdown(visible=False), before or waiting(look.votes)
+                yield gr.Dropdown(visible=False), mark + (before or waiting(look.votes))
                 continue
             made = look.kept.report
             if of_rater:  # raters see what was found, not what each of them did
@@ -87,7 +90,8 @@ def looked_at(context: Context, name: str, pair: int | None) -> Iterator[Shown]:
             as_of = f"{look.kept.at:%H:%M:%S} UTC" if look.newer else None
             yield (
                 pair_chooser(made, pair),
-                body(
+                mark
+                + body(
                     made,
                     pair,
                     as_of=as_of,
