@@ -240,7 +240,7 @@ def finish_import(db: Database, import_id: int, counts: ImportCounts, after: int
 def count_import(db: Database, import_id: int, after: int = 0) -> None:
     """Let the votes of an import count; for the caller's transaction, once an import.
 
-    Votes are not found by their import: every vote `after` this one is looked at.
+    Votes have no index by their import: every vote `after` this one is looked at, by number (hence the +).
     """
     db.conn.execute(
         """INSERT INTO vote_counts SELECT v.campaign, b.model_a, b.model_b, v.rater, v.outcome, count(*)
@@ -253,7 +253,7 @@ def count_import(db: Database, import_id: int, after: int = 0) -> None:
             f"""UPDATE {table} SET votes = votes + v.n FROM (
               SELECT {key}, count(*) AS n FROM votes WHERE import = ? AND id > ? AND outcome <> 'skip'
               AND rater NOT IN (SELECT rater FROM excluded_raters)
-              AND rater NOT IN (SELECT id FROM raters WHERE kind = 'judge') GROUP BY {key}
+              AND rater NOT IN (SELECT id FROM raters WHERE kind = 'judge') GROUP BY +{key}
             ) v WHERE v.{key} = {table}.{key}""",
             (import_id, after),
         )
