@@ -1,4 +1,5 @@
-"""The server's threads share few heaps: seen in what the C library itself says of them, in a process of its own."""
+"""The server's threads share few heaps and give back what is free: seen in what the C library and the system say, each in a
+process of its own."""
 
 import ctypes
 import platform
@@ -31,6 +32,22 @@ libc.malloc_info(0, out)
 libc.fclose(out)
 """
 
+HOLES = """
+import ctypes, psutil
+from arena.web.allocating import give_back
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+held = [ctypes.c_void_p(libc.malloc(ctypes.c_size_t(6_000))) for _ in range(20_000)]
+for part in held:
+    ctypes.memset(part, 1, 6_000)
+for part in held[:-1]:
+    libc.free(part)
+memory = lambda: psutil.Process().memory_info().rss / 2**20
+before = memory()
+give_back()
+print(before, memory())
+"""
+
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="there is no GNU C library here")
 @pytest.mark.parametrize("way", ["shared", "of itself"])
@@ -42,3 +59,16 @@ def test_threads_share_heaps_only_where_they_are_told_to(way: str, tmp_path: Pat
     )
     heaps = told.read_text().count("<heap nr=")
     assert heaps <= ARENAS if way == "shared" else heaps > ARENAS
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="there is no GNU C library here")
+def test_what_is_free_between_things_in_use_is_given_back() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", HOLES],
+        check=True,
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+    )
+    before, after = map(float, found.stdout.split())
+    assert before - after > 60, "MB, of about 115 that are free"

@@ -45,6 +45,9 @@ from arena.verbs.shared import Number, as_json, home, show, table, writing
 def serve(open_: bool | None, backup_minutes: float, log: str, a: str | None, b: str | None, prompts: str | None,
           keep_minutes: float, **place: Any) -> None:  # fmt: skip  # noqa: ANN401
     """Start the web app (the default)."""
+    from arena.web.allocating import share_arenas
+
+    share_arenas()  # before the first thread
     from arena.hosting import Place, placed
     from arena.keeping import kept
     from arena.serving import Contest, prepared

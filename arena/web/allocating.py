@@ -1,4 +1,4 @@
-"""The allocator of a server that runs for weeks."""
+"""The allocator of a server that runs for weeks: its memory stays what is in use."""
 
 import ctypes
 import sys
@@ -14,5 +14,19 @@ def share_arenas() -> None:
     Of itself it gives threads up to eight heaps a core. Each keeps what its largest moment needed, so that the memory of a
     server creeps up for hours while nothing in it grows (docs/nightly.md). Call it before threads are started.
     """
-    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+    if mallopt := _of_gnu("mallopt"):
         mallopt(M_ARENA_MAX, ARENAS)
+
+
+def give_back() -> None:
+    """Give whole free pages of the GNU C library's heaps back to the system, those between things in use too.
+
+    Of itself it gives back only what is free at a heap's end.
+    """
+    if trim := _of_gnu("malloc_trim"):
+        trim(ctypes.c_size_t(0))
+
+
+def _of_gnu(name: str) -> "ctypes._NamedFuncPointer | None":
+    """A function of the GNU C library; None elsewhere."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

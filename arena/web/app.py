@@ -23,7 +23,6 @@ from fastapi import FastAPI, Request
 
 from arena import notices
 from arena.web import api, chrome, live_api, logins, logs, metrics
-from arena.web.allocating import share_arenas
 from arena.web.context import OWNERS, RATERS
 from arena.web.context import Context as Context
 from arena.web.guard import Guard
@@ -184,7 +183,6 @@ def serve(
     A client's address and https are taken from X-Forwarded-For and X-Forwarded-Proto where one of `trusted_proxies` says
     them, and from nobody else.
     """
-    share_arenas()
     proxies = checked_proxies(trusted_proxies)
     app = create_app(home, embed=embed, root_path=root_path, public_url=public_url, listens=host,
                      metrics_token=os.environ.get(metrics.TOKEN_VARIABLE))  # fmt: skip

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from arena import accelerators, jobs, notices
+from arena.web.allocating import give_back
 from arena.web.context import Context
 from arena.web.sessions import now
 from db import audit
@@ -22,8 +23,8 @@ from db.queueing import queue
 from db.runs import job_processes
 from labeling.joining import stamp
 
-EVERY, ALARMS_EVERY, COUNTED_EVERY = 3.0, 20.0, 60.0
-"""seconds between two looks, between two at the alarms, between two notes of how many logins failed"""
+EVERY, ALARMS_EVERY, COUNTED_EVERY, TIDIED_EVERY = 3.0, 20.0, 60.0, 300.0
+"""seconds between two looks, between two at the alarms, two notes of how many logins failed, two givings back of memory"""
 NOBODY = "(nobody)"
 LOG = logging.getLogger("tastebench.watching")
 
@@ -43,6 +44,7 @@ class Watcher:
         self._every = every
         self._alarms_every, self._alarms_at = alarms_every, float("-inf")
         self._noted, self._noted_at = 0, float("-inf")
+        self._tidied_at = time.monotonic()
         self._told = ""
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -72,6 +74,9 @@ class Watcher:
                     sending.result()  # a bug stays loud
                 sending = asyncio.create_task(self._send())
             self._look_unharmed()
+            if time.monotonic() - self._tidied_at >= TIDIED_EVERY:
+                self._tidied_at = time.monotonic()
+                give_back()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), self._every)
         if sending is not None:
