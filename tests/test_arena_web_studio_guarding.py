@@ -6,11 +6,13 @@ import pytest
 
 from arena.web import chrome
 from arena.web.context import Context
-from arena.web.pages.studio import guarding
+from arena.web.pages.studio import campaigns, guarding
 from db.audit import recent
+from db.campaigns import set_status
 from db.connection import Readers, Writer, open_writer
-from db.entities.campaigns import CampaignSettings, Guard
+from db.entities.campaigns import CampaignSettings, CampaignStatus, Guard
 from db.errors import UserError
+from db.upkeep import check
 from labeling import scanning
 from tests.factories import make_home
 
@@ -80,6 +82,18 @@ def test_the_list_is_kept_and_the_battles_can_be_scanned_with_it(studio):
         guarding.save_words(studio, "just a word")
     guarding.save_words(studio, "")
     assert scanning.words_text(studio.readers.get()) == text
+
+
+def test_a_campaign_that_nobody_looked_at_is_looked_at_beside_the_server_before_it_opens(studio):
+    studio.writer.call(lambda db: set_status(db, "first", CampaignStatus.DRAFT))
+    studio.writer.call(lambda db: db.conn.execute("DELETE FROM battle_findings"))
+    studio.writer.call(lambda db: db.conn.execute("UPDATE campaigns SET scanned_at = NULL"))
+    assert campaigns.change_status(studio, "first", CampaignStatus.OPEN) == "first is open."
+    assert "Held: 2 battles." in guarding.guard_view(studio, "first")
+    assert "ran: python launch.py campaign guard first --scan" in [
+        a.what for a in recent(studio.readers.get())
+    ]
+    assert check(studio.home) == []
 
 
 def test_the_battles_to_choose_from_say_what_they_are(studio):
