@@ -72,8 +72,7 @@ def scan(db: Database, campaign: int, ahead: Ahead | None = None) -> Scanned:
     """
     names = names_in(db, campaign)
     battles = store.scannable(db, campaign)
-    same = ahead is not None and ahead.names == names and ahead.words == words_of(db)
-    read = ahead.found if ahead is not None and same else {}
+    read = ahead.found if ahead and (ahead.names, ahead.words) == (names, words_of(db)) else {}
     known = {battle: read[two] for battle, two in battles.items() if two in read}
     store.put_findings(db, known)
     hits = sum(map(bool, known.values()))
