@@ -80,7 +80,7 @@ def test_adding_the_same_model_twice_is_one_model(home, db):
         (["x", "--endpoint", "ftp://h", "--remote-name", "m"], "'ftp://h' is no address of a server"),
         (["x", "--endpoint", "http://", "--remote-name", "m"], "'http://' is no address of a server"),
         (["x", "--endpoint", "http://h:99999/v1", "--remote-name", "m"], "is no address of a server"),
-        (["x", "--endpoint", "http://me:word@h/v1", "--remote-name", "m"], "holds no name or password"),
+        (["x", "--endpoint", "http://me@h/v1", "--remote-name", "m"], "holds no name or password"),
         (["x", "--source", "/nowhere"], "there is no folder '/nowhere'"),
         (["x", "--source", "./nowhere"], "there is no folder './nowhere'"),
         (
