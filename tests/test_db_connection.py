@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from db.connection import Home, Writer, open_writer, transaction
+from db.connection import Database, Home, Readers, Writer, open_writer, transaction
 from db.errors import Unwritable, UserError
 from db.lock import Lock, Server, server_of
 
@@ -75,3 +75,16 @@ def test_a_home_that_may_only_be_read_is_one_line(home: Home):
     with pytest.raises(Unwritable, match="may only be read"), transaction(db):
         db.conn.execute("UPDATE models SET name = name")
     db.conn.close()
+
+
+def test_a_thread_of_the_server_keeps_few_pages_and_always_the_same_connection(home: Home):
+    open_writer(home).conn.close()
+    readers = Readers(home)
+    db = readers.get()
+    assert db.conn.execute("PRAGMA cache_size").fetchone() == (-Readers.CACHE,)
+    assert readers.get() is db
+    others: list[Database] = []
+    thread = threading.Thread(target=lambda: others.append(readers.get()))
+    thread.start()
+    thread.join()
+    assert others[0] is not db
