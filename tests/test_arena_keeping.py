@@ -235,9 +235,12 @@ def test_a_space_goes_on_after_its_disk_was_wiped(tmp_path: Path, hub: Hub) -> N
     """The real server, stopped by SIGTERM as the place does, on three disks, one after the other."""
     home = make_home(tmp_path / "one")
     with served_by_command(home, environ=space(hub)) as served:
-        answer = httpx.get(f"{served.base}/login/", headers={"host": "team-taste.hf.space"}, trust_env=False)
-        assert answer.status_code == 200
-        assert "frame-ancestors https://huggingface.co" in answer.headers["content-security-policy"]
+        for page, framed in (("rate", "https://huggingface.co"), ("login", "'none'")):
+            answer = httpx.get(
+                f"{served.base}/{page}/", headers={"host": "team-taste.hf.space"}, trust_env=False
+            )
+            assert answer.status_code in (200, 303), "without a seat one is sent to join"
+            assert f"frame-ancestors {framed}" in answer.headers["content-security-policy"]
         rename(home, "made while it ran")
         assert served.stop(signal.SIGTERM) == 0
     assert "https://team-taste.hf.space/login?token=" in served.out

@@ -435,9 +435,13 @@ def test_models_of_this_machine_answer_from_their_own_processes(tmp_path: Path) 
     db.conn.close()
     with running(home) as web:
         rater = web.rater()
-        ask(rater)
-        last = looks(rater, until=150.0)[-1].json()
-        assert last["live"]["state"] == "ballot"
+        for n in range(6):  # models this small may both answer with nothing, which is told, and no ballot
+            ask(rater, f"What is a quokka, number {n}?")
+            last = looks(rater, until=150.0)[-1].json()["live"]
+            if last["state"] == "ballot":
+                break
+            assert (last["state"], last["note"]) == ("open", ALIKE)
+        assert last["state"] == "ballot"
         db = web.app.state.web.context.readers.get()
         made = [
             get_response(db, r[0])
