@@ -41,6 +41,8 @@ from labeling.owners import owner_link_token
 MB = 2**20
 SLOPE, GROWTH, WAL, LONG = 5.0, 30.0, 64.0, 45.0
 """MB an hour, MB, MB, and the minutes from which the slope says something"""
+HANDLES = 16
+"""open handles: each thread that reads holds two or three, and a busy moment has some threads more"""
 FAST = 20
 """first ballots of each rater that nobody reads, so that whatever needs votes to be loaded is loaded early"""
 TABS = ("overview", "campaigns", "raters", "data", "jobs", "models", "settings")
@@ -206,7 +208,7 @@ def judge(seen: Seen, home: Home, minutes: float) -> list[str]:
         f"memory grows by {steep:.1f} MB an hour": minutes >= LONG and steep >= SLOPE,
         f"memory grew by {grew:.1f} MB": minutes < LONG and grew >= GROWTH,
         f"the log of writes reached {wal:.0f} MB": wal >= WAL,
-        f"{handles:.0f} more open handles": handles > 8,
+        f"{handles:.0f} more open handles": handles > HANDLES,
         f"{threads:.0f} more threads": threads > 2,
         f"{len(seen.receipts - stored)} acknowledged votes are lost": bool(seen.receipts - stored),
         f"{len(seen.failed)} requests failed, such as: {seen.failed[:1]}": bool(seen.failed),
