@@ -25,7 +25,7 @@ def kept_of(folder: Path) -> tuple[KeptRaters, KeptReports, Readers]:
     home = home_at(folder)
     readers = Readers(home)
     reports = KeptReports(home, readers)
-    return KeptRaters(home, readers, reports.submit), reports, readers
+    return KeptRaters(readers, reports.read), reports, readers
 
 
 def test_a_large_home_shows_raters_at_once_and_figures_when_a_child_made_them(large: Path) -> None:

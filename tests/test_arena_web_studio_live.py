@@ -76,7 +76,7 @@ def test_a_child_that_fails_is_told_once_and_leaves_the_next_look_another_try(
 ) -> None:
     campaign = get_campaign(context.readers.get(), "bench")
     looks = live.Looks(context)
-    monkeypatch.setattr(live, "_look_in_child", failing)
+    monkeypatch.setattr(live, "_timed", failing)
     for _ in range(2):
         assert looks.at(campaign) is None
         with contextlib.suppress(BrokenProcessPool):

@@ -33,4 +33,4 @@ class Context:
         object.__setattr__(self, "players", Players(self.home, lambda: giving_way.reason(self.readers.get())))
         kept = KeptReports(self.home, self.readers)
         object.__setattr__(self, "kept", kept)
-        object.__setattr__(self, "raters", KeptRaters(self.home, self.readers, kept.submit))
+        object.__setattr__(self, "raters", KeptRaters(self.readers, kept.read))

@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 from multiprocessing import get_context
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from arena.charts import Download, downloads
 from arena.report import Report, report
 from arena.web.last_pages import keep_page, last_page
 from db.campaigns import list_campaigns
-from db.connection import Home, Readers, open_reader
+from db.connection import Database, Home, Readers, open_reader
 from db.errors import UserError
 from db.figures import figures_stamp, votes_in
 
@@ -29,7 +29,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LARGE = 5_000
-"""votes from which a report is kept"""
+"""votes from which what reads every one of them is the child's work, and kept"""
 MOST_KEPT = 16
 
 
@@ -126,8 +126,14 @@ class KeptReports:
         with self._lock:
             made = self._made.get((campaign, stamp))
             if made is None or (made.done() and made.exception() is not None):
-                made = self._made[campaign, stamp] = self.submit(_report, self._home, campaign)
+                made = self._made[campaign, stamp] = self.read(_report, campaign)
             return made
+
+    def read(
+        self, work: Callable[Concatenate[Database, P], T], *args: P.args, **named: P.kwargs
+    ) -> Future[T]:
+        """Do some work in the child with a reading connection of its own to the home."""
+        return self.submit(_read, self._home, partial(work, **named), *args)
 
     def submit(self, work: Callable[P, T], *args: P.args, **named: P.kwargs) -> Future[T]:
         """Do some work in the child, after what waits there already."""
@@ -172,11 +178,15 @@ def _read_in() -> None:
         import_module(name)
 
 
-def _report(home: Home, campaign: str | None) -> Made:
+def _read(home: Home, work: Callable[..., T], *args: object) -> T:
     """In the child."""
     db = open_reader(home)
     try:
-        made = report(db, campaign)
-        return Made(made, downloads(made))
+        return work(db, *args)
     finally:
         db.conn.close()
+
+
+def _report(db: Database, campaign: str | None) -> Made:
+    made = report(db, campaign)
+    return Made(made, downloads(made))

@@ -9,12 +9,10 @@ from concurrent.futures import Future
 from typing import NamedTuple
 
 from arena.raters import RaterRow, figures_of_raters, rater_rows
-from db.connection import Home, Readers, open_reader
+from arena.web.kept import LARGE
+from db.connection import Database, Readers
 from db.figures import figures_stamp, votes_in
 from labeling.quality import RaterFigures
-
-LARGE = 5_000
-"""votes from which figures are kept"""
 
 Figures = Mapping[str, RaterFigures]
 
@@ -29,15 +27,12 @@ class RatersLook(NamedTuple):
 
 
 class KeptRaters:
-    """The figures of one home's raters. `submit` runs a function in a process of its own."""
+    """The figures of one home's raters. `read` runs a function that reads the home in a process of its own."""
 
     def __init__(
-        self,
-        home: Home,
-        readers: Readers,
-        submit: Callable[[Callable[[Home], Figures], Home], Future[Figures]],
+        self, readers: Readers, read: Callable[[Callable[[Database], Figures]], Future[Figures]]
     ) -> None:
-        self._home, self._readers, self._submit = home, readers, submit
+        self._readers, self._read = readers, read
         self._figures: Figures = {}
         self.stamp = ""
         """of what the figures that are kept were read from; empty before the first"""
@@ -54,19 +49,10 @@ class KeptRaters:
         with self._lock:
             making = self._making is not None and not self._making.done()
             if begin and not making and self.stamp != now:
-                making, self._making = True, self._submit(_figures, self._home)
+                making, self._making = True, self._read(figures_of_raters)
                 self._making.add_done_callback(lambda done: self._keep(done, now))
         return RatersLook(rater_rows(db, self._figures), self.stamp, making, votes)
 
     def _keep(self, done: "Future[Figures]", stamp: str) -> None:
         if not done.cancelled() and done.exception() is None:
             self._figures, self.stamp = done.result(), stamp
-
-
-def _figures(home: Home) -> Figures:
-    """In the child."""
-    db = open_reader(home)
-    try:
-        return figures_of_raters(db)
-    finally:
-        db.conn.close()

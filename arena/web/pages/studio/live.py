@@ -10,20 +10,19 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from arena.web.context import Context
+from arena.web.kept import LARGE
 from arena.web.pages.studio.acts import panel
 from arena.web.pages.studio.markup import chip, render
 from arena.web.pages.studio.together import Together
 from arena.web.sessions import now
 from db.campaigns import find_campaign
-from db.connection import Database, Home, open_reader
+from db.connection import Database
 from db.entities.campaigns import Campaign, CampaignStatus
 from db.figures import votes_in
 from db.live import newest_vote
 from labeling.joining import stamp
 from labeling.live import LAST_HOUR, Look, Pulse, counted_share, look, moment, pulse, quick_look, time_left
 
-LARGE = 5_000
-"""votes of a campaign from which another process looks at them: it takes seconds, and memory that grows with them"""
 LOOK_EVERY = 15.0
 """seconds between two looks at every vote, where votes come in"""
 LONGEST_LOOK = 120.0
@@ -58,7 +57,7 @@ class Looks:
             if begin:
                 self._making.add(campaign.id)
         if begin:  # without the lock: the pool may hold one of its own while it tells of a child that died
-            made = self._context.kept.submit(_look_in_child, self._context.home, campaign)
+            made = self._context.kept.read(_timed, campaign, time.monotonic)
             made.add_done_callback(lambda done: self._made(campaign, newest, done))
         kept = self._kept.get(campaign.id)
         return kept.look if kept else None
@@ -78,15 +77,6 @@ def _timed(db: Database, campaign: Campaign, clock: Callable[[], float]) -> tupl
     """A look at every vote of a campaign, and the seconds it took."""
     start = clock()
     return look(db, campaign), clock() - start
-
-
-def _look_in_child(home: Home, campaign: Campaign) -> tuple[Look, float]:
-    """The same in a process of its own."""
-    db = open_reader(home)
-    try:
-        return _timed(db, campaign, time.monotonic)
-    finally:
-        db.conn.close()
 
 
 class _Kept(NamedTuple):
