@@ -38,8 +38,8 @@ from db.judges import (
     due_verdicts,
     open_battles,
 )
+from db.pauses import with_pauses
 from labeling.formats.naming import safe_name
-from labeling.importing import giving_way
 from training.starter import REWARD_MODEL, weights_of
 
 if TYPE_CHECKING:
@@ -351,7 +351,7 @@ def compare_campaign(
     todo = open_battles(db, ranker.row.id, campaign.id, battle, again=again)
     compared, due = 0, 0
     try:
-        for lot in giving_way(compare(db, ranker, todo.open, say, should_stop)):
+        for lot in with_pauses(compare(db, ranker, todo.open, say, should_stop)):
             compared += lot
             if compared >= due:  # each time looks at the whole campaign
                 verdicts += _vote(db, ranker.row, campaign.id, battle)
@@ -367,7 +367,7 @@ def _vote(db: Database, judge: JudgeRow, campaign: int, battle: int | None) -> i
     """Cast what a judge has said and not voted yet, lot by lot: people's votes go in between."""
     due = due_verdicts(db, judge.id, campaign, battle)
     lots = (due[at : at + VERDICTS] for at in range(0, len(due), VERDICTS))
-    return sum(cast_verdicts(db, judge, campaign, lot) for lot in giving_way(lots))
+    return sum(cast_verdicts(db, judge, campaign, lot) for lot in with_pauses(lots))
 
 
 def compare(

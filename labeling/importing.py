@@ -5,10 +5,8 @@ import fcntl
 import itertools
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 from sqlite_utils import Database
 
@@ -20,6 +18,7 @@ from db.entities.catalog import Split
 from db.errors import UserError
 from db.imports import ImportCounts, begin_import, cut_off_import, finish_import, last_vote
 from db.lock import server_of
+from db.pauses import with_pauses
 from labeling.formats.naming import file_name, safe_name
 from labeling.formats.reading import ReadRow, Source, read_rows, source_of
 from labeling.formats.records import (
@@ -42,8 +41,6 @@ from labeling.scanning import names_in, notes, scan, scan_battles
 __all__ = ["ImportKind", "ImportReport", "Preview", "PreviewRow", "Refusal", "import_file", "preview"]
 
 CHUNK = 50  # rows a transaction: 10 to 30 ms, so that votes beside it wait for nothing they would notice
-T = TypeVar("T")
-HELD, PAUSE = 0.05, 0.025  # seconds of work after which a server gets its turn, and how long that is
 CHUNK_ALONE = 2000  # where no server runs nobody waits, and each transaction costs a wait for the disk
 LOOKED_AT = 20  # rows that show which columns there are
 
@@ -111,7 +108,7 @@ def import_file(
     with _alone(home), contextlib.closing(_Refused(home, origin)) as refused:
         db = open_writer(home)
         try:
-            chunks = giving_way(_chunks(rows, CHUNK)) if server_of(home) else _chunks(rows, CHUNK_ALONE)
+            chunks = with_pauses(_chunks(rows, CHUNK)) if server_of(home) else _chunks(rows, CHUNK_ALONE)
             return _bring(db, ImportKind(kind), origin, chunks, reader, refused, campaign, split)
         finally:
             db.conn.close()
@@ -219,20 +216,6 @@ def _bring(
 def _chunks(rows: Iterator[ReadRow], size: int) -> Iterator[list[ReadRow]]:
     while chunk := list(itertools.islice(rows, size)):
         yield chunk
-
-
-def giving_way(chunks: Iterator[T]) -> Iterator[T]:
-    """The chunks, each stored by a transaction or more, with a pause after every HELD seconds of work.
-
-    Whoever waits for SQLite's lock looks again after 25 ms at the latest, then only every 100: between transactions that
-    follow each other at once a server finds it free by luck alone, and votes waited up to its limit of 10 s.
-    """
-    since = time.monotonic()
-    for chunk in chunks:
-        yield chunk
-        if time.monotonic() - since >= HELD:
-            time.sleep(PAUSE)
-            since = time.monotonic()
 
 
 @dataclass(slots=True)

@@ -652,20 +652,6 @@ def test_an_import_into_an_open_campaign_shows_nothing_unscanned_even_when_cut_o
     assert unscanned(db) == []
 
 
-def test_an_import_beside_a_server_pauses_after_so_much_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = [0.0]
-    pauses: list[float] = []
-    monkeypatch.setattr(importing.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(importing.time, "sleep", lambda seconds: pauses.append(clock[0]))
-    rows = [[ReadRow(line, {})] for line in range(1, 10)]
-    met = []
-    for chunk in importing.giving_way(iter(rows)):
-        met.append(chunk)
-        clock[0] += 0.02
-    assert met == rows
-    assert pauses == pytest.approx([0.06, 0.12, 0.18]), "after every third chunk of 20 ms"
-
-
 def test_only_an_import_beside_a_server_pauses(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -675,7 +661,7 @@ def test_only_an_import_beside_a_server_pauses(
         begun.append("pausing")
         return chunks
 
-    monkeypatch.setattr(importing, "giving_way", seen)
+    monkeypatch.setattr(importing, "with_pauses", seen)
     source = write(tmp_path, "v.jsonl", [vote()])
     import_file(home, ImportKind.VOTES, source)
     assert begun == []
