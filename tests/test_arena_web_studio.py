@@ -19,7 +19,9 @@ from arena.web.context import Context
 from arena.web.pages.studio import (
     acts,
     campaigns,
+    changing,
     check_questions,
+    creating,
     data,
     look_first,
     markup,
@@ -356,14 +358,14 @@ def fields_with(settings=CampaignSettings(), **changes):  # noqa: B008 - a froze
 def campaign_form(**changes):
     base = {"name": "second", "models": ["model-one", "model-two"], "prompts": "set of first", "purpose": "collect",
             "overlap": 2, "fields": fields_with(criteria="helpful, correct"), "draft": False, "generate": False}  # fmt: skip
-    return campaigns.Form(**{**base, **changes})
+    return creating.Form(**{**base, **changes})
 
 
 def test_settings_are_saved_by_their_fields_and_votes_make_a_new_version(small):
     before = get_campaign(small.readers.get(), "first").settings
     with pytest.raises(UserError, match="nothing was changed"):
-        campaigns.save_settings(small, "first", fields_with(before))
-    made = campaigns.save_settings(
+        changing.save_settings(small, "first", fields_with(before))
+    made = changing.save_settings(
         small, "first", fields_with(before, ask_better=True, guidelines="Look for truth.")
     )
     assert not made.new_version
@@ -371,11 +373,11 @@ def test_settings_are_saved_by_their_fields_and_votes_make_a_new_version(small):
     assert (after.ask_better, after.guidelines) == (True, "Look for truth.")
     assert acts_of(small) == ["changed campaign first: ask_better, guidelines"]
     with pytest.raises(UserError, match="gold_rate"):
-        campaigns.save_settings(small, "first", fields_with(after, gold_rate="9"))
+        changing.save_settings(small, "first", fields_with(after, gold_rate="9"))
 
 
 def test_a_campaign_is_cloned_previewed_and_given_check_questions(small):
-    assert campaigns.clone(small, "first", "").campaign.name == "first copy"
+    assert changing.clone(small, "first", "").campaign.name == "first copy"
     shown = look_first.preview(small, "first")
     assert shown.count("<article") == 3
     assert "model-one" not in shown
@@ -388,12 +390,12 @@ def test_what_a_settings_field_holds_is_never_read_as_a_file(small):
     form = campaign_form(
         generate=True, models=["model-one", "nobody"], fields=fields_with(guidelines="@everyone: be kind")
     )
-    assert "guidelines=@@everyone: be kind" in campaigns.create(small, form)
+    assert "guidelines=@@everyone: be kind" in creating.create(small, form)
     assert wait_for(small, runs.list_jobs(small.readers.get())[0]).status is JobStatus.FAILED
 
 
 def test_a_campaign_is_created_shown_and_changes_its_status(small):
-    said = campaigns.create(small, campaign_form())
+    said = creating.create(small, campaign_form())
     assert said == "second: 6 battles, open."
     made = get_campaign(small.readers.get(), "second")
     assert (made.settings.overlap, made.settings.criteria) == (2, ("helpful", "correct"))
@@ -411,7 +413,7 @@ def test_a_campaign_is_created_shown_and_changes_its_status(small):
 ])  # fmt: skip
 def test_a_campaign_that_cannot_be_is_refused(small, changes):
     with pytest.raises(UserError):
-        campaigns.create(small, campaign_form(**changes))
+        creating.create(small, campaign_form(**changes))
     assert find_campaign(small.readers.get(), "second") is None
     assert acts_of(small) == []
 
