@@ -213,6 +213,31 @@ def test_unsent_votes_survive_closing_the_tab(web: Running, open_rate: Open, con
     assert one in outcomes(web)
 
 
+def test_a_browser_without_room_votes_all_the_same(web: Running, open_rate: Open) -> None:
+    page = another(
+        web,
+        open_rate,
+        "no room",
+        prompts=3,
+        settings=CampaignSettings(overlap=3, target=3),
+        messages=asks("full"),
+    )
+    page.evaluate("""() => {
+      for (const store of [localStorage, sessionStorage])
+        for (let size = 2 ** 23, n = 0; size >= 1; n += 1)
+          try { store.setItem(`filling ${n}`, "x".repeat(size)); } catch { size = Math.floor(size / 2); }
+    }""")
+    assert (
+        page.evaluate(
+            "(() => { try { localStorage.setItem('z', 'x'.repeat(100)) } catch { return true } })()"
+        )
+        is True
+    )
+    given = [vote(page, "t"), vote(page, "s"), vote(page, "g")]  # a skip opens the drawer, and keeps a draft
+    assert set(given) <= set(outcomes(web))
+    page.evaluate("() => [localStorage, sessionStorage].forEach((store) => store.clear())")
+
+
 def test_the_end_is_clear(web: Running, open_rate: Open) -> None:
     page = another(web, open_rate, "short", prompts=2)
     before = outcomes(web)

@@ -1,10 +1,16 @@
-/* What this browser keeps. Where it keeps nothing (another site's frame, storage switched off), the open page does. */
+/* What this browser keeps. Where it keeps nothing (another site's frame, storage switched off or full), the open page does. */
 const shelf = (name) => {
-  try { return window[name]; } catch {
-    const here = new Map();
-    return { forgetful: true, getItem: (key) => here.get(key) ?? null, setItem: (key, value) => here.set(key, value),
-      removeItem: (key) => here.delete(key) };
-  }
+  const here = new Map();
+  let store = null;
+  try { store = window[name]; } catch { /* it is not to be had here */ }
+  return {
+    forgetful: !store,
+    getItem: (key) => here.get(key) ?? store?.getItem(key) ?? null,
+    setItem: (key, value) => {
+      try { store.setItem(key, value); here.delete(key); } catch { here.set(key, value); }
+    },
+    removeItem: (key) => { here.delete(key); store?.removeItem(key); },
+  };
 };
 const BROWSER = shelf("localStorage"), TAB = shelf("sessionStorage");
 
