@@ -57,7 +57,7 @@ const fold = () => {
   if (folded) panels.dataset.folded = "";
   boxes.forEach((box) => {
     box.scrollTop = 0;
-    if (folded) { box.tabIndex = 0; box.setAttribute("role", "region"); } else { box.removeAttribute("tabindex"); box.removeAttribute("role"); }
+    if (folded) { box.tabIndex = 0; box.setAttribute("role", "group"); } else { box.removeAttribute("tabindex"); box.removeAttribute("role"); }
     if (folded) box.setAttribute("aria-label", box.parentElement.getAttribute("aria-label")); else box.removeAttribute("aria-label");
   });
   root.querySelectorAll(".tb-more").forEach((b) => { b.hidden = !long; b.textContent = folded ? t("Show all") : t("Show less"); });
