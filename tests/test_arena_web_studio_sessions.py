@@ -202,3 +202,14 @@ def test_the_ground_is_read_anew_only_where_something_changed(small):
     after = grounds.of("first")
     assert after is not first
     assert after.votes == 1
+
+
+def test_a_child_reads_the_ground_of_a_large_campaign(small, monkeypatch):
+    here = planner.Grounds(small).of("first")
+    begun = []
+    read = small.kept.read
+    monkeypatch.setattr(small.kept, "read", lambda work, *args: begun.append(args) or read(work, *args))
+    monkeypatch.setattr(planner, "LARGE", 0)
+    assert planner.Grounds(small).of("first") == here
+    assert [campaign.name for (campaign,) in begun] == ["first"]
+    small.kept.close()

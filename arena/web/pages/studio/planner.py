@@ -9,11 +9,13 @@ import gradio as gr
 from arena import plans
 from arena.planning import Ground, Plan, Wish, as_ratio, plan
 from arena.web.context import Context
+from arena.web.kept import LARGE
 from arena.web.pages.studio.acts import panel
 from arena.web.pages.studio.markup import Cell, note, render, table
 from arena.web.pages.studio.together import Together
 from db.campaigns import find_campaign
 from db.errors import UserError
+from db.figures import votes_in
 from db.live import newest_vote
 
 SHOWN = (0.05, 0.1, 0.15, 0.2)
@@ -37,7 +39,11 @@ class Grounds:
         key = (found, newest_vote(db, found.id))
         kept = self._kept
         if kept is None or kept[0] != key:
-            kept = self._kept = (key, plans.ground(db, found))
+            large = votes_in(db, name) >= LARGE
+            ground = (
+                self._context.kept.read(plans.ground, found).result() if large else plans.ground(db, found)
+            )
+            kept = self._kept = (key, ground)
         return kept[1]
 
 
