@@ -5,6 +5,7 @@ import queue
 import re
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -199,8 +200,10 @@ def transaction(db: Database) -> Iterator[None]:
 
 
 class Readers:
-    """One read-only connection a thread, opened on first use.
+    """One read-only connection a thread, opened on first use and closed when the thread has ended and nobody else holds it.
 
+    Python's sqlite3 would leave that to a full look for garbage, since a connection and its cache of statements hold each
+    other; a server with millions of lasting objects looks about once an hour, and held megabytes and open files until then.
     Each keeps few pages: SQLite forgets them anyway whenever a vote came in between two reads, and 2 MB for every thread
     (its own choice) is what a server's memory would creep up by while its home grows.
     """
@@ -216,7 +219,9 @@ class Readers:
         """This thread's connection."""
         if not hasattr(self._local, "db"):
             self._local.db = open_reader(self._home)
-            self._local.db.conn.execute(f"PRAGMA cache_size=-{self.CACHE}")
+            conn = self._local.db.conn
+            conn.execute(f"PRAGMA cache_size=-{self.CACHE}")
+            weakref.finalize(self._local.db, conn.close).atexit = False
         db: Database = self._local.db
         return db
 

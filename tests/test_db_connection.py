@@ -2,7 +2,9 @@
 
 import errno
 import fcntl
+import gc
 import os
+import sqlite3
 import threading
 
 import pytest
@@ -88,3 +90,25 @@ def test_a_thread_of_the_server_keeps_few_pages_and_always_the_same_connection(h
     thread.start()
     thread.join()
     assert others[0] is not db
+
+
+def test_a_thread_that_ends_closes_its_connection_at_once_unless_somebody_reads_on(home: Home):
+    open_writer(home).conn.close()
+    readers = Readers(home)
+    left, kept = [], []
+    gc.disable()  # which would find it too, an hour later
+    try:
+        for held in ([], kept):
+            thread = threading.Thread(
+                target=lambda held=held: (left.append(readers.get().conn), held.append(readers.get()))
+            )
+            thread.start()
+            thread.join()
+    finally:
+        gc.enable()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        left[0].execute("SELECT 1")
+    assert left[1].execute("SELECT 1").fetchone() == (1,)
+    kept.clear()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        left[1].execute("SELECT 1")
