@@ -95,13 +95,17 @@ def test_a_thread_of_the_server_keeps_few_pages_and_always_the_same_connection(h
 def test_a_thread_that_ends_closes_its_connection_at_once_unless_somebody_reads_on(home: Home):
     open_writer(home).conn.close()
     readers = Readers(home)
-    left, kept = [], []
+    left: list[sqlite3.Connection] = []
+    kept: list[Database] = []
+
+    def read(held: list[Database]) -> None:
+        held.append(readers.get())
+        left.append(held[0].conn)
+
     gc.disable()  # which would find it too, an hour later
     try:
         for held in ([], kept):
-            thread = threading.Thread(
-                target=lambda held=held: (left.append(readers.get().conn), held.append(readers.get()))
-            )
+            thread = threading.Thread(target=read, args=(held,))
             thread.start()
             thread.join()
     finally:
