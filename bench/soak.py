@@ -41,7 +41,7 @@ from labeling.owners import owner_link_token
 MB = 2**20
 SLOPE, GROWTH, WAL, LONG = 5.0, 30.0, 64.0, 45.0
 """MB an hour, MB, MB, and the minutes from which the slope says something"""
-HANDLES = 16
+HANDLES = 8
 """open handles: each thread that reads holds two or three, and a busy moment has some threads more"""
 FAST = 20
 """first ballots of each rater that nobody reads, so that whatever needs votes to be loaded is loaded early"""

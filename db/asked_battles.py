@@ -69,7 +69,7 @@ NEWEST = 20_000
 def voted_battles(db: Database, campaign: str | None = None, limit: int = 100) -> list[Asked]:
     """Battles that persons voted on, the last voted on first, of the newest votes; no check questions."""
     rows = db.conn.execute(
-        """SELECT v.battle, c.name, p.text FROM (SELECT * FROM votes
+        """SELECT v.battle, c.name, p.text FROM (SELECT id, battle, campaign, rater FROM votes
           WHERE ?1 IS NULL OR campaign = (SELECT id FROM campaigns WHERE name = ?1) ORDER BY id DESC LIMIT ?2) v
         JOIN raters t ON t.id = v.rater AND t.kind = 'person' JOIN campaigns c ON c.id = v.campaign
         JOIN battles b ON b.id = v.battle JOIN prompts p ON p.id = b.prompt

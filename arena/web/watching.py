@@ -23,7 +23,7 @@ from db.queueing import queue
 from db.runs import job_processes
 from labeling.joining import stamp
 
-EVERY, ALARMS_EVERY, COUNTED_EVERY, TIDIED_EVERY = 3.0, 20.0, 60.0, 300.0
+EVERY, ALARMS_EVERY, COUNTED_EVERY, TIDIED_EVERY = 3.0, 20.0, 60.0, 20.0
 """seconds between two looks, between two at the alarms, two notes of how many logins failed, two givings back of memory"""
 NOBODY = "(nobody)"
 LOG = logging.getLogger("tastebench.watching")
