@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 from multiprocessing import get_context
-from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar, TypeVarTuple
 
 from arena.charts import Download, downloads
 from arena.report import Report, report
@@ -27,6 +27,7 @@ from db.figures import figures_stamp, votes_in
 LOG = logging.getLogger("tastebench.kept")
 P = ParamSpec("P")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 LARGE = 5_000
 """votes from which what reads every one of them is the child's work, and kept"""
@@ -129,11 +130,9 @@ class KeptReports:
                 made = self._made[campaign, stamp] = self.read(_report, campaign)
             return made
 
-    def read(
-        self, work: Callable[Concatenate[Database, P], T], *args: P.args, **named: P.kwargs
-    ) -> Future[T]:
+    def read(self, work: Callable[[Database, *Ts], T], *args: *Ts) -> Future[T]:
         """Do some work in the child with a reading connection of its own to the home."""
-        return self.submit(_read, self._home, partial(work, **named), *args)
+        return self.submit(_read, self._home, work, *args)
 
     def submit(self, work: Callable[P, T], *args: P.args, **named: P.kwargs) -> Future[T]:
         """Do some work in the child, after what waits there already."""
