@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -93,7 +94,7 @@ class Segment(NamedTuple):
 
 
 class Point(NamedTuple):
-    """A rate with its interval on the axis from "a is better" (0) to "b is better" (1)."""
+    """A rate with its interval, on an axis from 0 to 1."""
 
     kind: str
     name: str
@@ -128,6 +129,8 @@ class Panel(NamedTuple):
     low: str
     high: str
     note: str
+    sides: tuple[str, str] = ("", "")
+    """the colours of low and high, where they are models"""
 
 
 class Download(NamedTuple):
@@ -147,13 +150,14 @@ def body(
     `studio`: where the studio is, for links to it; none for who may not open it.
     """
     chosen = shown_pair(made, pair)
+    told = Told(chosen) if chosen else None
     values: dict[str, object] = {
-        "r": made, "p": chosen, "level": LEVEL, "most": MOST_ROWS, "most_columns": MOST_COLUMNS, "downloads": downloads(made) if files is None else files,
-        "segments": segments(chosen) if chosen else (), "points": points(chosen) if chosen else (),
-        "beside": beside(made, chosen) if chosen else (), "light": light(chosen) if chosen else None,
+        "r": made, "p": chosen, "told": told, "level": LEVEL, "most": MOST_ROWS, "most_columns": MOST_COLUMNS, "downloads": downloads(made) if files is None else files,
+        "segments": segments(chosen) if chosen else (), "points": points(told) if told else (),
+        "beside": beside(made, told) if told else (), "light": light(chosen) if chosen else None,
         "scale": rating_scale(made), "styled": {r.model: r for r in made.style_controlled_ratings.ratings} if made.style_controlled_ratings else {},
         "style_says": features_text(made.style_controlled_ratings) if made.style_controlled_ratings else (),
-        "drawn": drawn, "as_of": as_of, "panels": panels(chosen) if chosen else (), "studio": studio,
+        "drawn": drawn, "as_of": as_of, "panels": panels(told) if told else (), "studio": studio,
     }  # fmt: skip
     return _TEMPLATES.get_template("results.html").render(**values)
 
@@ -190,49 +194,95 @@ def segments(p: HeadToHead) -> tuple[Segment, ...]:
     return tuple(Segment(kind, name, n, n / p.n) for kind, name, n in parts)
 
 
-def _mirror(interval: Interval | None) -> Interval | None:
-    return None if interval is None else Interval(1 - interval.high, 1 - interval.low)
+@dataclass(frozen=True)
+class Told:
+    """Two models as the first sentence tells of them: every rate beside it is of the one it calls ahead."""
+
+    pair: HeadToHead
+
+    @property
+    def ahead_a(self) -> bool:
+        """Whether the sentence is about model_a; model_b where there is no rate."""
+        return self.pair.win_rate_a is not None and self.pair.win_rate_a >= 0.5
+
+    @property
+    def ahead(self) -> str:
+        """The model that the rates are of."""
+        return self.pair.model_a if self.ahead_a else self.pair.model_b
+
+    @property
+    def behind(self) -> str:
+        """The other one."""
+        return self.pair.model_b if self.ahead_a else self.pair.model_a
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """Whose colours the two have: "a" or "b" of the one behind, of the one ahead."""
+        return ("b", "a") if self.ahead_a else ("a", "b")
+
+    def both(self, of_a: float, of_b: float) -> tuple[float, float]:
+        """A figure of either model: that of the one ahead, that of the one behind."""
+        return (of_a, of_b) if self.ahead_a else (of_b, of_a)
+
+    def rate(self, of_a: float | None) -> float | None:
+        """A rate of model_a as one of the model ahead."""
+        return of_a if self.ahead_a or of_a is None else 1 - of_a
+
+    def interval(self, of_a: Interval | None) -> Interval | None:
+        """The interval of such a rate."""
+        return of_a if self.ahead_a or of_a is None else Interval(1 - of_a.high, 1 - of_a.low)
+
+    def gap(self, of_a: float) -> float:
+        """What model_a has more than model_b, as what the one ahead has more."""
+        return of_a if self.ahead_a else -of_a
+
+    def gap_interval(self, of_a: Interval) -> Interval:
+        """The interval of such a gap."""
+        return of_a if self.ahead_a else Interval(-of_a.high, -of_a.low)
 
 
-def _other(rate: float | None) -> float | None:
-    return None if rate is None else 1 - rate
-
-
-def points(p: HeadToHead) -> tuple[Point, ...]:
-    """The votes' rates of model_b on one axis."""
+def points(told: Told) -> tuple[Point, ...]:
+    """The votes' rates on one axis."""
+    p = told.pair
     return (
-        Point("people", "All votes, a tie counts half", _other(p.win_rate_a), _mirror(p.ci95), f"{p.n} votes"),
-        Point("people", "Decided votes only", _other(p.decided_win_rate_a), _mirror(p.decided_ci95),
+        Point("people", "All votes, a tie counts half", told.rate(p.win_rate_a), told.interval(p.ci95), f"{p.n} votes"),
+        Point("people", "Decided votes only", told.rate(p.decided_win_rate_a), told.interval(p.decided_ci95),
               f"{p.decided} votes"),
     )  # fmt: skip
 
 
-def beside(made: Report, p: HeadToHead) -> tuple[Beside, ...]:
+def beside(made: Report, told: Told) -> tuple[Beside, ...]:
     """The judges that looked at these two models."""
+    p = told.pair
     found = []
     for judge in made.judges:
         for pair in judge.pairs:
             if (pair.model_a, pair.model_b) != (p.model_a, p.model_b):
                 continue
             note = f"{pair.n} battles, {percent(pair.draws)} draws"
-            point = Point("judge", judge.name, 1 - pair.win_rate_a, _mirror(pair.win_rate_ci95), note)
+            point = Point(
+                "judge", judge.name, told.rate(pair.win_rate_a), told.interval(pair.win_rate_ci95), note
+            )
             agrees = _same_side(p.win_rate_a, pair.win_rate_a)
             found.append(Beside(judge, pair, point, agrees))
     return tuple(found)
 
 
-def panels(p: HeadToHead) -> tuple[Panel, ...]:
+def panels(told: Told) -> tuple[Panel, ...]:
     """What the side and the length of an answer do to the votes on it."""
+    p = told.pair
     sides = Point(
         "people", "Left answer wins", p.left_win_share, p.left_win_ci95, f"{p.decided} decided votes"
     )
-    length = Point("people", f"{p.model_b} at equal length", _other(p.length_controlled_win_rate_a), None, "")
-    raw = Point("people", f"{p.model_b}, all votes", _other(p.win_rate_a), _mirror(p.ci95), "")
+    length = Point(
+        "people", f"{told.ahead} at equal length", told.rate(p.length_controlled_win_rate_a), None, ""
+    )
+    raw = Point("people", f"{told.ahead}, all votes", told.rate(p.win_rate_a), told.interval(p.ci95), "")
     return (
         Panel("Does the side matter?", (sides,), "right wins more", "left wins more",
               p.why.get("left_win_share", "At 50 % it does not: each ballot draws its sides anew.")),
-        Panel("Does the length matter?", (raw, length), f"{p.model_a} better", f"{p.model_b} better",
-              p.why.get("length_controlled_win_rate_a", "Where the two lie apart, part of the lead is length.")),
+        Panel("Does the length matter?", (raw, length), f"{told.behind} better", f"{told.ahead} better",
+              p.why.get("length_controlled_win_rate_a", "Where the two lie apart, part of the lead is length."), told.sides),
     )  # fmt: skip
 
 

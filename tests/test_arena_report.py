@@ -171,6 +171,25 @@ def test_every_undefined_figure_says_why(db, outcomes):
     assert list(lines(made))
 
 
+@pytest.mark.parametrize(("outcomes", "ahead", "behind"), [("aaab", "sft", "dpo"), ("abbb", "dpo", "sft")])
+def test_every_rate_beside_the_first_sentence_is_of_the_model_it_calls_ahead(db, outcomes, ahead, behind):
+    campaign = filled(db)
+    voted(db, campaign, list(outcomes))
+    scored(db, campaign, lambda model, i: float(model == "dpo"))
+    page = " ".join(body(report(db, "first")).replace("\u00a0", " ").replace("&nbsp;", " ").split())
+    judge = 100 if ahead == "dpo" else 0
+    assert f"<h2>{ahead} is ahead of {behind} so far (75 % of votes" in page
+    assert f"How often {ahead} wins, with 95 % intervals" in page
+    assert f"From {behind} better to {ahead} better. All votes, a tie counts half: 75 %" in page
+    assert f"Decided votes only: 75 %, 95 % interval 30 to 95 %. rm: {judge} %" in page
+    assert f"{ahead} wins 75 % of all votes and {behind} 25 %" in page
+    assert f"gap, {ahead} less {behind}</th><td>{1 if ahead == 'dpo' else -1}</td>" in page
+    assert f"{ahead} wins, draws, loses</th><td>{'4, 0, 0' if ahead == 'dpo' else '0, 0, 4'}" in page
+    assert f"win rate of {ahead}</th><td>{judge} %" in page
+    left, right = ("b", "a") if ahead == "sft" else ("a", "b")  # the colours stay with the models
+    assert f'"{left}">&larr; {behind} better</span><span data-side="{right}">{ahead} better' in page
+
+
 def test_no_votes_still_give_the_judges_word(db):
     scored(db, filled(db), lambda model, i: float(model == "dpo"))
     made = report(db)
