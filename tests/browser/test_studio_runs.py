@@ -93,6 +93,8 @@ def test_runs_over_each_other_with_what_differs(studio: Page, web: Running) -> N
     studio.locator("#compared input").click()
     studio.get_by_role("option", name="grid-1").click()
     expect(shown.locator("polyline")).to_have_count(2 * 6)
+    drawing, below = (shown.locator(f"{part} >> nth=0").bounding_box() for part in ("svg", ".tb-axis-x"))
+    assert drawing["y"] + drawing["height"] <= below["y"]  # the words of the axis do not lie on it
     differ = shown.get_by_role("region", name="Settings that differ")
     expect(differ.locator("tbody tr")).to_have_count(1)
     expect(differ).to_contain_text("beta")
