@@ -49,6 +49,14 @@ give_back()
 print(before, memory())
 """
 
+ARROW = """
+import launch
+from arena.web.allocating import share_arenas
+share_arenas()
+import pyarrow
+print(pyarrow.default_memory_pool().backend_name)
+"""
+
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="there is no GNU C library here")
 @pytest.mark.parametrize("way", ["shared", "of itself"])
@@ -77,3 +85,17 @@ def test_what_is_free_between_things_in_use_is_given_back() -> None:
     )
     before, after = map(float, found.stdout.split())
     assert before - after > 60, "MB, of about 115 that are free"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="there is no GNU C library here")
+def test_arrow_takes_its_memory_from_the_same_heaps() -> None:
+    plain = {k: v for k, v in os.environ.items() if k != "ARROW_DEFAULT_MEMORY_POOL"}
+    found = subprocess.run(
+        [sys.executable, "-c", ARROW],
+        check=True,
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        env=plain,
+    )
+    assert found.stdout.strip() == "system"

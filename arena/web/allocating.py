@@ -1,6 +1,7 @@
 """The allocator of a server that runs for weeks: its memory stays what is in use."""
 
 import ctypes
+import os
 import sys
 
 M_ARENA_MAX = -8
@@ -12,10 +13,13 @@ def share_arenas() -> None:
     """Let the threads share two heaps of the GNU C library; nothing happens where there is another.
 
     Of itself it gives threads up to eight heaps a core. Each keeps what its largest moment needed, so that the memory of a
-    server creeps up for hours while nothing in it grows (docs/nightly.md). Call it before threads are started.
+    server creeps up for hours while nothing in it grows (docs/nightly.md). Arrow, which pandas keeps texts in, has an
+    allocator of its own that keeps and gives back as it likes: it takes its memory from those heaps too. Call it before
+    threads are started and before Arrow is loaded.
     """
     if mallopt := _of_gnu("mallopt"):
         mallopt(M_ARENA_MAX, ARENAS)
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 def give_back() -> None:
