@@ -44,7 +44,7 @@ LIBRARIES = (
 INTERNAL = frozenset({
     "TASTEBENCH_JOB", "TASTEBENCH_ASKED_BY", "TASTEBENCH_DEVICES", "RANK", "WORLD_SIZE", "ACCELERATE_USE_CPU", "TQDM_DISABLE",
     "GRADIO_ANALYTICS_ENABLED", "GRADIO_ANALYTICS_CACHE_FREQUENCY", "GRADIO_ANALYTICS_MAX_EVENTS", "HF_HUB_DISABLE_TELEMETRY",
-    "DISPLAY", "WAYLAND_DISPLAY",
+    "DISPLAY", "WAYLAND_DISPLAY", "ARROW_DEFAULT_MEMORY_POOL",
 })  # fmt: skip
 """what the program sets for its own child processes and libraries, and the screen it looks for: nothing to set"""
 
