@@ -58,44 +58,38 @@ print(pyarrow.default_memory_pool().backend_name)
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="there is no GNU C library here")
+GNU = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="there is no GNU C library here")
+
+
+def printed(script: str, *args: str) -> str:
+    """What a script prints in a process that nobody has told how to allocate."""
+    told = ("MALLOC_ARENA_MAX", "GLIBC_TUNABLES", "ARROW_DEFAULT_MEMORY_POOL")
+    return subprocess.run(
+        [sys.executable, "-c", script, *args],
+        check=True,
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        env={k: v for k, v in os.environ.items() if k not in told},
+    ).stdout
+
+
+@GNU
 @pytest.mark.parametrize("way", ["shared", "of itself"])
 def test_threads_share_heaps_only_where_they_are_told_to(way: str, tmp_path: Path) -> None:
     assert hasattr(ctypes.CDLL(None), "mallopt")
     told = tmp_path / "heaps.xml"
-    plain = {k: v for k, v in os.environ.items() if k not in ("MALLOC_ARENA_MAX", "GLIBC_TUNABLES")}
-    subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(told), way],
-        check=True,
-        cwd=Path(__file__).parent.parent,
-        env=plain,
-    )
+    printed(SCRIPT, str(told), way)
     heaps = told.read_text().count("<heap nr=")
     assert heaps <= ARENAS if way == "shared" else heaps > ARENAS
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="there is no GNU C library here")
+@GNU
 def test_what_is_free_between_things_in_use_is_given_back() -> None:
-    found = subprocess.run(
-        [sys.executable, "-c", HOLES],
-        check=True,
-        cwd=Path(__file__).parent.parent,
-        capture_output=True,
-        text=True,
-    )
-    before, after = map(float, found.stdout.split())
+    before, after = map(float, printed(HOLES).split())
     assert before - after > 60, "MB, of about 115 that are free"
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="there is no GNU C library here")
+@GNU
 def test_arrow_takes_its_memory_from_the_same_heaps() -> None:
-    plain = {k: v for k, v in os.environ.items() if k != "ARROW_DEFAULT_MEMORY_POOL"}
-    found = subprocess.run(
-        [sys.executable, "-c", ARROW],
-        check=True,
-        cwd=Path(__file__).parent.parent,
-        capture_output=True,
-        text=True,
-        env=plain,
-    )
-    assert found.stdout.strip() == "system"
+    assert printed(ARROW).strip() == "system"
